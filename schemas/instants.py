@@ -1,0 +1,37 @@
+"""Event time: UTC, as integer milliseconds since 1970 (DOMAIN, Metering 4)."""
+
+from datetime import UTC, date, datetime, timedelta
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_EPOCH_DAY = date(1970, 1, 1)
+
+
+def to_ms(instant: datetime) -> int:
+    """Milliseconds since 1970 of an aware instant; what is finer than a millisecond is cut off."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def from_ms(at_ms: int) -> datetime:
+    """The aware UTC instant of `at_ms`."""
+    return _EPOCH + at_ms * _MILLISECOND
+
+
+def rfc3339(at_ms: int) -> str:
+    """`at_ms` as RFC 3339 in UTC with milliseconds, as CloudEvents writes it."""
+    return from_ms(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def day_of(at_ms: int) -> int:
+    """The UTC day that `at_ms` belongs to, as days since 1970."""
+    return at_ms // DAY_MS
+
+
+def date_of(day: int) -> date:
+    """The calendar date of a day counted from 1970."""
+    return _EPOCH_DAY + timedelta(days=day)

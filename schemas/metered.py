@@ -1,0 +1,68 @@
+"""What the sessionizer tells a wallet, on wallet-inputs, between the account commands.
+
+Each record says how a conversation stands now, not what changed, so a repeat changes nothing and a later one replaces an
+earlier one. `origin` is the partition and offset of chat-events that it was built from: of two, the higher is newer.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.commands import AnyCommand
+
+State = Literal["open", "closed", "absorbed"]
+"""open: may go on; closed: 15 minutes of silence have passed; absorbed: a late message bridged it into another."""
+
+Kind = Literal["proactive", "alert", "agent", "developer"]
+"""Two kinds of notification, and two of message that are recorded without being billed."""
+
+
+class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What both have in common. `produced_ms` is the Kafka timestamp of the event that caused it, for latency."""
+
+    workspace_id: str
+    bot_id: str
+    channel: str
+    channel_user_id: str
+    origin_partition: int
+    origin_offset: int
+    produced_ms: int
+
+
+class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
+    """A conversation as it stands. All counts are 0 when it was absorbed; `requests` > 0 is what makes it billable."""
+
+    conversation_id: str
+    state: State
+    first_ms: int
+    last_ms: int
+    messages: int
+    requests: int
+    sessions: int
+    absorbed_into: str | None = None
+
+
+class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
+    """One event that stands for itself."""
+
+    kind: Kind
+    unit_id: str
+    at_ms: int
+
+
+class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
+    """All that partition `origin_partition` of chat-events caused up to `origin_offset` is in this log already, and its
+    event time has reached `watermark_ms`. Written to every partition of wallet-inputs after each checkpoint.
+
+    Whatever arrives later with an offset at or below it is a repeat; what is older than the horizon can be forgotten.
+    """
+
+    origin_partition: int
+    origin_offset: int
+    watermark_ms: int
+
+
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
+
+decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
+"""bytes -> WalletInput. Raises what `schemas.events.decode_event` raises."""

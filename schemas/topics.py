@@ -1,0 +1,44 @@
+"""The one table of topics: name, what travels there, how it is keyed, kept and sized.
+
+Every topic has the same number of partitions, so that one number says how far the product scales out. Everything of
+one workspace travels in one partition of each topic: records are keyed by workspace_id (docs/adr/0003).
+"""
+
+from typing import Final
+
+import msgspec
+
+MAX_RECORD_BYTES: Final = 32 * 1024 * 1024
+"""The largest record the product writes: a dead letter carries the refused record whole."""
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic. `config` holds Kafka's own topic settings; `reader` is the consumer group that drains it."""
+
+    name: str
+    purpose: str
+    reader: str | None
+    config: dict[str, str]
+
+
+METER_GROUP: Final = "meter"
+AGGREGATOR_GROUP: Final = "aggregator"
+
+_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
+_TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
+# A paused worker that was superseded may still write an old state record after a newer one. Readers take the one of
+# the highest offset, so compaction, which keeps the last, has to lag behind any such pause.
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(6 * 3_600_000),
+    "max.message.bytes": str(MAX_RECORD_BYTES),
+}
+
+CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _TWO_WEEKS)
+WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, and what was metered", METER_GROUP, _FOR_EVER)
+LEDGER: Final = Topic("ledger", "pages: entries, conversations, usage and balance", AGGREGATOR_GROUP, _FOR_EVER)
+DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
+CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
+WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
+
+TOPICS: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, CONVERSATION_STATE, WALLET_STATE)
