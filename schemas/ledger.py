@@ -18,7 +18,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable movement on one lot. `amount_micros` is signed: credits > 0, debits < 0; their sum is the balance.
 
     `seq` counts a workspace's entries from 1 without a gap. `occurred_ms` is the unit's or the command's own time.
-    `usage_day` is the day that the unit's conversation began, as known then. `reverses` names the entry undone.
+    `reverses` names the entry undone.
     """
 
     entry_id: str
@@ -35,7 +35,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as metered and charged so far. `requests` and `messages` are 0 until it first closes."""
+    """A conversation as metered and charged so far. `requests` and `messages` are 0 until it first closes.
+
+    `opened_ms` is the time of the message that arrived first; unlike `first_ms` it never changes.
+    """
 
     conversation_id: str
     bot_id: str
@@ -51,8 +54,8 @@ class ConversationFact(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     charged_free_micros: int
     charged_paid_micros: int
-    absorbed_into: str = ""
-    opened_ms: int = 0
+    absorbed_into: str
+    opened_ms: int
 
 
 class UsageFact(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,9 +30,13 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
-    """A conversation as it stands. All counts are 0 when it was absorbed; `requests` > 0 is what makes it billable."""
+    """A conversation as it stands. All counts are 0 when it was absorbed; `requests` > 0 is what makes it billable.
+
+    `conversation_id` and `opened_ms` come from the message that arrived first and never change.
+    """
 
     conversation_id: str
+    opened_ms: int
     state: State
     first_ms: int
     last_ms: int

@@ -1,0 +1,71 @@
+"""When, in event time, a wallet has something to do that no input asks for: show a lapse, forget what is settled.
+
+The heaps are derived from the state, never stored. An appointment may be stale by the time it comes up; what it is for
+is looked up again then. Two appointments of one thing at one time never reach the comparison of their books.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from meter.core.accounts import Account, UsageKey
+from meter.core.book import Book
+from meter.core.lots import Lot
+from meter.core.policy import Policy
+from schemas.instants import DAY_MS
+
+
+class Appointments:
+    """Three kinds, each a heap of (event time in ms, tie-breaker, what it is for)."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._reach_ms = policy.gap_ms + policy.horizon_ms
+        self._lots: list[tuple[int, str, str, Book]] = []
+        self._accounts: defaultdict[int, list[tuple[int, str, str, Book]]] = defaultdict(list)
+        self._usage: list[tuple[int, str, UsageKey, Book]] = []
+
+    def watch_lot(self, book: Book, lot: Lot) -> None:
+        """A free lot lapses when its term ends."""
+        if lot.kind == "free" and lot.remaining_micros > 0:
+            heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id, book))
+
+    def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
+        """Free lots whose term has ended by `clock_ms`."""
+        while self._lots and self._lots[0][0] <= clock_ms:
+            _, _, lot_id, book = heappop(self._lots)
+            yield book, book.wallet.lots.by_id[lot_id]
+
+    def watch_account(self, book: Book, account: Account) -> None:
+        """A conversation is settled once no event within the horizon can touch it."""
+        due_ms = self._settled_ms(account)
+        heap = self._accounts[account.origin_partition]
+        heappush(heap, (due_ms, book.wallet.workspace_id, account.conversation_id, book))
+
+    def settled_accounts(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, Account]]:
+        """Settled conversations of a partition of chat-events. Those held for want of a workspace are never settled."""
+        heap = self._accounts[partition]
+        while heap and heap[0][0] <= watermark_ms:
+            _, _, conversation_id, book = heappop(heap)
+            account = book.accounts.get(conversation_id)
+            if account is None or self._settled_ms(account) > watermark_ms or book.wallet.status == "unknown":
+                continue
+            yield book, account
+
+    def watch_usage(self, book: Book, key: UsageKey) -> None:
+        """A day is settled once it is out of reach and holds no conversation that may still change."""
+        heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, key, book))
+
+    def settled_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
+        """Settled days, where `slowest_ms` is the event time that every source has reached."""
+        while self._usage and self._usage[0][0] <= slowest_ms:
+            due_ms, workspace_id, key, book = heappop(self._usage)
+            usage = book.usage.get(key)
+            if usage is None:
+                continue
+            if usage.accounts:
+                heappush(self._usage, (max(due_ms, slowest_ms) + DAY_MS, workspace_id, key, book))
+            else:
+                yield book, key
+
+    def _settled_ms(self, account: Account) -> int:
+        return account.last_ms + self._reach_ms + 1

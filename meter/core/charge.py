@@ -1,0 +1,106 @@
+"""Charging units to lots and undoing it (DOMAIN, Debit order)."""
+
+from meter.core.accounts import Account, Part, Unit
+from meter.core.book import Book, Posting
+from meter.core.lots import Lot
+from meter.core.plans import Term, in_force
+from meter.core.policy import Policy
+
+
+def settle(book: Book, account: Account, policy: Policy, clock_ms: int) -> None:
+    """Make what a conversation has been charged equal what it should be, as it stands now.
+
+    Units that stay keep the lots that paid for them; surplus ones are reversed, the newest first; a change of plan or
+    price reverses all and bills again. The caller keeps the usage totals in step.
+    """
+    term = _term(book, account, policy)
+    if (account.plan, account.price_micros) != (term.plan, term.price_micros):
+        while account.units:
+            _reverse_last(book, account, clock_ms)
+        account.plan, account.price_micros = term.plan, term.price_micros
+    due = _units_due(account, policy)
+    while len(account.units) > len(due):
+        _reverse_last(book, account, clock_ms)
+    for unit_id, at_ms in due[len(account.units) :]:
+        about = Posting(account.bot_id, unit_id, account.conversation_id, at_ms)
+        parts = burn(book, account.price_micros, about, policy)
+        account.units.append(Unit(unit_id, parts))
+        _tally(book, account, parts, +1)
+
+
+def _units_due(account: Account, policy: Policy) -> list[tuple[str, int]]:
+    """(unit_id, event time) of every unit the conversation comes to under its plan."""
+    if not account.billable:
+        return []
+    if account.plan == "standard":
+        return [(account.conversation_id, account.first_ms)]
+    return [
+        (f"{account.conversation_id}/{block}", account.first_ms + block * policy.gap_ms)
+        for block in range(account.sessions)
+    ]
+
+
+def _term(book: Book, account: Account, policy: Policy) -> Term:
+    bot = book.wallet.bots.get(account.bot_id)
+    term = in_force(book.wallet.plan, bot.plan if bot else None, account.first_ms)
+    return term if term.plan == "enterprise" else Term(term.from_ms, "standard", policy.conversation_micros)
+
+
+def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> list[Part]:
+    """Take `price_micros` from the lots in debit order; what no credit covers goes to the overdraft."""
+    parts: list[Part] = []
+    left_micros = price_micros
+    for lot in book.wallet.lots.spendable(about.bot_id, about.occurred_ms, policy.debit_order):
+        if left_micros == 0:
+            break
+        taken_micros = min(left_micros, lot.spendable_micros)
+        _recall_lapsed(book, lot, taken_micros - max(0, lot.remaining_micros), about)
+        parts.append(_take(book, lot, taken_micros, about))
+        left_micros -= taken_micros
+    if left_micros:
+        parts.append(_take(book, book.wallet.lots.overdraft(), left_micros, about))
+    return parts
+
+
+def _take(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
+    entry = book.post(lot, "charge", -amount_micros, about)
+    return Part(entry.entry_id, lot.lot_id, amount_micros)
+
+
+def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) -> None:
+    """A unit from within the lot's term takes what has lapsed since: the lapse is undone by that much."""
+    if missing_micros > 0:
+        book.post(lot, "lapse_reversal", missing_micros, about, reverses=lot.lapse_entry)
+        lot.lapsed_micros -= missing_micros
+        book.wallet.lapsed_micros -= missing_micros
+
+
+def _reverse_last(book: Book, account: Account, clock_ms: int) -> None:
+    """Undo the newest unit, crediting each lot with what it paid."""
+    unit = account.units.pop()
+    for part in unit.parts:
+        lot = book.wallet.lots.by_id[part.lot_id]
+        about = Posting(account.bot_id, unit.unit_id, account.conversation_id, account.first_ms)
+        book.post(lot, "reversal", part.amount_micros, about, reverses=part.entry_id)
+        lapse(book, lot, clock_ms)
+    _tally(book, account, unit.parts, -1)
+
+
+def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
+    """Take what is left of a free lot whose term has ended, and record it."""
+    if lot.kind != "free" or clock_ms < lot.expires_ms or lot.remaining_micros <= 0:
+        return
+    amount_micros = lot.remaining_micros
+    entry = book.post(lot, "lapse", -amount_micros, Posting("", "", "", lot.expires_ms))
+    lot.lapsed_micros += amount_micros
+    lot.lapse_entry = entry.entry_id
+    book.wallet.lapsed_micros += amount_micros
+
+
+def _tally(book: Book, account: Account, parts: list[Part], sign: int) -> None:
+    """Keep what an account was charged, by kind of credit."""
+    for part in parts:
+        if book.wallet.lots.by_id[part.lot_id].kind == "free":
+            account.charged_free_micros += sign * part.amount_micros
+        else:
+            account.charged_paid_micros += sign * part.amount_micros

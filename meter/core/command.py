@@ -1,0 +1,159 @@
+"""Account commands: what each does to a wallet, and what makes one refused (DOMAIN, Prices and Debit order)."""
+
+import msgspec
+
+from meter.core.book import Book, Bot, Posting
+from meter.core.charge import lapse
+from meter.core.lots import Lot
+from meter.core.plans import Term
+from meter.core.policy import Policy
+from schemas.commands import (
+    AnyCommand,
+    BotCreated,
+    CreditsPurchased,
+    GrantAssigned,
+    PlanChanged,
+    PlanName,
+    WorkspaceCreated,
+)
+from schemas.ids import digest, event_key
+from schemas.instants import to_ms
+from schemas.ledger import EntryKind, LotKind
+
+INITIAL_GRANT = "initial"
+"""Lot id of the grant that comes with a workspace: it has one, however it came to be."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The command took effect. `rebill` says that conversations may have to be charged anew."""
+
+    rebill: bool = False
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The same command again."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The command cannot take effect; `reason` names the field."""
+
+    code: str
+    reason: str
+
+
+def obey(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Refused:
+    """Apply one command, once: a repeat of (source, id) changes nothing, another content under it is a conflict."""
+    key = event_key(command.data.workspace_id, command.source, command.id).hex()
+    content = digest(msgspec.json.encode(command).decode()).hex()
+    known = book.wallet.commands.get(key)
+    if known is not None:
+        return Repeated() if known == content else Refused("conflict", f"id: {command.id} was another command before")
+    outcome = _apply(book, command, policy, clock_ms)
+    if not isinstance(outcome, Refused):
+        book.wallet.commands[key] = content
+    return outcome
+
+
+def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Refused:
+    at_ms = to_ms(command.time)
+    match command:
+        case WorkspaceCreated():
+            return _create(book, command, at_ms, policy, clock_ms)
+        case BotCreated():
+            return _name_bot(book, command, at_ms, policy)
+        case GrantAssigned(data=data):
+            expires_ms = to_ms(data.expires_at) if data.expires_at else at_ms + policy.grant_life_ms
+            if expires_ms <= at_ms:
+                return Refused("invalid", "data.expires_at: must be later than the command's time")
+            return _add(
+                book, Lot(f"grant:{data.grant_id}", "free", "", data.amount_micros, at_ms, expires_ms), clock_ms
+            )
+        case CreditsPurchased(data=data):
+            kind: LotKind = "designated" if data.bot_id else "shared"
+            return _add(
+                book, Lot(f"order:{data.order_id}", kind, data.bot_id or "", data.amount_micros, at_ms), clock_ms
+            )
+        case PlanChanged():
+            return _change_plan(book, command, at_ms, policy)
+
+
+def _create(
+    book: Book, command: WorkspaceCreated, at_ms: int, policy: Policy, clock_ms: int
+) -> Done | Repeated | Refused:
+    data, wallet = command.data, book.wallet
+    if wallet.status == "created":
+        return Refused("conflict", f"data.workspace_id: {data.workspace_id} was created before")
+    price_micros = _price(data.plan, data.session_price_micros, policy)
+    if price_micros is None:
+        return Refused("invalid", "data.session_price_micros: required on the enterprise plan")
+    open_wallet(book, Term(at_ms, data.plan, price_micros), data.free_grant_micros, policy, clock_ms)
+    wallet.status, wallet.owner, wallet.name = "created", data.owner, data.name
+    return Done(rebill=True)
+
+
+def open_wallet(book: Book, term: Term, free_grant_micros: int | None, policy: Policy, clock_ms: int) -> None:
+    """Give a workspace its plan and, once, the free grant that comes with it (default $500 on Standard, else none)."""
+    book.wallet.plan.add(term)
+    default_micros = policy.free_grant_micros if term.plan == "standard" else 0
+    amount_micros = default_micros if free_grant_micros is None else free_grant_micros
+    if amount_micros and INITIAL_GRANT not in book.wallet.lots.by_id:
+        expires_ms = term.from_ms + policy.grant_life_ms
+        _add(book, Lot(INITIAL_GRANT, "free", "", amount_micros, term.from_ms, expires_ms), clock_ms)
+    book.changed = True
+
+
+def _name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Done | Refused:
+    data = command.data
+    bot = book.wallet.bots.get(data.bot_id, Bot())
+    if data.plan is not None:
+        of_workspace = book.wallet.plan.at(at_ms) or book.wallet.plan.first
+        inherited = of_workspace.price_micros if of_workspace and of_workspace.plan == "enterprise" else None
+        given = inherited if data.session_price_micros is None else data.session_price_micros
+        price_micros = _price(data.plan, given, policy)
+        if price_micros is None:
+            return Refused("invalid", "data.session_price_micros: required, because the workspace has none to inherit")
+        bot.plan.add(Term(at_ms, data.plan, price_micros))
+    bot.name, bot.owner = data.name, data.owner
+    book.wallet.bots[data.bot_id] = bot
+    book.changed = True
+    return Done(rebill=data.plan is not None)
+
+
+def _change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) -> Done | Refused:
+    data = command.data
+    price_micros = _price(data.plan, data.session_price_micros, policy)
+    if price_micros is None:
+        return Refused("invalid", "data.session_price_micros: required on the enterprise plan")
+    term = Term(at_ms, data.plan, price_micros)
+    if data.bot_id is None:
+        book.wallet.plan.add(term)
+    else:
+        book.wallet.bots.setdefault(data.bot_id, Bot()).plan.add(term)
+    book.changed = True
+    return Done(rebill=True)
+
+
+def _price(plan: PlanName, session_price_micros: int | None, policy: Policy) -> int | None:
+    """The price of the plan's unit; None where an enterprise contract names none."""
+    return policy.conversation_micros if plan == "standard" else session_price_micros
+
+
+def _add(book: Book, lot: Lot, clock_ms: int) -> Done | Repeated | Refused:
+    """Enter a lot with the credit it came with. The order's or grant's own id makes a second one a repeat."""
+    known = book.wallet.lots.by_id.get(lot.lot_id)
+    amount_micros = lot.remaining_micros
+    if known is not None:
+        same = (known.kind, known.bot_id, known.assigned_ms, known.expires_ms) == (
+            lot.kind,
+            lot.bot_id,
+            lot.assigned_ms,
+            lot.expires_ms,
+        )
+        field = "grant_id" if lot.kind == "free" else "order_id"
+        return Repeated() if same else Refused("conflict", f"data.{field}: {lot.lot_id} was credited before")
+    lot.remaining_micros = 0
+    book.add_lot(lot)
+    kind: EntryKind = "grant" if lot.kind == "free" else "purchase"
+    book.post(lot, kind, amount_micros, Posting(lot.bot_id, "", "", lot.assigned_ms))
+    lapse(book, lot, clock_ms)
+    return Done()

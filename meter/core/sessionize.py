@@ -1,0 +1,221 @@
+"""Sessionizing one partition of chat-events: events in, conversations as they stand out (DOMAIN, Metering).
+
+The fold is a function of the partition's log alone: what is late is judged by the newest event time before it in the
+log, what is in the future by the record's own Kafka timestamp. So a replay decides as the first run did.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+
+import msgspec
+
+from meter.core.interactions import Conversation, Interaction, InteractionKey, Seen, join
+from meter.core.policy import Policy
+from schemas.events import AlertNotification, AnyChatEvent, ClockTick, Message, ProactiveNotification
+from schemas.ids import event_key
+from schemas.instants import HOUR_MS, rfc3339, to_ms
+from schemas.metered import Kind
+
+
+class ConversationTouched(msgspec.Struct, frozen=True):
+    """A user or bot message was taken in. `announce`: a wallet has to hear of the conversation before it closes.
+
+    A wallet has to hear of an absorbed one in any case, because an earlier run may have announced it.
+    """
+
+    key: InteractionKey
+    conversation: Conversation
+    absorbed: Conversation | None
+    announce: bool
+
+
+class OccurrenceCounted(msgspec.Struct, frozen=True):
+    """An event that stands for itself."""
+
+    key: InteractionKey
+    kind: Kind
+    unit_id: str
+    at_ms: int
+
+
+class Ticked(msgspec.Struct, frozen=True):
+    """Event time moved; nobody spoke."""
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """The same event again."""
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Another event under an id already taken: the first to arrive stands."""
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Not to be metered: `code` for counting, `reason` for people."""
+
+    code: str
+    reason: str
+
+
+Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflict | Rejected
+
+
+class Sessions:
+    """The state of one partition: interactions, the ids seen in them, and how far event time has come."""
+
+    def __init__(self, policy: Policy, watermark_ms: int = 0) -> None:
+        self.policy = policy
+        self.watermark_ms = watermark_ms
+        self.interactions: dict[InteractionKey, Interaction] = {}
+        self.touched: set[InteractionKey] = set()
+        """Interactions that changed, or ended, since the last checkpoint; whoever writes it clears this."""
+        self._seen: dict[bytes, tuple[InteractionKey, Seen]] = {}
+        self._due: list[tuple[int, InteractionKey]] = []
+
+    def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
+        """Put back what a checkpoint held, and derive the rest from it."""
+        self.interactions = interactions
+        for key, interaction in interactions.items():
+            self._seen.update((seen.event_key, (key, seen)) for seen in interaction.seen)
+        self._due = [(interaction.due_ms, key) for key, interaction in interactions.items()]
+        heapify(self._due)
+
+    def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
+        """Take in one decoded event that Kafka received at `received_ms`."""
+        at_ms = to_ms(event.time)
+        if at_ms > received_ms + self.policy.future_ms:
+            ahead_s = (at_ms - received_ms) / 1000
+            return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+        if isinstance(event, ClockTick):
+            self.watermark_ms = max(self.watermark_ms, at_ms)
+            return Ticked()
+        if at_ms < max(0, self.watermark_ms - self.policy.horizon_ms):
+            return self._too_old(at_ms)
+        data = event.data
+        key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
+        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, _what(event))
+        known = self._seen.get(seen.event_key)
+        if known is not None:
+            return Duplicate() if known == (key, seen) else Conflict()
+        return self._accept(key, seen, event)
+
+    def _too_old(self, at_ms: int) -> Rejected:
+        if at_ms < 0:
+            return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
+        behind_h = (self.watermark_ms - at_ms) / HOUR_MS
+        horizon_h = self.policy.horizon_ms / HOUR_MS
+        return Rejected(
+            "late",
+            f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
+        )
+
+    def _accept(
+        self, key: InteractionKey, seen: Seen, event: Message | ProactiveNotification | AlertNotification
+    ) -> Outcome:
+        interaction = self.interactions.get(key)
+        if interaction is None:
+            interaction = self.interactions[key] = Interaction([], [], _NEVER)
+        interaction.seen.append(seen)
+        self._seen[seen.event_key] = (key, seen)
+        self.touched.add(key)
+        self.watermark_ms = max(self.watermark_ms, seen.at_ms)
+        kind = _kind(event)
+        if kind is not None:
+            self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)
+            return OccurrenceCounted(key, kind, seen.event_key.hex(), seen.at_ms)
+        return self._join(key, interaction, seen, event.data.actor == "user")
+
+    def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
+        gap_ms = self.policy.gap_ms
+        before = {each.conversation_id: _charged_by(each, gap_ms) for each in interaction.conversations}
+        joined = join(interaction, seen.at_ms, by_user, seen.event_key.hex(), gap_ms)
+        conversation = joined.conversation
+        was_closed = conversation.closed
+        conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
+        self._schedule(key, interaction, conversation.last_ms + gap_ms + 1)
+        charged_by = _charged_by(conversation, gap_ms)
+        changed = joined.absorbed is not None or charged_by != before.get(conversation.conversation_id)
+        return ConversationTouched(
+            key, conversation, joined.absorbed, announce=was_closed or (conversation.billable and changed)
+        )
+
+    def advance(self) -> Iterator[tuple[InteractionKey, Conversation]]:
+        """Close what has been silent for longer than the gap and forget what no late event can reach any more.
+
+        Yields the conversations that closed, in the order of the time at which they did.
+        """
+        while self._due and self._due[0][0] <= self.watermark_ms:
+            due_ms, key = heappop(self._due)
+            interaction = self.interactions.get(key)
+            if interaction is None or interaction.due_ms != due_ms:
+                continue  # An older appointment of an interaction that has a newer one, or has ended.
+            self.touched.add(key)
+            for conversation in self._close(interaction):
+                yield key, conversation
+            self._forget(key, interaction)
+
+    def _close(self, interaction: Interaction) -> Iterator[Conversation]:
+        for conversation in interaction.conversations:
+            if not conversation.closed and conversation.last_ms + self.policy.gap_ms < self.watermark_ms:
+                conversation.closed = True
+                yield conversation
+
+    def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
+        oldest_ms = self.watermark_ms - self.policy.horizon_ms
+        for seen in interaction.seen:
+            if seen.at_ms < oldest_ms:
+                del self._seen[seen.event_key]
+        interaction.seen = [seen for seen in interaction.seen if seen.at_ms >= oldest_ms]
+        reach_ms = oldest_ms - self.policy.gap_ms
+        interaction.conversations = [each for each in interaction.conversations if each.last_ms >= reach_ms]
+        if not interaction.seen and not interaction.conversations:
+            del self.interactions[key]
+            return
+        interaction.due_ms = _NEVER
+        self._schedule(key, interaction, self._next_due_ms(interaction))
+
+    def _next_due_ms(self, interaction: Interaction) -> int:
+        gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
+        dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
+        dues += [seen.at_ms + horizon_ms + 1 for seen in interaction.seen[-1:]]
+        return min(dues)
+
+    def _schedule(self, key: InteractionKey, interaction: Interaction, due_ms: int) -> None:
+        if due_ms < interaction.due_ms:
+            interaction.due_ms = due_ms
+            heappush(self._due, (due_ms, key))
+
+
+_NEVER = 2**62
+
+
+def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
+    """What a charge depends on: whether there is one, from when, and for how many sessions."""
+    return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)
+
+
+def _kind(event: Message | ProactiveNotification | AlertNotification) -> Kind | None:
+    """How an event that stands for itself is counted; None for a message of a conversation."""
+    match event:
+        case ProactiveNotification():
+            return "proactive"
+        case AlertNotification():
+            return "alert"
+        case Message(data=data) if data.actor == "agent":
+            return "agent"
+        case Message(data=data) if data.actor == "developer":
+            return "developer"
+    return None
+
+
+def _what(event: Message | ProactiveNotification | AlertNotification) -> str:
+    """Type, direction and actor in one interned word: what must agree, beside key and time, in a true repeat."""
+    return _WHAT[type(event), event.data.direction, event.data.actor]
+
+
+_WHAT = {
+    (kind, direction, actor): f"{code}:{direction}:{actor}"
+    for kind, code in ((Message, "m"), (ProactiveNotification, "p"), (AlertNotification, "a"))
+    for direction in ("in", "out")
+    for actor in ("user", "bot", "agent", "developer")
+}

@@ -1,0 +1,170 @@
+"""The wallets of one partition of wallet-inputs: a fold over its log, workspace by workspace.
+
+Inputs are absolute and may repeat. What a wallet has forgotten cannot be charged again, because a safe point came
+first: whatever its partition of chat-events caused up to the safe offset is in this log already (docs/adr/0005).
+"""
+
+import msgspec
+
+from meter.core.accounts import Account, Usage, UsageKey
+from meter.core.appointments import Appointments
+from meter.core.book import Book, Wallet
+from meter.core.charge import lapse, settle
+from meter.core.command import Done, Refused, obey, open_wallet
+from meter.core.plans import Term
+from meter.core.policy import Policy
+from schemas.commands import AnyCommand
+from schemas.instants import day_of
+from schemas.ledger import Page
+from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, SafePoint, WalletInput
+
+
+class Source(msgspec.Struct, array_like=True):
+    """What is known of one partition of chat-events. `recent` are the occurrences' offsets above the safe one."""
+
+    safe_offset: int = -1
+    watermark_ms: int = 0
+    recent: set[int] = set()
+
+
+class Wallets:
+    """The state of one partition."""
+
+    def __init__(self, policy: Policy, sources: dict[int, Source] | None = None) -> None:
+        self.policy = policy
+        self.sources = sources or {}
+        self.books: dict[str, Book] = {}
+        self.touched: dict[str, Book] = {}
+        """Books that changed since the last checkpoint; whoever writes it clears this."""
+        self.open_pages: dict[str, Book] = {}
+        self._appointments = Appointments(policy)
+
+    @property
+    def clock_ms(self) -> int:
+        """Event time: the furthest that any source has come. Decides when a lapse shows, never who pays."""
+        return max((source.watermark_ms for source in self.sources.values()), default=0)
+
+    def restore(self, books: dict[str, Book]) -> None:
+        """Put back what a checkpoint held, and derive the appointments from it."""
+        self.books = books
+        for book in books.values():
+            for lot in book.wallet.lots.by_id.values():
+                self._appointments.watch_lot(book, lot)
+            for account in book.accounts.values():
+                self._appointments.watch_account(book, account)
+            for key in book.usage:
+                self._appointments.watch_usage(book, key)
+
+    def step(self, given: WalletInput) -> Refused | None:
+        """Take one input from the log. Returns why a command was refused; all else shows in the pages."""
+        match given:
+            case ConversationMetered():
+                self._meter(given)
+            case OccurrenceMetered():
+                self._occur(given)
+            case SafePoint():
+                self._pass(given)
+            case _:
+                return self._command(given)
+        return None
+
+    def take_pages(self, partition: int, version: int) -> list[Page]:
+        """The pages of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
+        books, self.open_pages = self.open_pages, {}
+        pages = (book.take_page(partition, version) for book in books.values())
+        return [page for page in pages if page is not None]
+
+    def _book(self, workspace_id: str) -> Book:
+        """The workspace's book, about to change."""
+        book = self.books.get(workspace_id)
+        if book is None:
+            book = self.books[workspace_id] = Book(Wallet(workspace_id))
+        self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        return book
+
+    def _is_repeat(self, given: Metered) -> bool:
+        source = self.sources.get(given.origin_partition)
+        return source is not None and given.origin_offset <= source.safe_offset
+
+    def _meter(self, metered: ConversationMetered) -> None:
+        if self._is_repeat(metered):
+            return
+        book = self._book(metered.workspace_id)
+        account = book.accounts.get(metered.conversation_id)
+        if account is None:
+            account = book.accounts[metered.conversation_id] = Account.opened_by(metered)
+        elif account.knows(metered):
+            return
+        else:
+            book.usage_of(UsageKey(account.bot_id, day_of(account.first_ms))).count(account, -1)
+        account.learn(metered)
+        self._provision(book, metered.first_ms)
+        if book.wallet.status != "unknown":
+            settle(book, account, self.policy, self.clock_ms)
+        self._usage(book, account.bot_id, account.first_ms).count(account, +1)
+        book.touch_account(account)
+        book.caused_by(metered)
+        self._appointments.watch_account(book, account)
+
+    def _occur(self, given: OccurrenceMetered) -> None:
+        source = self.sources.setdefault(given.origin_partition, Source())
+        if self._is_repeat(given) or given.origin_offset in source.recent:
+            return
+        source.recent.add(given.origin_offset)
+        book = self._book(given.workspace_id)
+        self._provision(book, given.at_ms)
+        self._usage(book, given.bot_id, given.at_ms).occur(given.kind)
+        book.caused_by(given)
+
+    def _usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
+        key = UsageKey(bot_id, day_of(at_ms))
+        if key not in book.usage:
+            self._appointments.watch_usage(book, key)
+        return book.usage_of(key)
+
+    def _provision(self, book: Book, at_ms: int) -> None:
+        """A workspace that no command created becomes a Standard one when it is first heard of."""
+        if book.wallet.status == "unknown" and self.policy.unknown_workspace == "provision":
+            book.wallet.status = "provisioned"
+            term = Term(at_ms, "standard", self.policy.conversation_micros)
+            open_wallet(book, term, None, self.policy, self.clock_ms)
+            self._watch_new_lots(book)
+
+    def _command(self, command: AnyCommand) -> Refused | None:
+        book = self._book(command.data.workspace_id)
+        outcome = obey(book, command, self.policy, self.clock_ms)
+        self._watch_new_lots(book)
+        if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
+            self._rebill(book)
+        return outcome if isinstance(outcome, Refused) else None
+
+    def _rebill(self, book: Book) -> None:
+        """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
+        for account in sorted(book.accounts.values(), key=lambda each: (each.first_ms, each.conversation_id)):
+            usage = book.usage_of(UsageKey(account.bot_id, day_of(account.first_ms)))
+            usage.count(account, -1)
+            settle(book, account, self.policy, self.clock_ms)
+            usage.count(account, +1)
+            book.touch_account(account)
+            self._appointments.watch_account(book, account)
+
+    def _watch_new_lots(self, book: Book) -> None:
+        while book.new_lots:
+            self._appointments.watch_lot(book, book.new_lots.pop())
+
+    def _pass(self, point: SafePoint) -> None:
+        """Event time moves on: show lapses, forget what can no longer change."""
+        source = self.sources.setdefault(point.origin_partition, Source())
+        if point.origin_offset <= source.safe_offset:
+            return
+        source.safe_offset = point.origin_offset
+        source.watermark_ms = max(source.watermark_ms, point.watermark_ms)
+        source.recent = {offset for offset in source.recent if offset > point.origin_offset}
+        clock_ms = self.clock_ms
+        for book, lot in self._appointments.expired_lots(clock_ms):
+            lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
+        for book, account in self._appointments.settled_accounts(point.origin_partition, source.watermark_ms):
+            self._book(book.wallet.workspace_id).forget_account(account)
+        slowest_ms = min(each.watermark_ms for each in self.sources.values())
+        for book, key in self._appointments.settled_usage(slowest_ms):
+            self._book(book.wallet.workspace_id).forget_usage(key)

@@ -1,0 +1,166 @@
+"""A Faust transport that hands over fetched batches: one Faust message per partition and fetch.
+
+Faust's own consumer takes every record through several asyncio waits and two threads. Here the value of a message is a
+`Batch`, its offset that of the batch's last record, so agents, rebalancing and commits stay Faust's while the cost is
+paid once a batch. Registered under the scheme `batch` (pyproject.toml), so that `broker="batch://host:9092"` chooses it.
+
+It also mends, on this side of Faust's seams, what would lose records (docs/adr/0004): an empty set of active
+partitions fetches nothing instead of everything, and every batch says which offset its fetch began at, so that its
+reader can see a hole and go back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+from msgspec import Struct
+
+FETCH_WAIT_MS: Final = 100
+"""How long a broker may hold an empty fetch. One fetch a node is in flight: an idle partition's wait stalls the others."""
+
+FETCH_BYTES: Final = 8 * 1024 * 1024
+BATCH_RECORDS: Final = 20_000
+TIMEOUT_S: Final = 1.0
+
+
+class Batch(Struct, frozen=True):
+    """Records of one partition in offset order. `base` is the offset the fetch began at: at or below the first record's.
+
+    No record between `base` and `last_offset` is missing; offsets that are absent were never records (transaction marks).
+    """
+
+    tp: TP
+    base: int
+    records: list[ConsumerRecord]
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return int(self.records[-1].offset)
+
+
+class _Fetched(Struct, frozen=True):
+    """What crosses from the consumer's thread: the base offset beside the records."""
+
+    base: int
+    records: list[ConsumerRecord]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, with settings for batches and a safe fetch."""
+
+    def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust writes 1500 ms into the constructor call; these are read when the consumer starts.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._max_partition_fetch_bytes = FETCH_BYTES
+        consumer._max_poll_records = BATCH_RECORDS
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Mapping[TP, _Fetched]:
+        # The main thread changes the set while this thread waits, and aiokafka reads an empty one as "all partitions".
+        active = frozenset(active_partitions)
+        if not self.consumer.flow_active or not active:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError()
+        with fetcher._subscriptions.fetch_context():
+            fetched = await self._fetch_now(fetcher, active, max_records)
+            if not fetched and await self._fetch_arrives(fetcher, timeout or TIMEOUT_S) and self.consumer.flow_active:
+                fetched = await self._fetch_now(fetcher, active, max_records)
+            return fetched
+
+    async def _fetch_now(self, fetcher: Any, active: frozenset[TP], max_records: int | None) -> Mapping[TP, _Fetched]:
+        # Once no reassignment is under way nothing below waits, so the positions are those the fetch begins at.
+        if fetcher._subscriptions.reassignment_in_progress:
+            await fetcher._subscriptions.wait_for_assignment()
+        bases = self._positions(fetcher, active)
+        fetched = await fetcher.fetched_records(active, timeout=0, max_records=max_records)
+        return {tp: _Fetched(bases[tp], records) for tp, records in fetched.items()}
+
+    @staticmethod
+    def _positions(fetcher: Any, active: frozenset[TP]) -> dict[TP, int]:
+        """The next offset of every active partition that has a valid position. No await: a consistent look."""
+        subscription = fetcher._subscriptions.subscription
+        if subscription is None or subscription.assignment is None:
+            return {}
+        assignment = subscription.assignment
+        states = {tp: assignment.state_value(tp) for tp in active if tp in assignment.tps}
+        return {tp: state._position for tp, state in states.items() if state is not None and state.has_valid_position}
+
+    @staticmethod
+    async def _fetch_arrives(fetcher: Any, timeout_s: float) -> bool:
+        waiter = fetcher._create_fetch_waiter()
+        done, _ = await asyncio.wait([waiter], timeout=timeout_s)
+        if not done:
+            waiter.cancel()
+            return False
+        waiter.result()  # Raises what the fetch met, such as a missing authorization.
+        return True
+
+
+class Consumer(driver.Consumer):
+    """Yields a message per batch and keeps the books by the agent's own acknowledgements."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """One (partition, message) per batch; the message's value is a `Batch`."""
+        fetched, _ = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not fetched or self.should_stop:
+            return
+        for tp, part in fetched.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # Dropped; whoever reads next sees the hole by its base and goes back.
+            yield tp, self._batch_message(TP(tp.topic, tp.partition), part)
+
+    def _batch_message(self, tp: TP, part: _Fetched) -> ConsumerMessage:
+        last = part.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            (),
+            None,
+            Batch(tp, part.base, part.records),
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        # Readers acknowledge in order and only what they have made safe, so the highest acknowledged offset is the
+        # one to commit. Faust would wait for the offsets inside the batch.
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        last: int = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return last + 1
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Gaps are the reader's business: see `Batch.base`."""
+
+
+class Transport(driver.Transport):
+    """Faust's Kafka transport with the consumer above."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
