@@ -1,1 +1,1 @@
-"""aggregator/core"""
+"""What a row is: pure functions from pages and dead letters to columns. No I/O, no clock."""

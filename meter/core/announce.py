@@ -6,7 +6,7 @@ before a crash is always all up to some offset.
 
 from meter.core.interactions import Conversation, InteractionKey
 from meter.core.sessionize import ConversationTouched, OccurrenceCounted
-from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, State
+from schemas.metered import ConversationMetered, OccurrenceMetered, State
 
 
 class Announcements:
@@ -48,10 +48,10 @@ class Announcements:
             )
         )
 
-    def take(self) -> list[Metered]:
+    def take(self) -> list[ConversationMetered | OccurrenceMetered]:
         """All of it, in order of offset."""
         conversations = [self._metered(*each) for each in self._conversations.values()]
-        metered: list[Metered] = [*conversations, *self._occurrences]
+        metered: list[ConversationMetered | OccurrenceMetered] = [*conversations, *self._occurrences]
         metered.sort(key=lambda each: each.origin_offset)
         return metered
 

@@ -1,0 +1,57 @@
+"""From Kafka records to pages and dead letters."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from aggregator.core.tables import Landing
+from schemas.dead_letters import DeadLetter, from_record
+from schemas.ledger import Page, decode_page
+
+
+class Record(Protocol):
+    """A Kafka record as the client hands it over. `timestamp` is in milliseconds since 1970."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class NotAPageError(Exception):
+    """A record on the ledger topic that no meter wrote. Skipping it could lose money, so nobody does."""
+
+
+def read_page(record: Record) -> Page:
+    """The page that a record of the ledger topic holds. Raises NotAPageError, which says where the record lies."""
+    try:
+        return decode_page(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
+        place = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+        raise NotAPageError(f"{place}: not a page of the ledger: {broken}") from broken
+
+
+def read_letter(record: Record) -> tuple[Landing, DeadLetter]:
+    """The dead letter that a record of the dead-letters topic holds. Every record there is one, a stranger's too."""
+    landing = Landing(record.topic, record.partition, record.offset, max(record.timestamp, 0))
+    try:
+        letter = from_record(record.key, record.value, list(record.headers))
+    except ValueError:  # A place that is not a number.
+        letter = from_record(record.key, record.value, [])
+    if letter.source_partition >= 0 and letter.source_offset >= 0:
+        return landing, letter
+    # Without a source of its own a letter is known by its own place, or strangers would overwrite one another.
+    return landing, msgspec.structs.replace(
+        letter, source_topic=landing.topic, source_partition=landing.partition, source_offset=landing.version
+    )

@@ -1,0 +1,159 @@
+"""The tables: every column with its ClickHouse type and where its value comes from.
+
+A row comes from two things: the carrier (a page, or where a dead letter lay) and one fact that it carries. A test holds
+this against the tables that the migrations create.
+"""
+
+from typing import Final
+
+import msgspec
+
+
+class Landing(msgspec.Struct, frozen=True):
+    """Where and when a dead letter lay on its own topic. `version` is its offset there."""
+
+    topic: str
+    partition: int
+    version: int
+    timestamp_ms: int
+
+
+class Column(msgspec.Struct, frozen=True):
+    """`attribute` is the cell's value, on the carrier or else on the fact."""
+
+    name: str
+    type: str
+    attribute: str
+    on_carrier: bool = False
+
+
+class Table(msgspec.Struct, frozen=True):
+    """`key` is what makes two rows the same row, the sorting key; of those the highest `version` stands."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def named(self, name: str) -> Column:
+        """The column of that name. Raises StopIteration if there is none."""
+        return next(column for column in self.columns if column.name == name)
+
+
+def _word(name: str) -> Column:
+    """A text of which there are few."""
+    return Column(name, "LowCardinality(String)", name)
+
+
+def _text(name: str) -> Column:
+    return Column(name, "String", name)
+
+
+def _bytes(name: str, attribute: str) -> Column:
+    return Column(name, "Nullable(String)", attribute)
+
+
+def _count(name: str) -> Column:
+    return Column(name, "UInt64", name)
+
+
+def _signed(name: str) -> Column:
+    return Column(name, "Int64", name)
+
+
+def _instant(name: str, attribute: str, *, on_carrier: bool = False) -> Column:
+    """Written as integer milliseconds since 1970."""
+    return Column(name, "DateTime64(3, 'UTC')", attribute, on_carrier)
+
+
+_WORKSPACE: Final = Column("workspace_id", "String", "workspace_id", on_carrier=True)
+_VERSION: Final = Column("version", "UInt64", "version", on_carrier=True)
+
+LEDGER_ENTRIES: Final = Table(
+    "ledger_entries",
+    ("workspace_id", "seq", "entry_id"),
+    (
+        _WORKSPACE,
+        _count("seq"),
+        _text("entry_id"),
+        _text("bot_id"),
+        _word("kind"),
+        _text("unit_id"),
+        _text("conversation_id"),
+        _text("lot_id"),
+        _word("lot_kind"),
+        _signed("amount_micros"),
+        _instant("occurred_at", "occurred_ms"),
+        _text("reverses"),
+        _VERSION,
+    ),
+)
+
+CONVERSATION_FACTS: Final = Table(
+    "conversation_facts",
+    ("workspace_id", "bot_id", "opened_at", "conversation_id"),
+    (
+        _WORKSPACE,
+        _text("bot_id"),
+        _instant("opened_at", "opened_ms"),
+        _text("conversation_id"),
+        _word("channel"),
+        _text("channel_user_id"),
+        _word("state"),
+        Column("billable", "Bool", "billable"),
+        _text("absorbed_into"),
+        _instant("first_at", "first_ms"),
+        _instant("last_at", "last_ms"),
+        _count("messages"),
+        _count("requests"),
+        _count("sessions"),
+        _word("plan"),
+        _signed("charged_free_micros"),
+        _signed("charged_paid_micros"),
+        _VERSION,
+    ),
+)
+
+USAGE_DAILY_FACTS: Final = Table(
+    "usage_daily_facts",
+    ("workspace_id", "bot_id", "day"),
+    (
+        _WORKSPACE,
+        _text("bot_id"),
+        Column("day", "Date", "day"),  # Written as integer days since 1970.
+        _signed("conversations"),
+        _signed("sessions"),
+        _signed("requests"),
+        _signed("proactive_notifications"),
+        _signed("alert_notifications"),
+        _signed("agent_messages"),
+        _signed("developer_messages"),
+        _signed("total_units"),
+        _signed("charged_free_micros"),
+        _signed("charged_paid_micros"),
+        _VERSION,
+    ),
+)
+
+BALANCE_FACTS: Final = Table(
+    "balance_facts",
+    ("workspace_id",),
+    (_WORKSPACE, _signed("free_micros"), _signed("paid_micros"), _signed("lapsed_micros"), _VERSION),
+)
+
+DEAD_LETTER_FACTS: Final = Table(
+    "dead_letter_facts",
+    ("source_topic", "source_partition", "source_offset"),
+    (
+        _word("source_topic"),
+        Column("source_partition", "Int32", "source_partition"),
+        _signed("source_offset"),
+        _word("code"),
+        _text("reason"),
+        _bytes("key", "key"),
+        _bytes("payload", "value"),
+        _instant("refused_at", "timestamp_ms", on_carrier=True),
+        _VERSION,
+    ),
+)
+
+TABLES: Final = (LEDGER_ENTRIES, CONVERSATION_FACTS, USAGE_DAILY_FACTS, BALANCE_FACTS, DEAD_LETTER_FACTS)

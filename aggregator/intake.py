@@ -1,0 +1,164 @@
+"""Between the topics and ClickHouse: takes fetched batches without a hole, writes them, then moves the offsets.
+
+ClickHouse first, offset after: a crash at any point repeats rows, which replace themselves, and loses none.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from aggregator import metrics
+from aggregator.core.records import Record, read_letter, read_page
+from aggregator.sink import Findings
+from schemas.topics import DEAD_LETTERS, LEDGER
+
+MAX_ROWS: Final = 50_000
+"""Rows that wait at most; then whoever reads the topics waits."""
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""The same in bytes of Kafka values: a dead letter can be large."""
+
+logger = logging.getLogger(__name__)
+
+
+class Partition(NamedTuple):
+    """A partition of a topic; equal to the Kafka client's own pair."""
+
+    topic: str
+    partition: int
+
+
+class Batch(Protocol):
+    """What one fetch brought from one partition. No record from `base` to `last_offset` is missing."""
+
+    @property
+    def base(self) -> int: ...
+    @property
+    def last_offset(self) -> int: ...
+    @property
+    def records(self) -> Sequence[Record]: ...
+
+
+class Offsets(Protocol):
+    """The group's offsets and this worker's place in a partition."""
+
+    async def start_of(self, partition: Partition) -> int:
+        """The first offset that the group has not committed yet."""
+
+    async def seek(self, partition: Partition, offset: int) -> None:
+        """Goes on reading at `offset`."""
+
+    async def commit(self, next_offsets: Mapping[Partition, int]) -> None:
+        """Makes these the group's; silently leaves out partitions that are no longer this worker's."""
+
+
+class _Waiting(msgspec.Struct):
+    """Read, and not yet written."""
+
+    findings: Findings
+    next_offsets: dict[Partition, int]
+    rows: int = 0
+    size_bytes: int = 0
+
+
+def _nothing() -> _Waiting:
+    return _Waiting(Findings([], []), {})
+
+
+class Intake:
+    """One for all partitions of a worker. `take` each batch, `run` once, `forget` whenever partitions move."""
+
+    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
+        self._offsets = offsets
+        self._write = write
+        self._flush_ms = flush_ms
+        self._expected: dict[Partition, int] = {}
+        self.written: dict[Partition, int] = {}
+        """Of each partition that this worker reads, the first offset that is not in ClickHouse yet."""
+        self._assignment = 0
+        self._waiting = _nothing()
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def forget(self) -> None:
+        """Partitions were revoked or assigned: what is not written yet is read again by whoever owns it now."""
+        self._assignment += 1
+        self._expected.clear()
+        self.written.clear()
+        self._empty()
+
+    async def take(self, partition: Partition, batch: Batch) -> None:
+        """Takes what is new of the batch, or goes back if records before it are missing. Waits while too much waits."""
+        assignment = self._assignment
+        await self._room.wait()
+        expected = self._expected.get(partition)
+        if expected is None:
+            expected = await self._offsets.start_of(partition)
+        if assignment != self._assignment:
+            return  # A batch of an assignment that is over.
+        self._expected[partition] = expected
+        self.written.setdefault(partition, expected)
+        if batch.base > expected:
+            await self._go_back(partition, batch, expected)
+        else:
+            self._accept(partition, batch, expected)
+
+    async def run(self) -> None:
+        """Writes for ever. A batch waits at most the flush time for others, less once much has come together."""
+        while True:
+            await self._arrived.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), self._flush_ms / 1000)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        assignment, waiting = self._assignment, self._waiting
+        self._empty()
+        await self._write(waiting.findings)
+        if assignment == self._assignment:
+            await self._offsets.commit(waiting.next_offsets)
+        if assignment == self._assignment:
+            self.written.update(waiting.next_offsets)
+
+    async def _go_back(self, partition: Partition, batch: Batch, expected: int) -> None:
+        # Faust drops queued batches when an assignment changes. Later batches of the hole may still be queued; each
+        # ends here too, until the one that begins at or before what is expected.
+        logger.warning("%s: expected offset %d, got %d: reading again", partition, expected, batch.base)
+        metrics.REFETCHES.inc()
+        await self._offsets.seek(partition, expected)
+
+    def _accept(self, partition: Partition, batch: Batch, expected: int) -> None:
+        waiting = self._waiting
+        for record in batch.records:
+            if record.offset >= expected:
+                _read(record, waiting)
+        self._expected[partition] = max(expected, batch.last_offset + 1)
+        waiting.next_offsets[partition] = self._expected[partition]
+        self._arrived.set()
+        if waiting.rows >= MAX_ROWS or waiting.size_bytes >= MAX_BYTES:
+            self._full.set()
+            self._room.clear()
+
+    def _empty(self) -> None:
+        self._waiting = _nothing()
+        self._arrived.clear()
+        self._full.clear()
+        self._room.set()
+
+
+def _read(record: Record, waiting: _Waiting) -> None:
+    if record.topic == LEDGER.name:
+        page = read_page(record)
+        waiting.findings.pages.append(page)
+        waiting.rows += len(page.entries) + len(page.conversations) + len(page.usage) + 1
+    else:
+        assert record.topic == DEAD_LETTERS.name, record.topic
+        waiting.findings.letters.append(read_letter(record))
+        waiting.rows += 1
+    waiting.size_bytes += len(record.value or b"")

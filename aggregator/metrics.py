@@ -1,0 +1,56 @@
+"""What the aggregator tells Prometheus, and the port it tells it on."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from aggregator.core.tables import TABLES
+
+FIRST_PORT: Final = 9102
+PORTS_TRIED: Final = 1000
+
+_ROW_BUCKETS: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+_SECOND_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LATENCY_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 300, 900, 3_600)
+
+ROWS: Final = Counter("aggregator_rows", "Rows inserted into ClickHouse, repeats included", ["table"])
+INSERT_ROWS: Final = Histogram("aggregator_insert_rows", "Rows of one insert", ["table"], buckets=_ROW_BUCKETS)
+INSERT_SECONDS: Final = Histogram("aggregator_insert_seconds", "One insert", ["table"], buckets=_SECOND_BUCKETS)
+INSERT_FAILURES: Final = Counter("aggregator_insert_failures", "Inserts that failed and were tried again", ["table"])
+PAGES: Final = Counter("aggregator_pages", "Ledger pages whose rows are in ClickHouse, repeats included")
+DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters in ClickHouse, repeats included", ["code"])
+EVENT_TO_CLICKHOUSE_SECONDS: Final = Histogram(
+    "aggregator_event_to_clickhouse_seconds",
+    "From the Kafka timestamp of the oldest chat event of a page to its rows being in ClickHouse",
+    buckets=_LATENCY_BUCKETS,
+)
+LAG: Final = Gauge(
+    "aggregator_consumer_lag", "Fetchable records of a partition not in ClickHouse yet", ["topic", "partition"]
+)
+REFETCHES: Final = Counter("aggregator_refetches", "Times a partition was read again as fetched records were dropped")
+CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert succeeded, 0 while inserts fail")
+
+# A series that appears only with its first failure cannot be alerted on.
+for _table in TABLES:
+    ROWS.labels(_table.name)
+    INSERT_FAILURES.labels(_table.name)
+
+
+class MetricsPortError(Exception):
+    """One sentence: the port cannot be listened on, and what to do."""
+
+
+def serve(port: int) -> int:
+    """Serves /metrics from a thread and returns the port. 0 takes the first free port from 9102 upward, so that any
+    number of workers start side by side. Raises MetricsPortError.
+    """
+    ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
+    for candidate in ports:
+        try:
+            start_http_server(candidate)
+        except OSError:
+            continue
+        return candidate
+    raise MetricsPortError(
+        f"METRICS_PORT: nothing free at {ports[0]} to {ports[-1]}: set another, or 0 to have one found"
+    )

@@ -1,0 +1,102 @@
+-- What analysts read, under names that do not change. FINAL makes a plain SELECT exact whether or not the engine has
+-- merged replaced rows away yet.
+
+CREATE VIEW IF NOT EXISTS conversations AS
+SELECT
+    workspace_id,
+    conversation_id,
+    bot_id,
+    channel,
+    channel_user_id,
+    first_at,
+    last_at,
+    toDate(first_at, 'UTC') AS day,
+    requests,
+    messages,
+    sessions,
+    state,
+    plan,
+    charged_free_micros,
+    charged_paid_micros
+FROM conversation_facts FINAL
+WHERE billable AND state != 'absorbed' AND absorbed_into = '';
+
+CREATE VIEW IF NOT EXISTS ledger AS
+SELECT
+    entry_id,
+    workspace_id,
+    bot_id,
+    seq,
+    kind,
+    unit_id,
+    conversation_id,
+    lot_id,
+    lot_kind,
+    amount_micros,
+    occurred_at,
+    reverses
+FROM ledger_entries FINAL;
+
+-- A day whose last conversation was moved to another day is stated as zeros: nothing to show.
+CREATE VIEW IF NOT EXISTS usage_daily AS
+SELECT
+    workspace_id,
+    bot_id,
+    day,
+    conversations,
+    sessions,
+    requests,
+    proactive_notifications,
+    alert_notifications,
+    agent_messages,
+    developer_messages,
+    total_units,
+    charged_free_micros,
+    charged_paid_micros
+FROM usage_daily_facts FINAL
+WHERE (conversations, sessions, requests, proactive_notifications, alert_notifications, agent_messages,
+       developer_messages, total_units, charged_free_micros, charged_paid_micros) != (0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+-- Nothing is stored by month. A month is added up from its days when it is read, and a conversation belongs to one day
+-- whole, so the two views cannot disagree.
+CREATE VIEW IF NOT EXISTS usage_monthly AS
+SELECT
+    workspace_id,
+    bot_id,
+    toStartOfMonth(daily.day) AS month,
+    sum(daily.conversations) AS conversations,
+    sum(daily.sessions) AS sessions,
+    sum(daily.requests) AS requests,
+    sum(daily.proactive_notifications) AS proactive_notifications,
+    sum(daily.alert_notifications) AS alert_notifications,
+    sum(daily.agent_messages) AS agent_messages,
+    sum(daily.developer_messages) AS developer_messages,
+    sum(daily.total_units) AS total_units,
+    sum(daily.charged_free_micros) AS charged_free_micros,
+    sum(daily.charged_paid_micros) AS charged_paid_micros
+FROM usage_daily AS daily
+GROUP BY workspace_id, bot_id, month;
+
+CREATE VIEW IF NOT EXISTS balances AS
+SELECT
+    workspace_id,
+    free_micros,
+    paid_micros,
+    lapsed_micros
+FROM balance_facts FINAL;
+
+-- Where the refused record lay is given in full and, for those who type, in short: topic, partition, offset.
+CREATE VIEW IF NOT EXISTS dead_letters AS
+SELECT
+    reason,
+    code,
+    source_topic,
+    source_partition,
+    source_offset,
+    source_topic AS topic,
+    source_partition AS partition,
+    source_offset AS offset,
+    key,
+    payload,
+    refused_at
+FROM dead_letter_facts FINAL;

@@ -1,0 +1,97 @@
+"""The Faust app of a meter worker: two agents, each the body of a stage."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from functools import partial
+
+import faust
+from faust.types import StreamT
+
+from meter.charger import Charger
+from meter.log import Log
+from meter.sessionizer import Sessionizer
+from meter.settings import Settings
+from meter.stage import Stage
+from meter.transport import Batch
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
+
+
+def broker_url(bootstrap: str) -> str:
+    """Faust's way to write a list of servers, for our transport."""
+    return ";".join(f"batch://{server.strip()}" for server in bootstrap.split(","))
+
+
+class MeterApp(faust.App):
+    """Faust's app, with the log that its stages write to: connected before the first batch, closed after the last."""
+
+    outbox: Log
+
+    async def on_start(self) -> None:
+        """Called when the app starts."""
+        await self.outbox.start()
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        """Called when the app stops."""
+        await super().on_stop()
+        await self.outbox.stop()
+
+
+def make_app(settings: Settings) -> MeterApp:
+    """The worker's app: not started, not connected."""
+    app = MeterApp(
+        METER_GROUP,
+        broker=broker_url(settings.kafka_bootstrap_servers),
+        broker_session_timeout=settings.kafka_session_timeout_s,
+        broker_heartbeat_interval=settings.kafka_session_timeout_s / 5,
+        broker_request_timeout=max(40.0, settings.kafka_session_timeout_s + 5),
+        consumer_auto_offset_reset="earliest",
+        datadir=tempfile.mkdtemp(prefix="meter-"),
+        store="memory://",
+        stream_buffer_maxsize=2,  # Batches, not records: what waits here is memory and is read again after a crash.
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    app.outbox = log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    policy = settings.policy()
+    make = partial(Stage, app, log, settings.kafka_bootstrap_servers)
+    stages = [
+        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy), settings.meter_checkpoint_ms),
+        make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy), settings.meter_checkpoint_ms),
+    ]
+    for stage, topic in zip(stages, (CHAT_EVENTS, WALLET_INPUTS), strict=True):
+        _add_agent(app, stage, topic)
+
+    @app.timer(settings.meter_checkpoint_ms / 2000)
+    async def checkpoint() -> None:
+        for stage in stages:
+            await stage.checkpoint_due()
+
+    return app
+
+
+def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = make_app(settings)
+
+    async def assigned(*_: object, **__: object) -> None:
+        on_ready()
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
+    worker.spinner = None  # It writes control codes even where there is no terminal.
+    worker.execute_from_commandline()
+
+
+def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
+    source = app.topic(topic.name, key_serializer="raw", value_serializer="raw", acks=True)
+
+    @app.agent(source, name=f"meter.{topic.name}")
+    async def agent(stream: StreamT[Batch]) -> None:
+        await stage.run(stream)

@@ -1,0 +1,113 @@
+"""The second stage: account commands and metered records in; ledger pages and dead letters out."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from meter import metrics
+from meter.checkpoints import Restored
+from meter.core.accounts import Account, Usage, UsageKey
+from meter.core.book import Book, Wallet
+from meter.core.policy import Policy
+from meter.core.sessionize import Rejected
+from meter.core.wallets import Source, Wallets
+from meter.intake import read
+from meter.log import Record
+from meter.sessionizer import dead_letter, dead_letters
+from meter.stage import Output
+from schemas.dead_letters import DeadLetter
+from schemas.ledger import Page, encode_page
+from schemas.metered import decode_wallet_input
+from schemas.topics import LEDGER
+
+PAGE_INPUTS: Final = 2_000
+"""Inputs between two rounds of pages: it bounds the size of a page."""
+
+Mark = dict[int, Source]
+"""What every checkpoint holds: what is known of each partition of chat-events."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+_decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
+_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
+_decode_account = msgspec.msgpack.Decoder(Account).decode
+_decode_usage = msgspec.msgpack.Decoder(Usage).decode
+
+
+class Charger:
+    """The fold of one partition of wallet-inputs."""
+
+    def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
+        self._partition = partition
+        self._wallets = Wallets(policy, _decode_mark(restored.mark) if restored.mark else None)
+        self._wallets.restore(_books(restored.records))
+
+    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        """Charge a batch, a round of pages at a time."""
+        for start in range(0, len(records), PAGE_INPUTS):
+            yield from self._take_round(records[start : start + PAGE_INPUTS])
+
+    def _take_round(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        letters: list[DeadLetter] = []
+        for record in records:
+            given = read(record.value, decode_wallet_input)
+            if isinstance(given, Rejected):
+                letters.append(dead_letter(record, given))
+                continue
+            refused = self._wallets.step(given)
+            if refused is not None:
+                letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
+        pages = self._wallets.take_pages(self._partition, records[-1].offset)
+        _observe(pages)
+        yield dead_letters(letters)
+        yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])
+
+    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """The wallets, accounts and days that changed or ended."""
+        touched, self._wallets.touched = self._wallets.touched, {}
+        for workspace_id, book in touched.items():
+            yield _encode(("wallet", workspace_id, "", 0)), _encode(book.wallet)
+            for conversation_id in book.touched_accounts:
+                account = book.accounts.get(conversation_id)
+                yield (
+                    _encode(("account", workspace_id, conversation_id, 0)),
+                    None if account is None else _encode(account),
+                )
+            for key in book.touched_usage:
+                usage = book.usage.get(key)
+                yield _encode(("usage", workspace_id, key.bot_id, key.day)), None if usage is None else _encode(usage)
+            book.touched_accounts, book.touched_usage = set(), set()
+
+    def mark(self) -> bytes:
+        """What is known of each partition of chat-events."""
+        return _encode(self._wallets.sources)
+
+    def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
+        """A wallet has nobody to tell."""
+        return ()
+
+
+def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
+    """The books that a checkpoint's records make up. Wallets come first, so that there is a book to put the rest in."""
+    keyed = sorted((_decode_key(key), value) for key, value in records.items())
+    books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
+    for (kind, workspace_id, name, day), value in keyed:
+        if kind == "account":
+            books[workspace_id].accounts[name] = _decode_account(value)
+        elif kind == "usage":
+            books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
+    return books
+
+
+def _observe(pages: list[Page]) -> None:
+    now_s = time.time()
+    for page in pages:
+        if page.produced_ms:
+            metrics.EVENT_TO_DEBIT.observe(max(0.0, now_s - page.produced_ms / 1000))
+        for entry in page.entries:
+            if entry.kind == "charge":
+                metrics.DEBITS.inc()
+                metrics.DEBITED_MICROS.labels(entry.lot_kind).inc(-entry.amount_micros)

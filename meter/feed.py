@@ -1,0 +1,184 @@
+"""Feeds: files of CloudEvents, one a line, written to Kafka as bot runtimes and the console would write them."""
+
+import gzip
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, cast
+
+import msgspec
+
+from meter.core.policy import Policy
+from meter.core.sessionize import Rejected
+from meter.intake import read
+from meter.log import Log, Record
+from schemas.commands import COMMAND_PREFIX
+from schemas.events import ClockTick, decode_event
+from schemas.instants import from_ms, to_ms
+from schemas.metered import decode_wallet_input
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+
+CHUNK_LINES: Final = 10_000
+SOURCE: Final = "/meter/feed"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class FeedError(Exception):
+    """A feed cannot be read; the message says which and why."""
+
+
+class Line(NamedTuple):
+    """One line of a feed. `at_ms` is its event time, None where it has none that counts; `key` is its workspace."""
+
+    value: bytes
+    is_command: bool
+    at_ms: int | None
+    key: bytes
+
+
+class _Envelope(msgspec.Struct):
+    type: object = None
+    data: object = None
+
+
+_peek = msgspec.json.Decoder(_Envelope).decode
+
+
+def read_feeds(paths: Iterable[Path], on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
+    """The lines of all files, merged by time; of one instant, commands first. `on_bytes` hears of bytes read.
+
+    Each file keeps its own order, and a line without a readable time its place. Raises FeedError.
+    """
+    feeds = [_keyed(index, _lines(path, on_bytes)) for index, path in enumerate(paths)]
+    for _, line in heapq.merge(*feeds, key=lambda keyed: keyed[0]):
+        yield line
+
+
+def _keyed(index: int, values: Iterable[bytes]) -> Iterator[tuple[tuple[int, bool, int], Line]]:
+    at_ms = 0
+    for value in values:
+        line = _classify(value)
+        at_ms = at_ms if line.at_ms is None else line.at_ms
+        yield (at_ms, not line.is_command, index), line
+
+
+def _lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as raw:
+            opened = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+            before = 0
+            for number, line in enumerate(opened):
+                if number % 1000 == 0:
+                    on_bytes(raw.tell() - before)
+                    before = raw.tell()
+                yield line.removesuffix(b"\n").removesuffix(b"\r")
+            on_bytes(raw.tell() - before)
+    except (OSError, EOFError) as error:
+        raise FeedError(f"the feed {path} cannot be read: {_why(error)}. Give the path of a file of events.") from error
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it ends in the middle"
+
+
+def _classify(value: bytes) -> Line:
+    event = read(value, decode_event)
+    if isinstance(event, ClockTick):
+        return Line(value, False, to_ms(event.time), b"")
+    if not isinstance(event, Rejected):
+        return Line(value, False, to_ms(event.time), event.data.workspace_id.encode())
+    envelope = read(value, _peek)
+    if isinstance(envelope, Rejected):
+        return Line(value, False, None, b"")
+    is_command = isinstance(envelope.type, str) and envelope.type.startswith(COMMAND_PREFIX)
+    workspace_id = envelope.data.get("workspace_id") if isinstance(envelope.data, dict) else None
+    key = workspace_id.encode() if isinstance(workspace_id, str) else b""
+    return Line(value, is_command, _command_time(value) if is_command else None, key)
+
+
+def _command_time(value: bytes) -> int | None:
+    command = read(value, decode_wallet_input)
+    return None if isinstance(command, Rejected) or not hasattr(command, "time") else to_ms(command.time)
+
+
+class Feeder:
+    """Writes lines to Kafka as they are, and sees that cause comes before effect.
+
+    Commands go to the wallets' log and are acknowledged before any later event leaves. A line that is later than the
+    horizon allows is late wherever it lands: its partition is first told how far the feed's event time has come.
+    """
+
+    def __init__(self, log: Log, policy: Policy) -> None:
+        self._log = log
+        self._policy = policy
+        self.end_ms: int | None = None
+        self.written = 0
+        self._newest_ms = 0
+        self._told_ms: dict[int, int] = {}
+        self._events: list[tuple[int, Record]] = []
+        self._commands: list[Record] = []
+
+    async def feed(self, lines: Iterable[Line], on_written: Callable[[int], None] = lambda _: None) -> None:
+        """Write all lines."""
+        for line in lines:
+            if line.is_command:
+                await self._flush_events()
+                self._commands.append(Record(line.key, line.value))
+            else:
+                await self._flush_commands()
+                await self._add_event(line)
+            self._note_time(line)
+            if len(self._events) >= CHUNK_LINES:
+                on_written(len(self._events))
+                await self._flush_events()
+        on_written(len(self._events) + len(self._commands))
+        await self._flush_commands()
+        await self._flush_events()
+
+    async def close(self) -> None:
+        """Move event time one gap beyond the feed's end, in every partition, so that every conversation closes."""
+        if self.end_ms is not None:
+            end_ms = self.end_ms + self._policy.gap_ms + 1
+            for partition in range(await self._log.partitions(CHAT_EVENTS.name)):
+                await self._log.write(CHAT_EVENTS.name, partition, [_tick(end_ms)])
+
+    async def _add_event(self, line: Line) -> None:
+        partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)
+        if line.at_ms is not None and self._counts(line.at_ms):
+            told_ms = self._told_ms.get(partition, 0)
+            if line.at_ms < self._newest_ms - self._policy.horizon_ms and told_ms < self._newest_ms:
+                self._events.append((partition, _tick(self._newest_ms)))
+                told_ms = self._newest_ms
+            self._told_ms[partition] = max(told_ms, line.at_ms)
+        self._events.append((partition, Record(line.key or None, line.value)))
+
+    def _note_time(self, line: Line) -> None:
+        if line.at_ms is not None and self._counts(line.at_ms):
+            if not line.is_command:
+                self._newest_ms = max(self._newest_ms, line.at_ms)
+            self.end_ms = max(self.end_ms or 0, line.at_ms)
+
+    def _counts(self, at_ms: int) -> bool:
+        """Whether a time is not in the future, where it would be refused."""
+        return at_ms <= time.time() * 1000 + self._policy.future_ms
+
+    async def _flush_events(self) -> None:
+        events, self._events = self._events, []
+        by_partition: dict[int, list[Record]] = {}
+        for partition, record in events:
+            by_partition.setdefault(partition, []).append(record)
+        for partition, records in by_partition.items():
+            await self._log.write(CHAT_EVENTS.name, partition, records)
+        self.written += len(events)
+
+    async def _flush_commands(self) -> None:
+        if self._commands:
+            commands, self._commands = self._commands, []
+            await self._log.write_keyed(WALLET_INPUTS.name, commands)
+            self.written += len(commands)
+
+
+def _tick(at_ms: int) -> Record:
+    return Record(None, _encode(ClockTick("1.0", f"tick-{at_ms}", SOURCE, from_ms(at_ms))))

@@ -1,0 +1,51 @@
+"""Reading what came over a topic: a typed value, or the reason why not, naming the field."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from meter.core.sessionize import Rejected
+from schemas.events import MAX_EVENT_BYTES
+
+T = TypeVar("T")
+
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
+_WRONG = re.compile(r"(?P<what>.*) - at `\$\.(?P<path>[^`]*)`", re.DOTALL)
+
+
+def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
+    """Decode one record's value. Never raises: whatever a stranger can write has its reason."""
+    if value is None:
+        return Rejected("null_value", "value: is null; a CloudEvent in JSON is expected")
+    if len(value) > MAX_EVENT_BYTES:
+        return Rejected("too_large", f"value: {len(value)} bytes are more than the {MAX_EVENT_BYTES} an event may have")
+    try:
+        if not value.isascii():
+            value.decode()  # The codec skips unknown fields without looking at their bytes.
+        return decode(value)
+    except UnicodeDecodeError as error:
+        return Rejected("invalid_utf8", f"value: byte {error.start} is not UTF-8")
+    except msgspec.ValidationError as error:
+        return _invalid(str(error))
+    except msgspec.DecodeError as error:
+        return Rejected("not_json", f"value: {_plain(str(error))}")
+    except RecursionError:
+        return Rejected("not_json", "value: is nested too deeply")
+    except (ValueError, OverflowError) as error:
+        return Rejected("invalid_field", f"time: {_plain(str(error))}")
+
+
+def _invalid(message: str) -> Rejected:
+    if missing := _MISSING.fullmatch(message):
+        path = f"{missing['path']}." if missing["path"] else ""
+        return Rejected("missing_field", f"{path}{missing['field']}: required field is missing")
+    if wrong := _WRONG.fullmatch(message):
+        code = "unknown_type" if wrong["path"] == "type" else "invalid_field"
+        return Rejected(code, f"{wrong['path']}: {_plain(wrong['what'])}")
+    return Rejected("not_an_event", f"value: {_plain(message)}")
+
+
+def _plain(message: str) -> str:
+    return message.replace("`", "").strip() or "cannot be read"

@@ -1,0 +1,58 @@
+"""What Prometheus scrapes from a meter worker, and the endpoint it scrapes."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+FIRST_PORT: Final = 9100
+_LAST_PORT: Final = 9999
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_RECORDS = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+
+EVENTS = Counter("meter_events_total", "Chat events read, by what became of them", ["outcome"])
+BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", ["topic"], buckets=_RECORDS)
+UNITS = Counter("meter_units_total", "Records told to the wallets, by kind", ["kind"])
+DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
+DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
+DEAD_LETTERS = Counter("meter_dead_letters_total", "Refused records, by reason", ["code"])
+EVENT_TO_DEBIT = Histogram(
+    "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its page on the ledger topic", buckets=_SECONDS
+)
+WATERMARK_DELAY = Gauge(
+    "meter_watermark_delay_seconds", "How far a partition's event time is behind the clock", ["partition"]
+)
+CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
+CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
+CHECKPOINT_RECORDS = Histogram("meter_checkpoint_records", "Records in a checkpoint", buckets=_RECORDS)
+LIVE_CONVERSATIONS = Gauge("meter_live_conversations", "Interactions held in memory", ["partition"])
+REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
+
+
+class PortsTakenError(Exception):
+    """No port is free for the metrics; the message says what to do."""
+
+
+def serve(host: str, port: int) -> str:
+    """Serve /metrics; port 0 takes the first free one from 9100 on, so workers side by side need no configuration.
+
+    Returns the URL. Raises PortsTakenError.
+    """
+    for candidate in [port] if port else _free_ports(host):
+        try:
+            start_http_server(candidate, addr=host)
+        except OSError:
+            continue  # Another worker was faster.
+        return f"http://{host}:{candidate}/metrics"
+    wanted = port or f"{FIRST_PORT} to {_LAST_PORT}"
+    raise PortsTakenError(f"no free port for /metrics on {host} ({wanted}): set METRICS_PORT to a free one")
+
+
+def _free_ports(host: str) -> Iterator[int]:
+    for port in range(FIRST_PORT, _LAST_PORT + 1):
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex((host, port)) != 0:
+                yield port

@@ -1,0 +1,137 @@
+"""The first stage: chat events in; metered conversations and dead letters out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from meter import metrics
+from meter.checkpoints import Restored
+from meter.core.announce import Announcements
+from meter.core.interactions import Interaction
+from meter.core.policy import Policy
+from meter.core.sessionize import (
+    Conflict,
+    ConversationTouched,
+    Duplicate,
+    OccurrenceCounted,
+    Outcome,
+    Rejected,
+    Sessions,
+    Ticked,
+)
+from meter.intake import read
+from meter.log import Record
+from meter.stage import Output
+from schemas.dead_letters import DeadLetter
+from schemas.events import decode_event
+from schemas.metered import OccurrenceMetered, SafePoint
+from schemas.topics import DEAD_LETTERS, WALLET_INPUTS
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What every checkpoint of a sessionizer holds."""
+
+    watermark_ms: int
+
+
+_encode_json = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+_decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
+_decode_interaction = msgspec.msgpack.Decoder(Interaction).decode
+
+
+class Sessionizer:
+    """The fold of one partition of chat-events."""
+
+    def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
+        watermark_ms = _decode_mark(restored.mark).watermark_ms if restored.mark else 0
+        self._partition = partition
+        self._sessions = Sessions(policy, watermark_ms)
+        self._sessions.restore(
+            {_decode_key(key): _decode_interaction(value) for key, value in restored.records.items()}
+        )
+
+    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
+        announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
+        letters: list[DeadLetter] = []
+        outcomes: Counter[str] = Counter()
+        for record in records:
+            outcome = self._step(record)
+            outcomes[_NAMES[type(outcome)]] += 1
+            match outcome:
+                case ConversationTouched():
+                    announcements.touched(outcome, record.offset, record.timestamp)
+                case OccurrenceCounted():
+                    announcements.occurred(outcome, record.offset, record.timestamp)
+                case Rejected():
+                    letters.append(dead_letter(record, outcome))
+        last = records[-1]
+        for key, conversation in self._sessions.advance():
+            announcements.closed(key, conversation, last.offset, last.timestamp)
+        self._observe(outcomes, last.timestamp)
+        yield dead_letters(letters)
+        yield self._metered(announcements)
+
+    def _step(self, record: ConsumerRecord) -> Outcome:
+        event = read(record.value, decode_event)
+        return event if isinstance(event, Rejected) else self._sessions.step(event, record.timestamp)
+
+    def _metered(self, announcements: Announcements) -> Output:
+        metered = announcements.take()
+        for each in metered:
+            kind = each.kind if isinstance(each, OccurrenceMetered) else each.state
+            metrics.UNITS.labels(kind).inc()
+        return Output(WALLET_INPUTS, [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered])
+
+    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+        """The interactions that changed or ended."""
+        touched, self._sessions.touched = self._sessions.touched, set()
+        for key in touched:
+            interaction = self._sessions.interactions.get(key)
+            yield _encode(key), None if interaction is None else _encode(interaction)
+
+    def mark(self) -> bytes:
+        """How far event time has come."""
+        return _encode(Mark(self._sessions.watermark_ms))
+
+    def confirm(self, offset: int) -> Iterable[Output]:
+        """Tell every wallet that nothing at or below `offset` will be told for the first time any more."""
+        point = SafePoint(
+            origin_partition=self._partition, origin_offset=offset, watermark_ms=self._sessions.watermark_ms
+        )
+        yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
+
+    def _observe(self, outcomes: Counter[str], now_ms: int) -> None:
+        for name, count in outcomes.items():
+            metrics.EVENTS.labels(name).inc(count)
+        number = str(self._partition)
+        metrics.LIVE_CONVERSATIONS.labels(number).set(len(self._sessions.interactions))
+        metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._sessions.watermark_ms) / 1000)
+
+
+def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:
+    """The refused record, whole."""
+    return DeadLetter(
+        rejected.code, rejected.reason, record.topic, record.partition, record.offset, record.key, record.value
+    )
+
+
+def dead_letters(letters: list[DeadLetter]) -> Output:
+    """The letters as records, kept together by the record's own key where it has one."""
+    for letter in letters:
+        metrics.DEAD_LETTERS.labels(letter.code).inc()
+    return Output(DEAD_LETTERS, [Record(each.key or b"", each.value or b"", each.headers()) for each in letters])
+
+
+_NAMES: dict[type[Outcome], str] = {
+    ConversationTouched: "conversation",
+    OccurrenceCounted: "occurrence",
+    Ticked: "tick",
+    Duplicate: "duplicate",
+    Conflict: "conflict",
+    Rejected: "dead_letter",
+}

@@ -1,0 +1,72 @@
+"""Configuration: environment variables, checked once at the start. What is wrong is refused with a sentence."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from meter.core.policy import Policy
+from schemas.instants import HOUR_MS
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """A variable cannot be used as it is; the message says which and what to do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """Field names are the variables' names in lower case."""
+
+    kafka_bootstrap_servers: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1:9092"
+    kafka_partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
+    """How many partitions `meter topics` gives each topic: the most workers that can share the work."""
+    kafka_replication_factor: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+    kafka_idempotent: bool = True
+    """Off only for a broker that has no idempotent producer, such as the embedded one."""
+    kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=300)] = 10.0
+    clickhouse_dsn: str = "clickhouse://default@127.0.0.1:8123/default"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 0
+    """0 takes the first free port from 9100 on."""
+    meter_checkpoint_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 1_000
+    """How often state is written. A crash replays at most this much."""
+    meter_late_horizon_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 24.0
+    meter_unknown_workspace: Literal["provision", "hold"] = "provision"
+    meter_debit_order: Literal["free_first", "paid_first"] = "free_first"
+    meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+
+    def policy(self) -> Policy:
+        """The rulings of DOMAIN as this deployment sets them."""
+        return Policy(
+            horizon_ms=int(self.meter_late_horizon_h * HOUR_MS),
+            unknown_workspace=self.meter_unknown_workspace,
+            debit_order=self.meter_debit_order,
+        )
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that `environment` gives. Raises SettingsError."""
+    names = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    given = {name: value for name, value in environment.items() if name in names and value != ""}
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        variable = path.rstrip("`")
+        raise SettingsError(
+            f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Set {variable} to a valid value or unset it."
+        ) from None
+    _check_servers(settings.kafka_bootstrap_servers)
+    return settings
+
+
+def _check_servers(servers: str) -> None:
+    for server in servers.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+            raise SettingsError(
+                f"KAFKA_BOOTSTRAP_SERVERS={servers!r} cannot be used: "
+                f"{server.strip()!r} is not HOST:PORT. Give a comma-separated list such as kafka-1:9092,kafka-2:9092."
+            )

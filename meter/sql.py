@@ -1,0 +1,67 @@
+"""Read-only SQL for analysts, on a ClickHouse server or on a data directory's own engine."""
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+CLICKHOUSE_DIR: Final = "clickhouse"
+"""Where, under a data directory, the embedded ClickHouse keeps its tables."""
+
+_READ_ONLY: Final = {"readonly": 1}
+
+
+class SqlError(Exception):
+    """The query cannot be answered; the message says why and what to do."""
+
+
+def data_dsn(data: Path) -> str:
+    """The DSN of a data directory's embedded engine."""
+    return f"chdb://{(data / CLICKHOUSE_DIR).resolve()}"
+
+
+def query(dsn: str, sql: str, output_format: str) -> bytes:
+    """The answer to one SELECT in a ClickHouse format such as CSVWithNames. Raises SqlError; nothing can be changed."""
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    client = _connect(dsn)
+    try:
+        return bytes(client.raw_query(sql, fmt=output_format, settings=_READ_ONLY))
+    except ClickHouseError as error:
+        raise SqlError(f"ClickHouse refuses the query: {_first_line(error)}") from error
+    finally:
+        client.close()
+
+
+def query_data(data: Path, sql: str, output_format: str) -> bytes:
+    """The same on a data directory. Raises SqlError where there is none, or where another process has it."""
+    if not (data / CLICKHOUSE_DIR).is_dir():
+        raise SqlError(
+            f"{data} holds no metered data: run `python -m meter run --data {data} --feed FILE --once` first"
+        )
+    return query(data_dsn(data), sql, output_format)
+
+
+def _connect(dsn: str) -> Any:
+    try:
+        if dsn.startswith("chdb://"):
+            return clickhouse_connect.get_client(interface="chdb", path="/" + dsn.removeprefix("chdb://").lstrip("/"))
+        return clickhouse_connect.get_client(dsn=dsn, connect_timeout=5)
+    except OperationalError as error:
+        raise SqlError(f"ClickHouse does not answer at {_shown(dsn)}: start it, or set CLICKHOUSE_DSN") from error
+    except ClickHouseError as error:
+        if dsn.startswith("chdb://"):
+            raise SqlError(
+                f"{_shown(dsn)} is in use by another process, or is not a data directory: stop it first"
+            ) from error
+        raise SqlError(f"ClickHouse at {_shown(dsn)} cannot be used: {_first_line(error)}") from error
+
+
+def _shown(dsn: str) -> str:
+    """A DSN without what may be a password."""
+    return dsn.partition("://")[2].rpartition("@")[2]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

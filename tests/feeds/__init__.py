@@ -1,0 +1,1 @@
+"""Feeds made by rule and seed, hard on purpose."""
