@@ -32,8 +32,8 @@ CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert s
 
 # A series that appears only with its first failure cannot be alerted on.
 for _table in TABLES:
-    ROWS.labels(_table.name)
-    INSERT_FAILURES.labels(_table.name)
+    for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
+        _metric.labels(_table.name)
 
 
 class MetricsPortError(Exception):

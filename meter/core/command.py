@@ -56,6 +56,8 @@ def obey(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done
 
 def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Refused:
     at_ms = to_ms(command.time)
+    if at_ms < 0:
+        return Refused("too_old", "time: is before 1970 and cannot take effect")
     match command:
         case WorkspaceCreated():
             return _create(book, command, at_ms, policy, clock_ms)

@@ -10,7 +10,7 @@ from meter.core.accounts import Account, Usage, UsageKey
 from meter.core.appointments import Appointments
 from meter.core.book import Book, Wallet
 from meter.core.charge import lapse, settle
-from meter.core.command import Done, Refused, obey, open_wallet
+from meter.core.command import INITIAL_GRANT, Done, Refused, obey, open_wallet
 from meter.core.plans import Term
 from meter.core.policy import Policy
 from schemas.commands import AnyCommand
@@ -123,12 +123,22 @@ class Wallets:
         return book.usage_of(key)
 
     def _provision(self, book: Book, at_ms: int) -> None:
-        """A workspace that no command created becomes a Standard one when it is first heard of."""
-        if book.wallet.status == "unknown" and self.policy.unknown_workspace == "provision":
+        """A workspace that no command created becomes a Standard one with its first event, in event time.
+
+        Events arrive in any order, so an earlier one moves its beginning back, and with it the term of its free grant.
+        """
+        if self.policy.unknown_workspace != "provision":
+            return
+        if book.wallet.status == "unknown":
             book.wallet.status = "provisioned"
             term = Term(at_ms, "standard", self.policy.conversation_micros)
             open_wallet(book, term, None, self.policy, self.clock_ms)
             self._watch_new_lots(book)
+        elif book.wallet.status == "provisioned":
+            lot = book.wallet.lots.by_id[INITIAL_GRANT]
+            if at_ms < lot.assigned_ms:
+                lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
+                self._appointments.watch_lot(book, lot)
 
     def _command(self, command: AnyCommand) -> Refused | None:
         book = self._book(command.data.workspace_id)

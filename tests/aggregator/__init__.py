@@ -1,0 +1,1 @@
+"""The aggregator, on the real engine in this process."""
