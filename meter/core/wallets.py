@@ -135,8 +135,8 @@ class Wallets:
             open_wallet(book, term, None, self.policy, self.clock_ms)
             self._watch_new_lots(book)
         elif book.wallet.status == "provisioned":
-            lot = book.wallet.lots.by_id[INITIAL_GRANT]
-            if at_ms < lot.assigned_ms:
+            lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
+            if lot is not None and at_ms < lot.assigned_ms:
                 lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
                 self._appointments.watch_lot(book, lot)
 
