@@ -1,6 +1,7 @@
 """Topics, and whether everything written to them has been dealt with."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -103,7 +104,7 @@ async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -
     """Those partitions that hold a record which their group has not committed.
 
     Asked by reading on from the committed offset, because the end offset that brokers name may count records that
-    nobody can read.
+    nobody can read. A partition is through once the broker has answered a fetch of it with nothing.
     """
     for tp in partitions:
         committed = await consumer.committed(tp)
@@ -112,9 +113,11 @@ async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -
         else:
             consumer.seek(tp, committed)
     unread: set[TopicPartition] = set()
-    for _ in range(3):
-        fetched = await consumer.getmany(*partitions, timeout_ms=200)
+    unanswered = set(partitions)
+    asked_at_ms = time.time() * 1000
+    while unanswered:
+        fetched = await consumer.getmany(*unanswered, timeout_ms=100)
         unread |= {tp for tp, records in fetched.items() if records}
-        if unread == partitions:
-            break
+        answered = {tp for tp in unanswered if (consumer.last_poll_timestamp(tp) or 0) > asked_at_ms}
+        unanswered -= answered | unread
     return unread

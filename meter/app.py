@@ -67,9 +67,9 @@ def make_app(settings: Settings) -> MeterApp:
         _add_agent(app, stage, topic)
 
     @app.timer(settings.meter_checkpoint_ms / 2000)
-    async def checkpoint() -> None:
+    async def tend() -> None:
         for stage in stages:
-            await stage.checkpoint_due()
+            await stage.tend()
 
     return app
 

@@ -7,22 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
-import msgspec
+import orjson
 
 from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.intake import read
-from meter.log import Log, Record
+from meter.log import Delivery, Log, Record, delivered
+from meter.sessionizer import tick
 from schemas.commands import COMMAND_PREFIX
 from schemas.events import ClockTick, decode_event
-from schemas.instants import from_ms, to_ms
+from schemas.instants import to_ms
 from schemas.metered import decode_wallet_input
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 CHUNK_LINES: Final = 10_000
-SOURCE: Final = "/meter/feed"
-
-_encode = msgspec.json.Encoder().encode
 
 
 class FeedError(Exception):
@@ -36,14 +34,6 @@ class Line(NamedTuple):
     is_command: bool
     at_ms: int | None
     key: bytes
-
-
-class _Envelope(msgspec.Struct):
-    type: object = None
-    data: object = None
-
-
-_peek = msgspec.json.Decoder(_Envelope).decode
 
 
 def read_feeds(paths: Iterable[Path], on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
@@ -89,13 +79,21 @@ def _classify(value: bytes) -> Line:
         return Line(value, False, to_ms(event.time), b"")
     if not isinstance(event, Rejected):
         return Line(value, False, to_ms(event.time), event.data.workspace_id.encode())
-    envelope = read(value, _peek)
-    if isinstance(envelope, Rejected):
-        return Line(value, False, None, b"")
-    is_command = isinstance(envelope.type, str) and envelope.type.startswith(COMMAND_PREFIX)
-    workspace_id = envelope.data.get("workspace_id") if isinstance(envelope.data, dict) else None
-    key = workspace_id.encode() if isinstance(workspace_id, str) else b""
+    envelope = _peek(value)
+    kind, data = envelope.get("type"), envelope.get("data")
+    is_command = isinstance(kind, str) and kind.startswith(COMMAND_PREFIX)
+    workspace_id = data.get("workspace_id") if isinstance(data, dict) else None
+    key = workspace_id.encode("utf-8", "replace") if isinstance(workspace_id, str) else b""
     return Line(value, is_command, _command_time(value) if is_command else None, key)
+
+
+def _peek(value: bytes) -> dict[str, object]:
+    """The top level of a line that is no valid event, as far as it is JSON at all."""
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _command_time(value: bytes) -> int | None:
@@ -142,14 +140,14 @@ class Feeder:
         if self.end_ms is not None:
             end_ms = self.end_ms + self._policy.gap_ms + 1
             for partition in range(await self._log.partitions(CHAT_EVENTS.name)):
-                await self._log.write(CHAT_EVENTS.name, partition, [_tick(end_ms)])
+                await self._log.write(CHAT_EVENTS.name, partition, [tick(end_ms)])
 
     async def _add_event(self, line: Line) -> None:
         partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)
         if line.at_ms is not None and self._counts(line.at_ms):
             told_ms = self._told_ms.get(partition, 0)
             if line.at_ms < self._newest_ms - self._policy.horizon_ms and told_ms < self._newest_ms:
-                self._events.append((partition, _tick(self._newest_ms)))
+                self._events.append((partition, tick(self._newest_ms)))
                 told_ms = self._newest_ms
             self._told_ms[partition] = max(told_ms, line.at_ms)
         self._events.append((partition, Record(line.key or None, line.value)))
@@ -169,16 +167,14 @@ class Feeder:
         by_partition: dict[int, list[Record]] = {}
         for partition, record in events:
             by_partition.setdefault(partition, []).append(record)
+        deliveries: list[Delivery] = []
         for partition, records in by_partition.items():
-            await self._log.write(CHAT_EVENTS.name, partition, records)
+            deliveries += await self._log.append(CHAT_EVENTS.name, partition, records)
+        await delivered(deliveries)
         self.written += len(events)
 
     async def _flush_commands(self) -> None:
         if self._commands:
             commands, self._commands = self._commands, []
-            await self._log.write_keyed(WALLET_INPUTS.name, commands)
+            await delivered(await self._log.append_keyed(WALLET_INPUTS.name, commands))
             self.written += len(commands)
-
-
-def _tick(at_ms: int) -> Record:
-    return Record(None, _encode(ClockTick("1.0", f"tick-{at_ms}", SOURCE, from_ms(at_ms))))

@@ -1,7 +1,7 @@
 """Writing to Kafka in batches, and knowing where a key goes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -12,6 +12,7 @@ from schemas.topics import MAX_RECORD_BYTES
 BATCH_BYTES = 512 * 1024
 
 Headers = list[tuple[str, bytes]]
+Delivery = Awaitable[object]
 
 
 class Record(NamedTuple):
@@ -67,30 +68,41 @@ class Log:
             found = self._partition_of[topic, key] = int(DefaultPartitioner()(key, every, every))
         return found
 
-    async def write_keyed(self, topic: str, records: Iterable[Record]) -> None:
-        """Append each record to the partition of its key, in order; returns when the broker has all of them."""
+    async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
+        """Append each record to the partition of its key, in order."""
         by_partition: defaultdict[int, list[Record]] = defaultdict(list)
         for record in records:
             by_partition[await self.partition_of(topic, record.key or b"")].append(record)
+        deliveries: list[Delivery] = []
         for partition, part in by_partition.items():
-            await self.write(topic, partition, part)
+            deliveries += await self.append(topic, partition, part)
+        return deliveries
 
-    async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
-        """Append records to one partition, in order; returns when the broker has all of them."""
+    async def append(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
+        """Append records to one partition, in order; what is returned is done once the broker has them."""
         producer = self._started
-        pending = []
+        deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for record in records:
             if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
-                pending.append(await producer.send_batch(batch, topic, partition=partition))
+                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
         if batch.record_count():
-            pending.append(await producer.send_batch(batch, topic, partition=partition))
-        for delivery in pending:
-            await delivery
+            deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+        return deliveries
+
+    async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        """Append, and return when the broker has all of it."""
+        await delivered(await self.append(topic, partition, records))
 
     @property
     def _started(self) -> AIOKafkaProducer:
         assert self._producer is not None, "start() comes first"
         return self._producer
+
+
+async def delivered(deliveries: Iterable[Delivery]) -> None:
+    """Return when the broker has acknowledged all of them. Raises the first failure."""
+    for delivery in deliveries:
+        await delivery

@@ -25,7 +25,8 @@ from meter.intake import read
 from meter.log import Record
 from meter.stage import Output
 from schemas.dead_letters import DeadLetter
-from schemas.events import decode_event
+from schemas.events import ClockTick, decode_event
+from schemas.instants import from_ms
 from schemas.metered import OccurrenceMetered, SafePoint
 from schemas.topics import DEAD_LETTERS, WALLET_INPUTS
 
@@ -105,12 +106,25 @@ class Sessionizer:
         )
         yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
 
+    def idle(self, now_ms: int) -> list[Record]:
+        """A tick, so that the last conversations close though nobody speaks any more.
+
+        Only where events are live: a partition that holds history gets its time from whoever feeds it.
+        """
+        behind_ms = now_ms - self._sessions.watermark_ms
+        return [tick(now_ms)] if 0 < behind_ms < self._sessions.policy.horizon_ms else []
+
     def _observe(self, outcomes: Counter[str], now_ms: int) -> None:
         for name, count in outcomes.items():
             metrics.EVENTS.labels(name).inc(count)
         number = str(self._partition)
         metrics.LIVE_CONVERSATIONS.labels(number).set(len(self._sessions.interactions))
         metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._sessions.watermark_ms) / 1000)
+
+
+def tick(at_ms: int) -> Record:
+    """Event time has reached `at_ms`, as a record for a partition of chat-events."""
+    return Record(None, _encode_json(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms))))
 
 
 def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:

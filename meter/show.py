@@ -1,11 +1,11 @@
 """What a run shows to people: progress, a table of usage and balances, and where to look next."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -107,7 +107,7 @@ def summary(data: Path) -> None:
 
 def _rows(data: Path, query: str) -> list[dict[str, Any]]:
     answer = sql.query_data(data, query, "JSONEachRow")
-    return [json.loads(line) for line in answer.splitlines()]
+    return [orjson.loads(line) for line in answer.splitlines()]
 
 
 def next_steps(data: Path) -> None:

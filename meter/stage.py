@@ -22,7 +22,7 @@ from faust.types import TP, StreamT
 
 from meter import metrics
 from meter.checkpoints import Checkpoints, Restored
-from meter.log import Log, Record
+from meter.log import Delivery, Log, Record, delivered
 from meter.transport import Batch
 from schemas.topics import Topic
 
@@ -32,6 +32,7 @@ CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
 
 SEEK_AGAIN_S: Final = 5.0
+IDLE_S: Final = 30.0
 
 
 class Output(NamedTuple):
@@ -57,6 +58,9 @@ class Fold(Protocol):
     def confirm(self, offset: int) -> Iterable[Output]:
         """What may be said now that a checkpoint as of `offset` is complete."""
 
+    def idle(self, now_ms: int) -> list[Record]:
+        """Records for the partition's own topic, after a while in which it brought none."""
+
 
 MakeFold = Callable[[int, Restored], Fold]
 """(partition, what its checkpoint held) -> the fold to go on with."""
@@ -73,6 +77,7 @@ class _Partition:
         self.generation = generation
         self.saved_at = time.monotonic()
         self.sought_at = 0.0
+        self.heard_at = time.monotonic()
         self.last_message: Any = None
 
 
@@ -101,14 +106,30 @@ class Stage:
         except Exception:
             crash(f"the stage that reads {self._source.name} failed")
 
-    async def checkpoint_due(self) -> None:
-        """Checkpoint the partitions whose last one is old enough; called by a timer, for when nothing arrives."""
+    async def tend(self) -> None:
+        """What is to be done when nothing arrives: restore what is assigned, checkpoint what is due, pass the time."""
         try:
             async with self._lock:
+                generation = self._app.consumer_generation_id
+                for tp in self._assigned():
+                    if not self._is_stale(generation):
+                        partition = await self._partition(tp, generation)
+                        await self._pass_time(tp, partition)
                 for number in list(self._partitions):
                     await self._checkpoint_if_due(number)
         except Exception:
-            crash(f"a checkpoint of {self._source.name} failed")
+            crash(f"tending the partitions of {self._source.name} failed")
+
+    def _assigned(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic == self._source.name]
+
+    async def _pass_time(self, tp: TP, partition: _Partition) -> None:
+        """A partition in which nobody speaks is told the time now and then, as a record like any other."""
+        now = time.monotonic()
+        if now - partition.heard_at >= IDLE_S:
+            partition.heard_at = now
+            records = partition.fold.idle(int(time.time() * 1000))
+            await self._log.write(self._source.name, tp.partition, records)
 
     async def _on_batch(self, batch: Batch, message: Any) -> None:
         generation = message.generation_id
@@ -124,6 +145,9 @@ class Stage:
             await self._send(partition.fold.take(records))
             partition.next_offset = batch.last_offset + 1
         partition.last_message = message
+        partition.heard_at = time.monotonic()
+        lag = max(0, int(self._app.consumer.highwater(batch.tp) or 0) - partition.next_offset)
+        metrics.CONSUMER_LAG.labels(self._source.name, str(batch.tp.partition)).set(lag)
         await self._checkpoint_if_due(batch.tp.partition)
 
     def _is_stale(self, generation: int) -> bool:
@@ -155,14 +179,15 @@ class Stage:
             await self._app.consumer._thread.seek_wait({batch.tp: partition.next_offset})
 
     async def _send(self, outputs: Iterable[Output]) -> None:
+        """Write what a batch caused; returns when the broker has all of it."""
+        deliveries: list[Delivery] = []
         for output in outputs:
-            if not output.records:
-                continue
             if output.everywhere:
                 for number in range(await self._log.partitions(output.topic.name)):
-                    await self._log.write(output.topic.name, number, output.records)
+                    deliveries += await self._log.append(output.topic.name, number, output.records)
             else:
-                await self._log.write_keyed(output.topic.name, output.records)
+                deliveries += await self._log.append_keyed(output.topic.name, output.records)
+        await delivered(deliveries)
 
     async def _checkpoint_if_due(self, number: int) -> None:
         partition = self._partitions[number]

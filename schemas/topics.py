@@ -25,16 +25,20 @@ METER_GROUP: Final = "meter"
 AGGREGATOR_GROUP: Final = "aggregator"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
-_TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
+# An event is in the future if it is ahead of its arrival, and arrival is told by the broker's clock, not the runtime's.
+_EVENTS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000), "message.timestamp.type": "LogAppendTime"}
 # A paused worker that was superseded may still write an old state record after a newer one. Readers take the one of
 # the highest offset, so compaction, which keeps the last, has to lag behind any such pause.
 _COMPACTED = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(6 * 3_600_000),
+    # Small segments, because the newest one is never compacted and all of it is read at a restore.
+    "segment.bytes": str(64 * 1024 * 1024),
+    "segment.ms": str(3_600_000),
     "max.message.bytes": str(MAX_RECORD_BYTES),
 }
 
-CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _TWO_WEEKS)
+CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _EVENTS)
 WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, and what was metered", METER_GROUP, _FOR_EVER)
 LEDGER: Final = Topic("ledger", "pages: entries, conversations, usage and balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
