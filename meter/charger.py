@@ -14,9 +14,9 @@ from meter.core.book import Book, Wallet
 from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.core.wallets import Source, Wallets
+from meter.dead_letters import dead_letter, dead_letters
 from meter.intake import read
 from meter.log import Record
-from meter.sessionizer import dead_letter, dead_letters
 from meter.stage import Output
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page

@@ -13,9 +13,8 @@ from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.intake import read
 from meter.log import Delivery, Log, Record, delivered
-from meter.sessionizer import tick
 from schemas.commands import COMMAND_PREFIX
-from schemas.events import ClockTick, decode_event
+from schemas.events import ClockTick, decode_event, encode_tick
 from schemas.instants import to_ms
 from schemas.metered import decode_wallet_input
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
@@ -140,14 +139,14 @@ class Feeder:
         if self.end_ms is not None:
             end_ms = self.end_ms + self._policy.gap_ms + 1
             for partition in range(await self._log.partitions(CHAT_EVENTS.name)):
-                await self._log.write(CHAT_EVENTS.name, partition, [tick(end_ms)])
+                await self._log.write(CHAT_EVENTS.name, partition, [Record(None, encode_tick(end_ms))])
 
     async def _add_event(self, line: Line) -> None:
         partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)
         if line.at_ms is not None and self._counts(line.at_ms):
             told_ms = self._told_ms.get(partition, 0)
             if line.at_ms < self._newest_ms - self._policy.horizon_ms and told_ms < self._newest_ms:
-                self._events.append((partition, tick(self._newest_ms)))
+                self._events.append((partition, Record(None, encode_tick(self._newest_ms))))
                 told_ms = self._newest_ms
             self._told_ms[partition] = max(told_ms, line.at_ms)
         self._events.append((partition, Record(line.key or None, line.value)))

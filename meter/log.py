@@ -20,7 +20,7 @@ class Record(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: Headers = []
+    headers: Headers | None = None
 
 
 class Log:
@@ -84,10 +84,10 @@ class Log:
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for record in records:
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or []) is None:
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-                batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or [])
         if batch.record_count():
             deliveries.append(await producer.send_batch(batch, topic, partition=partition))
         return deliveries

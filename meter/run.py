@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from meter.admin import create_topics, wait_drained
 from meter.embedded import EmbeddedBroker
 from meter.feed import Feeder, read_feeds
@@ -156,8 +158,6 @@ def _environment(bootstrap: str, data: Path) -> dict[str, str]:
 
 
 def _embedded(settings: Settings, bootstrap: str) -> Settings:
-    import msgspec
-
     return msgspec.structs.replace(settings, kafka_bootstrap_servers=bootstrap, kafka_idempotent=False)
 
 
@@ -171,7 +171,7 @@ def _migrate(environment: dict[str, str], log_file: Path) -> None:
 
 
 def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, finish: bool) -> None:
-    """Write the feeds and, where they are to `finish`, move event time to their end and wait until all is in ClickHouse."""
+    """Write the feeds and, if told to `finish`, move event time to their end and wait until ClickHouse has it all."""
     settings = running.settings
     progress.phase("feeding", sum(path.stat().st_size for path in feeds))
     asyncio.run(produce(settings, feeds, progress.advance, close=finish))

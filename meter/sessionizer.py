@@ -21,14 +21,14 @@ from meter.core.sessionize import (
     Sessions,
     Ticked,
 )
+from meter.dead_letters import dead_letter, dead_letters
 from meter.intake import read
 from meter.log import Record
 from meter.stage import Output
 from schemas.dead_letters import DeadLetter
-from schemas.events import ClockTick, decode_event
-from schemas.instants import from_ms
+from schemas.events import decode_event, encode_tick
 from schemas.metered import OccurrenceMetered, SafePoint
-from schemas.topics import DEAD_LETTERS, WALLET_INPUTS
+from schemas.topics import WALLET_INPUTS
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -112,7 +112,7 @@ class Sessionizer:
         Only where events are live: a partition that holds history gets its time from whoever feeds it.
         """
         behind_ms = now_ms - self._sessions.watermark_ms
-        return [tick(now_ms)] if 0 < behind_ms < self._sessions.policy.horizon_ms else []
+        return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._sessions.policy.horizon_ms else []
 
     def _observe(self, outcomes: Counter[str], now_ms: int) -> None:
         for name, count in outcomes.items():
@@ -120,25 +120,6 @@ class Sessionizer:
         number = str(self._partition)
         metrics.LIVE_CONVERSATIONS.labels(number).set(len(self._sessions.interactions))
         metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._sessions.watermark_ms) / 1000)
-
-
-def tick(at_ms: int) -> Record:
-    """Event time has reached `at_ms`, as a record for a partition of chat-events."""
-    return Record(None, _encode_json(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms))))
-
-
-def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:
-    """The refused record, whole."""
-    return DeadLetter(
-        rejected.code, rejected.reason, record.topic, record.partition, record.offset, record.key, record.value
-    )
-
-
-def dead_letters(letters: list[DeadLetter]) -> Output:
-    """The letters as records, kept together by the record's own key where it has one."""
-    for letter in letters:
-        metrics.DEAD_LETTERS.labels(letter.code).inc()
-    return Output(DEAD_LETTERS, [Record(each.key or b"", each.value or b"", each.headers()) for each in letters])
 
 
 _NAMES: dict[type[Outcome], str] = {

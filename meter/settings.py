@@ -56,7 +56,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         message, _, path = str(error).partition(" - at `$.")
         variable = path.rstrip("`")
         raise SettingsError(
-            f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Set {variable} to a valid value or unset it."
+            f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Correct {variable} or unset it."
         ) from None
     _check_servers(settings.kafka_bootstrap_servers)
     return settings

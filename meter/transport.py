@@ -2,7 +2,7 @@
 
 Faust's own consumer takes every record through several asyncio waits and two threads. Here the value of a message is a
 `Batch`, its offset that of the batch's last record, so agents, rebalancing and commits stay Faust's while the cost is
-paid once a batch. Registered under the scheme `batch` (pyproject.toml), so that `broker="batch://host:9092"` chooses it.
+paid once a batch. Registered under the scheme `batch` (pyproject.toml): `broker="batch://host:9092"` chooses it.
 
 It also mends, on this side of Faust's seams, what would lose records (docs/adr/0004): an empty set of active
 partitions fetches nothing instead of everything, and every batch says which offset its fetch began at, so that its
@@ -20,7 +20,7 @@ from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
 FETCH_WAIT_MS: Final = 100
-"""How long a broker may hold an empty fetch. One fetch a node is in flight: an idle partition's wait stalls the others."""
+"""How long a broker may hold an empty fetch. One a node is in flight: an idle partition's wait stalls the others."""
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
 BATCH_RECORDS: Final = 20_000
@@ -28,9 +28,9 @@ TIMEOUT_S: Final = 1.0
 
 
 class Batch(Struct, frozen=True):
-    """Records of one partition in offset order. `base` is the offset the fetch began at: at or below the first record's.
+    """Records of one partition in offset order. `base`, at or below the first one's, is the offset the fetch began at.
 
-    No record between `base` and `last_offset` is missing; offsets that are absent were never records (transaction marks).
+    No record between `base` and `last_offset` is missing; absent offsets were never records (transaction marks).
     """
 
     tp: TP
@@ -65,7 +65,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> Mapping[TP, _Fetched]:
         # The main thread changes the set while this thread waits, and aiokafka reads an empty one as "all partitions".
@@ -116,7 +116,7 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
         """One (partition, message) per batch; the message's value is a `Batch`."""
         fetched, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id

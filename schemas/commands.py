@@ -1,4 +1,4 @@
-"""Account commands: what the console tells a wallet. The same envelope as chat events; `time` is when it takes effect."""
+"""Account commands: what the console tells a wallet, in the envelope of chat events; `time` is when it takes effect."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class WorkspaceData(msgspec.Struct, frozen=True, kw_only=True):
-    """`session_price_micros` is required on enterprise; the free grant defaults to $500 on standard, 0 on enterprise."""
+    """`session_price_micros` is required on enterprise. The free grant defaults to $500 on standard, else to 0."""
 
     workspace_id: Name
     plan: PlanName

@@ -1,4 +1,4 @@
-"""A refused record, whole, and why (DOMAIN, Metering 6). The record's bytes are the Kafka value; the rest are headers."""
+"""A refused record, whole, and why (DOMAIN, Metering 6). Its bytes are the Kafka value; the rest are headers."""
 
 import msgspec
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.instants import from_ms
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 """An id or a name given from outside."""
 
@@ -64,3 +66,10 @@ AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick
 
 decode_event = msgspec.json.Decoder(AnyChatEvent).decode
 """bytes -> AnyChatEvent. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_tick(at_ms: int) -> bytes:
+    """The record that says that event time has reached `at_ms`."""
+    return _encode(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms)))

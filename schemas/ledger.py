@@ -1,7 +1,7 @@
 """What a wallet writes on the ledger topic: pages. One page holds all that a batch of inputs did to one workspace.
 
-Everything on a page is a fact that may be written twice: entries are immutable and have an id; conversations, usage rows
-and the balance are absolute and carry the page's version, the offset on wallet-inputs that they were built from.
+Everything on a page is a fact that may be written twice: entries are immutable and have an id; conversations, usage
+rows and the balance are absolute and carry the page's version, the wallet-inputs offset that they were built from.
 """
 
 from typing import Literal

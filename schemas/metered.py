@@ -1,7 +1,7 @@
 """What the sessionizer tells a wallet, on wallet-inputs, between the account commands.
 
-Each record says how a conversation stands now, not what changed, so a repeat changes nothing and a later one replaces an
-earlier one. `origin` is the partition and offset of chat-events that it was built from: of two, the higher is newer.
+Each record says how a conversation stands now, not what changed, so a repeat changes nothing and a later one replaces
+an earlier one. Its origin is the partition and offset of chat-events that it was built from: the higher is newer.
 """
 
 from typing import Literal

@@ -12,7 +12,7 @@ from schemas.ledger import BalanceFact, Entry, EntryKind, Page
 from schemas.metered import Metered
 
 Status = Literal["unknown", "provisioned", "created"]
-"""unknown: no command created it and policy holds its charges; provisioned: its first unit did; created: a command did."""
+"""unknown: nothing created it yet, charges are held; provisioned: its first event did; created: a command did."""
 
 
 class Bot(msgspec.Struct, array_like=True):
@@ -51,7 +51,7 @@ class Posting(msgspec.Struct, frozen=True):
 
 
 class Book:
-    """A wallet with its accounts and usage, and what has changed in them since the last page and the last checkpoint."""
+    """A wallet with its accounts and usage, and what changed in them since the last page and the last checkpoint."""
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
@@ -105,7 +105,7 @@ class Book:
         self.new_lots.append(lot)
 
     def forget_account(self, account: Account) -> None:
-        """No late message can reach the conversation any more; its day stays until none of its conversations is left."""
+        """No late message can reach the conversation any more. Its day stays until it has no conversation left."""
         del self.accounts[account.conversation_id]
         self.touched_accounts.add(account.conversation_id)
         key = UsageKey(account.bot_id, day_of(account.first_ms))

@@ -16,8 +16,8 @@ _FOR_EVER_MS = 2**62
 class Lot(msgspec.Struct, array_like=True):
     """One grant or purchase. Amounts in micro-dollars, times in event-time milliseconds.
 
-    `remaining_micros` + `lapsed_micros` is what is not spent: of an expired free lot a late unit may still take what has
-    lapsed, because its own time decides. `lapse_entry` names the latest entry by which it lapsed.
+    `remaining_micros` + `lapsed_micros` is what is not spent: of an expired free lot a late unit may still take what
+    has lapsed, because its own time decides. `lapse_entry` names the latest entry by which it lapsed.
     """
 
     lot_id: str

@@ -39,6 +39,7 @@ class World:
         self.spoke = asyncio.Event()
         self.clickhouse_answers = asyncio.Event()
         self.clickhouse_answers.set()
+        self.writing = asyncio.Event()
         self.intake = Intake(self, self.write, flush_ms=10)
 
     async def start_of(self, partition: Partition) -> int:
@@ -54,6 +55,7 @@ class World:
         self._tell("commit", self.committed)
 
     async def write(self, findings: Findings) -> None:
+        self.writing.set()
         await self.clickhouse_answers.wait()
         self._tell("write", [written.version for written in findings.pages])
 
@@ -96,7 +98,7 @@ async def test_nothing_is_committed_while_clickhouse_is_away() -> None:
     async with running(World()) as world:
         world.clickhouse_answers.clear()
         await world.take(0, 1)
-        await asyncio.sleep(0.05)
+        await world.writing.wait()
         assert world.events == []
         world.clickhouse_answers.set()
         assert await world.told(2) == [("write", [0, 1]), ("commit", 2)]
@@ -137,7 +139,7 @@ async def test_rows_of_an_old_assignment_commit_nothing() -> None:
     async with running(World()) as world:
         world.clickhouse_answers.clear()
         await world.take(0, 1)
-        await asyncio.sleep(0.05)
+        await world.writing.wait()
         world.intake.forget()
         world.clickhouse_answers.set()
         await asyncio.sleep(0.05)
@@ -151,7 +153,7 @@ async def test_reader_waits_while_much_is_unwritten(monkeypatch: pytest.MonkeyPa
     async with running(World()) as world:
         world.clickhouse_answers.clear()
         await world.take(0, 3)  # Full; the writer takes it at once and waits for ClickHouse.
-        await asyncio.sleep(0.02)
+        await world.writing.wait()
         await world.take(4, 7)  # Full again.
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(world.take(8, 9), 0.05)

@@ -1,6 +1,6 @@
 """Pages to columns, without an engine."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.core.rows import Block, letter_blocks, page_blocks
@@ -47,6 +47,7 @@ def histories(draw: st.DrawFn) -> list[Page]:
     return pages
 
 
+@settings(deadline=None)  # Other processes may hold the machine.
 @given(st.data())
 def test_any_order_repetition_and_batching_shows_the_same_facts(data: st.DataObject) -> None:
     """Pages may be repeated, reordered and cut into inserts anyhow: what a reader sees is the highest version."""
@@ -59,6 +60,7 @@ def test_any_order_repetition_and_batching_shows_the_same_facts(data: st.DataObj
     assert view(page_blocks(shuffled[cut:]), view(page_blocks(shuffled[:cut]))) == once
 
 
+@settings(deadline=None)
 @given(histories())
 def test_block_holds_each_key_once(history: list[Page]) -> None:
     """An insert carries no row that another row of it replaces."""

@@ -1,0 +1,24 @@
+"""Refused records on their way to the dead-letters topic (DOMAIN, Metering 6)."""
+
+from aiokafka import ConsumerRecord
+
+from meter import metrics
+from meter.core.sessionize import Rejected
+from meter.log import Record
+from meter.stage import Output
+from schemas.dead_letters import DeadLetter
+from schemas.topics import DEAD_LETTERS
+
+
+def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:
+    """The refused record, whole."""
+    return DeadLetter(
+        rejected.code, rejected.reason, record.topic, record.partition, record.offset, record.key, record.value
+    )
+
+
+def dead_letters(letters: list[DeadLetter]) -> Output:
+    """The letters as records, kept together by the record's own key where it has one."""
+    for letter in letters:
+        metrics.DEAD_LETTERS.labels(letter.code).inc()
+    return Output(DEAD_LETTERS, [Record(each.key or b"", each.value or b"", each.headers()) for each in letters])
