@@ -86,13 +86,12 @@ async def _wait_topic(bootstrap: str, topic: Topic, on_wait: Callable[[str, int]
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=1,  # Brokers answer with at least one batch; whether there is one is all we ask.
+        max_partition_fetch_bytes=1,  # A broker answers with a whole batch all the same; whether there is one matters.
     )
     await consumer.start()
     try:
         await consumer._client._wait_on_metadata(topic.name)
         pending = {TopicPartition(topic.name, number) for number in consumer.partitions_for_topic(topic.name) or ()}
-        consumer.assign(pending)
         while pending:
             on_wait(topic.name, len(pending))
             pending = await _unread(consumer, pending)
@@ -103,21 +102,34 @@ async def _wait_topic(bootstrap: str, topic: Topic, on_wait: Callable[[str, int]
 async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> set[TopicPartition]:
     """Those partitions that hold a record which their group has not committed.
 
-    Asked by reading on from the committed offset, because the end offset that brokers name may count records that
-    nobody can read. A partition is through once the broker has answered a fetch of it with nothing.
+    Asked by reading on from the committed offset, because the end of the log may count what nobody can read, such as
+    transaction marks. Of several partitions in one fetch a broker may leave some out although they hold records: where
+    the log goes on but nothing came, the partition is asked alone.
     """
+    consumer.assign(partitions)
     for tp in partitions:
         committed = await consumer.committed(tp)
         if committed is None:
             await consumer.seek_to_beginning(tp)
         else:
             consumer.seek(tp, committed)
-    unread: set[TopicPartition] = set()
+    started_at = {tp: await consumer.position(tp) for tp in partitions}
+    unread = await _answered_with_records(consumer, partitions)
+    if len(partitions) > 1:
+        doubtful = {tp for tp in partitions - unread if consumer.highwater(tp) > started_at[tp]}
+        for tp in doubtful:
+            unread |= await _unread(consumer, {tp})
+    return unread
+
+
+async def _answered_with_records(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> set[TopicPartition]:
+    """Wait for the broker's answer to a fetch of each partition; those for which it held records."""
+    with_records: set[TopicPartition] = set()
     unanswered = set(partitions)
     asked_at_ms = time.time() * 1000
     while unanswered:
-        fetched = await consumer.getmany(*unanswered, timeout_ms=100)
-        unread |= {tp for tp, records in fetched.items() if records}
+        with_records |= set(await consumer.getmany(*unanswered, timeout_ms=100))
         answered = {tp for tp in unanswered if (consumer.last_poll_timestamp(tp) or 0) > asked_at_ms}
-        unanswered -= answered | unread
-    return unread
+        with_records |= set(await consumer.getmany(*unanswered, timeout_ms=0))  # What the answers brought.
+        unanswered -= answered | with_records
+    return with_records

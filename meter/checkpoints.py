@@ -22,7 +22,7 @@ _SLOTS: Final = (b"\x00", b"\x01")
 
 
 class Restored(NamedTuple):
-    """`offset` is the last input offset that the state includes, -1 without a checkpoint; `mark` is the mark's value."""
+    """`offset` is the last input offset that the state includes, -1 without a checkpoint; `mark` is the mark itself."""
 
     offset: int
     mark: bytes | None

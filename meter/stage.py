@@ -23,6 +23,7 @@ from faust.types import TP, StreamT
 from meter import metrics
 from meter.checkpoints import Checkpoints, Restored
 from meter.log import Delivery, Log, Record, delivered
+from meter.offsets import Offsets
 from meter.transport import Batch
 from schemas.topics import Topic
 
@@ -33,6 +34,10 @@ CRASHED: Final = 70
 
 SEEK_AGAIN_S: Final = 5.0
 IDLE_S: Final = 30.0
+
+
+class LostRecordsError(Exception):
+    """The broker deleted records before they were read: longer retention or a faster worker would have kept them."""
 
 
 class Output(NamedTuple):
@@ -78,7 +83,6 @@ class _Partition:
         self.saved_at = time.monotonic()
         self.sought_at = 0.0
         self.heard_at = time.monotonic()
-        self.last_message: Any = None
 
 
 class Stage:
@@ -88,13 +92,14 @@ class Stage:
         self, app: App, log: Log, bootstrap: str, source: Topic, state: Topic, make_fold: MakeFold, checkpoint_ms: int
     ) -> None:
         self._app = app
+        self._offsets = Offsets(app)
         self._log = log
         self._bootstrap = bootstrap
         self._source = source
         self._state = state
         self._make_fold = make_fold
         self._checkpoint_s = checkpoint_ms / 1000
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[TP, _Partition] = {}
         self._lock = asyncio.Lock()
 
     async def run(self, stream: StreamT[Batch]) -> None:
@@ -115,8 +120,9 @@ class Stage:
                     if not self._is_stale(generation):
                         partition = await self._partition(tp, generation)
                         await self._pass_time(tp, partition)
-                for number in list(self._partitions):
-                    await self._checkpoint_if_due(number)
+                        await self._look_for_hole(tp, partition)
+                for tp in list(self._partitions):
+                    await self._checkpoint_if_due(tp)
         except Exception:
             crash(f"tending the partitions of {self._source.name} failed")
 
@@ -137,46 +143,53 @@ class Stage:
             return  # The partition may be another worker's by now, or it is read again from its committed offset.
         partition = await self._partition(batch.tp, generation)
         if batch.base > partition.next_offset:
-            await self._go_back(batch, partition)
+            await self._go_back(batch.tp, partition)
             return
         records = _from(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             await self._send(partition.fold.take(records))
             partition.next_offset = batch.last_offset + 1
-        partition.last_message = message
         partition.heard_at = time.monotonic()
         lag = max(0, int(self._app.consumer.highwater(batch.tp) or 0) - partition.next_offset)
         metrics.CONSUMER_LAG.labels(self._source.name, str(batch.tp.partition)).set(lag)
-        await self._checkpoint_if_due(batch.tp.partition)
+        await self._checkpoint_if_due(batch.tp)
 
     def _is_stale(self, generation: int) -> bool:
         return bool(self._app.rebalancing) or generation != self._app.consumer_generation_id
 
     async def _partition(self, tp: TP, generation: int) -> _Partition:
         """The partition's state, restored if this worker has not held it without a break."""
-        partition = self._partitions.get(tp.partition)
+        partition = self._partitions.get(tp)
         if partition is None or partition.generation != generation:
             checkpoints = Checkpoints(self._log, self._bootstrap, self._state, tp.partition)
             restored = await checkpoints.restore()
-            next_offset = restored.offset + 1 if restored.mark is not None else await self._beginning(tp)
+            next_offset = restored.offset + 1 if restored.mark is not None else await self._offsets.beginning(tp)
             fold = self._make_fold(tp.partition, restored)
-            partition = self._partitions[tp.partition] = _Partition(fold, checkpoints, next_offset, generation)
+            partition = self._partitions[tp] = _Partition(fold, checkpoints, next_offset, generation)
             logger.info("%s: restored %d records, going on at %d", tp, len(restored.records), next_offset)
+            if restored.mark is not None:
+                await self._commit(tp, partition)  # A crash may have come between the mark and the commit.
         return partition
 
-    async def _beginning(self, tp: TP) -> int:
-        offsets = await self._app.consumer.earliest_offsets(tp)
-        return int(next(iter(offsets.values())))
-
-    async def _go_back(self, batch: Batch, partition: _Partition) -> None:
+    async def _go_back(self, tp: TP, partition: _Partition) -> None:
         """Faust dropped a batch that it had fetched. Ask for it again; until it comes, what is beyond is ignored."""
         now = time.monotonic()
         if now - partition.sought_at > SEEK_AGAIN_S:
             partition.sought_at = now
+            beginning = await self._offsets.beginning(tp)
+            if beginning > partition.next_offset:
+                raise LostRecordsError(f"{tp}: offsets {partition.next_offset} to {beginning - 1} were deleted unread")
             metrics.REFETCHES.inc()
-            logger.warning("%s: a hole before %d, reading again from %d", batch.tp, batch.base, partition.next_offset)
-            await self._app.consumer._thread.seek_wait({batch.tp: partition.next_offset})
+            logger.warning("%s: a hole, reading again from %d", tp, partition.next_offset)
+            await self._offsets.seek(tp, partition.next_offset)
+
+    async def _look_for_hole(self, tp: TP, partition: _Partition) -> None:
+        """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
+        if time.monotonic() - partition.heard_at > SEEK_AGAIN_S:
+            position = await self._offsets.position(tp)
+            if position is not None and position > partition.next_offset:
+                await self._go_back(tp, partition)
 
     async def _send(self, outputs: Iterable[Output]) -> None:
         """Write what a batch caused; returns when the broker has all of it."""
@@ -189,16 +202,16 @@ class Stage:
                 deliveries += await self._log.append_keyed(output.topic.name, output.records)
         await delivered(deliveries)
 
-    async def _checkpoint_if_due(self, number: int) -> None:
-        partition = self._partitions[number]
+    async def _checkpoint_if_due(self, tp: TP) -> None:
+        partition = self._partitions[tp]
         if self._is_stale(partition.generation):
-            del self._partitions[number]  # Restored when it is assigned again.
+            del self._partitions[tp]  # Restored when it is assigned again.
             return
         age_s = time.monotonic() - partition.saved_at
         if partition.next_offset > partition.saved_offset and age_s >= self._checkpoint_s:
-            await self._checkpoint(partition)
+            await self._checkpoint(tp, partition)
 
-    async def _checkpoint(self, partition: _Partition) -> None:
+    async def _checkpoint(self, tp: TP, partition: _Partition) -> None:
         started = time.monotonic()
         offset = partition.next_offset - 1
         fold = partition.fold
@@ -207,13 +220,12 @@ class Stage:
         partition.saved_offset, partition.saved_at = partition.next_offset, time.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(time.monotonic() - started)
         metrics.CHECKPOINT_RECORDS.observe(written)
-        await self._commit(partition)
+        await self._commit(tp, partition)
 
-    async def _commit(self, partition: _Partition) -> None:
+    async def _commit(self, tp: TP, partition: _Partition) -> None:
         """Move the group's offset. It is a report of progress: the checkpoint is what counts."""
         if not self._is_stale(partition.generation):
-            self._app.consumer.ack(partition.last_message)
-            await self._app.consumer.commit()
+            await self._offsets.commit(tp, partition.next_offset)
 
 
 def _from(records: list[ConsumerRecord], offset: int) -> list[ConsumerRecord]:

@@ -111,7 +111,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
-    """Yields a message per batch and keeps the books by the agent's own acknowledgements."""
+    """Yields a message per batch. Offsets are moved by who reads, not by acknowledgements."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -144,20 +144,6 @@ class Consumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
-
-    def _new_offset(self, tp: TP) -> int | None:
-        # Readers acknowledge in order and only what they have made safe, so the highest acknowledged offset is the
-        # one to commit. Faust would wait for the offsets inside the batch.
-        acked = self._acked[tp]
-        if not acked:
-            return None
-        last: int = max(acked)
-        acked.clear()
-        self._acked_index[tp].clear()
-        return last + 1
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Gaps are the reader's business: see `Batch.base`."""
 
 
 class Transport(driver.Transport):

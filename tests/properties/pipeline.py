@@ -1,0 +1,388 @@
+"""The production folds on a broker of lists: every effect is one step, so a crash fits between any two.
+
+A turn of a worker is a generator that performs one effect and pauses. Dropped, it is a crash; resumed after another
+worker has taken over, it is a zombie. The effects come in production's order: outputs, state, mark, what may only be
+said after the mark. Delivery is that of Kafka: an append is whole, in order, and stays.
+"""
+
+import tempfile
+from collections import Counter, defaultdict, deque
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+from unittest.mock import patch
+
+from aiokafka import ConsumerRecord
+from aiokafka.partitioner import DefaultPartitioner
+
+from meter.charger import Charger
+from meter.checkpoints import Restored
+from meter.core.policy import Policy
+from meter.feed import Feeder, Line, read_feeds
+from meter.log import Delivery, Record
+from meter.sessionizer import Sessionizer
+from meter.stage import Fold, MakeFold, Output
+from schemas.dead_letters import DeadLetter, from_record
+from schemas.instants import date_of
+from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact, decode_page
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, WALLET_INPUTS, Topic
+from tests.oracle.oracle import Usage
+
+Stage = Literal["sessionize", "charge"]
+
+
+class MemoryLog:
+    """All topics. Answers like `meter.log.Log`, but never waits."""
+
+    def __init__(self, partitions: int, now_ms: int) -> None:
+        self.number = partitions
+        self.now_ms = now_ms
+        self.topics: defaultdict[tuple[str, int], list[ConsumerRecord]] = defaultdict(list)
+
+    async def partitions(self, topic: str) -> int:  # noqa: ARG002 - the shape of a log
+        return self.number
+
+    async def partition_of(self, topic: str, key: bytes) -> int:  # noqa: ARG002 - the shape of a log
+        return self.place(key)
+
+    async def append(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
+        for record in records:
+            self.add(topic, partition, record)
+        return []
+
+    async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
+        for record in records:
+            self.add(topic, self.place(record.key or b""), record)
+        return []
+
+    async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        await self.append(topic, partition, records)
+
+    def place(self, key: bytes) -> int:
+        every = list(range(self.number))
+        return int(DefaultPartitioner()(key, every, every))
+
+    def add(self, topic: str, partition: int, record: Record) -> None:
+        log = self.topics[topic, partition]
+        log.append(stored(topic, partition, len(log), record, self.now_ms))
+
+    def all_of(self, topic: str) -> Iterator[ConsumerRecord]:
+        """Every record of a topic, one partition after another."""
+        for partition in range(self.number):
+            yield from self.topics[topic, partition]
+
+
+def stored(topic: str, partition: int, offset: int, record: Record, timestamp: int = 0) -> ConsumerRecord:
+    """A record as a consumer gets it."""
+    size = len(record.value or b"")
+    return ConsumerRecord(
+        topic, partition, offset, timestamp, 0, record.key, record.value, None, -1, size, tuple(record.headers or ())
+    )
+
+
+def finish(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run what never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("this was not to wait for anything")
+
+
+class Store:
+    """The checkpoints of one partition: of every key the newest value not newer than the newest mark."""
+
+    def __init__(self) -> None:
+        self._marks: dict[int, bytes] = {}
+        self._versions: defaultdict[bytes, list[tuple[int, bytes | None]]] = defaultdict(list)
+
+    def put(self, offset: int, key: bytes, value: bytes | None) -> None:
+        self._versions[key].append((offset, value))
+
+    def complete(self, offset: int, mark: bytes) -> None:
+        self._marks[offset] = mark
+
+    def restore(self) -> Restored:
+        last = max(self._marks, default=-1)
+        records: dict[bytes, bytes] = {}
+        for key, versions in self._versions.items():
+            complete = [version for version in versions if version[0] <= last]
+            value = max(complete, key=lambda version: version[0])[1] if complete else None
+            if value is not None:
+                records[key] = value
+        return Restored(last, self._marks.get(last), records)
+
+
+class Worker:
+    """One partition of one stage, as long as one process holds it."""
+
+    def __init__(self, log: MemoryLog, source: Topic, partition: int, store: Store, make_fold: MakeFold) -> None:
+        restored = store.restore()
+        self._log = log
+        self._store = store
+        self._source = log.topics[source.name, partition]
+        self.fold: Fold = make_fold(partition, restored)
+        self.next_offset = self.saved_offset = restored.offset + 1
+
+    @property
+    def behind(self) -> int:
+        """How many records it has not read yet."""
+        return len(self._source) - self.next_offset
+
+    def turn(self, records: int, *, checkpoint: bool, order: int) -> Iterator[None]:
+        """Take a batch, and a checkpoint if asked to; pauses after each effect."""
+        batch = self._source[self.next_offset : self.next_offset + records]
+        if batch:
+            yield from self._send(self.fold.take(batch), order)
+            self.next_offset += len(batch)
+        if checkpoint and self.next_offset > self.saved_offset:
+            yield from self._checkpoint(self.next_offset - 1, order)
+
+    def _checkpoint(self, offset: int, order: int) -> Iterator[None]:
+        mark = self.fold.mark()
+        for key, value in self.fold.changes():
+            self._store.put(offset, key, value)
+            yield
+        self._store.complete(offset, mark)
+        yield
+        yield from self._send(self.fold.confirm(offset), order)
+        self.saved_offset = offset + 1
+
+    def _send(self, outputs: Iterable[Output], order: int) -> Iterator[None]:
+        """Each record in order of its partition. Partitions do not wait for one another: `order` says who goes next."""
+        queues: defaultdict[tuple[str, int], deque[Record]] = defaultdict(deque)
+        for output in outputs:
+            for record in output.records:
+                home = self._log.place(record.key or b"")
+                for partition in range(self._log.number) if output.everywhere else (home,):
+                    queues[output.topic.name, partition].append(record)
+        rng = Random(order)
+        while queues:
+            place = rng.choice(list(queues))
+            self._log.add(*place, queues[place].popleft())
+            if not queues[place]:
+                del queues[place]
+            yield
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one worker does next. `cut` is the number of effects after which it stops; then another takes its place.
+
+    A `zombie` is only paused: it goes on when a later turn or the end of the run wakes it. `feed` lines reach the topics
+    before the turn.
+    """
+
+    stage: Stage = "sessionize"
+    partition: int = 0
+    records: int = 1
+    checkpoint: bool = False
+    cut: int | None = None
+    zombie: bool = False
+    wake: bool = False
+    order: int = 0
+    feed: int = 0
+
+
+PLAIN: tuple[Turn, ...] = ()
+
+
+class Pipeline:
+    """Both stages over all partitions."""
+
+    def __init__(self, lines: Sequence[bytes], now_ms: int, policy: Policy, partitions: int = 2) -> None:
+        self.policy = policy
+        self.log = MemoryLog(partitions, now_ms)
+        self._feeder = Feeder(self.log, policy)  # type: ignore[arg-type]
+        self._unfed = deque(classified(lines))
+        self._stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
+        self._workers: dict[tuple[Stage, int], Worker] = {}
+        self._zombies: list[Iterator[None]] = []
+
+    def feed(self, lines: int) -> None:
+        """Write the next lines to the topics, as the product's feeder does."""
+        some = [self._unfed.popleft() for _ in range(min(lines, len(self._unfed)))]
+        with self._at_now():
+            finish(self._feeder.feed(some))
+
+    def close(self) -> None:
+        """Move event time to the feed's end and beyond the last conversation's."""
+        with self._at_now():
+            finish(self._feeder.close())
+
+    def run(self, turns: Iterable[Turn] = PLAIN) -> None:
+        """Take the turns, feed what is left, drain it in order, and wake who is still paused."""
+        for turn in turns:
+            self.feed(turn.feed)
+            self.take(turn)
+        self.feed(len(self._unfed))
+        self.drain()
+        while self._zombies:
+            self._wake()
+        self.drain()
+
+    def take(self, turn: Turn) -> None:
+        """One worker's turn, whole or up to its cut."""
+        if turn.wake and self._zombies:
+            self._wake()
+        place = turn.stage, turn.partition % self.log.number
+        effects = self._worker(*place).turn(turn.records, checkpoint=turn.checkpoint, order=turn.order)
+        if turn.cut is None:
+            for _ in effects:
+                pass
+            return
+        for _, _ in zip(range(turn.cut), effects, strict=False):
+            pass
+        del self._workers[place]
+        if turn.zombie:
+            self._zombies.append(effects)
+
+    def drain(self) -> None:
+        """Read everything there is, in large batches, with a checkpoint after each."""
+        for stage in ("sessionize", "charge"):
+            for partition in range(self.log.number):
+                while self._worker(stage, partition).behind:
+                    self.take(Turn(stage, partition, 10_000, checkpoint=True))
+
+    def _worker(self, stage: Stage, partition: int) -> Worker:
+        place = stage, partition
+        if place not in self._workers:
+            source, fold = (CHAT_EVENTS, Sessionizer) if stage == "sessionize" else (WALLET_INPUTS, Charger)
+            make_fold = partial(fold, self.policy)
+            self._workers[place] = Worker(self.log, source, partition, self._stores[place], make_fold)
+        return self._workers[place]
+
+    def _wake(self) -> None:
+        for _ in self._zombies.pop(0):
+            pass
+
+    def _at_now(self) -> Any:
+        return patch("meter.feed.time.time", lambda: self.log.now_ms / 1000)
+
+
+def classified(lines: Sequence[bytes]) -> list[Line]:
+    """The lines as the product's feeder reads them from a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"".join(line + b"\n" for line in lines))
+        file.flush()
+        return list(read_feeds([Path(file.name)]))
+
+
+@dataclass
+class View:
+    """What a reader of the ledger topic knows in the end: of each fact the newest version, of each entry one."""
+
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    conversations: dict[tuple[str, str], ConversationFact] = field(default_factory=dict)
+    usage: dict[tuple[str, str, int], UsageFact] = field(default_factory=dict)
+    balances: dict[str, BalanceFact] = field(default_factory=dict)
+    dead: dict[tuple[str, int, int], DeadLetter] = field(default_factory=dict)
+
+    def daily(self) -> dict[tuple[str, str, str], Usage]:
+        """The days on which something was counted, in the oracle's words."""
+        days: dict[tuple[str, str, str], Usage] = {}
+        for (workspace_id, bot_id, day), fact in self.usage.items():
+            row = as_usage(fact)
+            if row != Usage():
+                days[workspace_id, bot_id, date_of(day).isoformat()] = row
+        return days
+
+    def chains(self, *, billable: bool) -> Counter[tuple[object, ...]]:
+        """The conversations that were not absorbed: key, first, last, messages, requests, sessions."""
+        return Counter(
+            (
+                (workspace_id, fact.bot_id, fact.channel, fact.channel_user_id),
+                *(fact.first_ms, fact.last_ms, fact.messages, fact.requests, fact.sessions),
+            )
+            for (workspace_id, _), fact in self.conversations.items()
+            if fact.state != "absorbed" and fact.billable is billable
+        )
+
+
+def as_usage(fact: UsageFact) -> Usage:
+    """A row of usage in the oracle's words."""
+    return Usage(
+        fact.conversations,
+        fact.sessions,
+        fact.requests,
+        fact.proactive_notifications,
+        fact.alert_notifications,
+        fact.agent_messages,
+        fact.developer_messages,
+        fact.total_units,
+        fact.charged_free_micros,
+        fact.charged_paid_micros,
+    )
+
+
+def view(log: MemoryLog) -> View:
+    """Read the ledger and the dead letters. What is written twice must be the same twice."""
+    found = View()
+    entries: dict[str, dict[str, Entry]] = defaultdict(dict)
+    versions: dict[object, tuple[int, object]] = {}
+    for record in log.all_of(LEDGER.name):
+        page = decode_page(record.value)
+        for entry in page.entries:
+            assert entries[page.workspace_id].setdefault(entry.entry_id, entry) == entry
+        for key, fact in facts(page):
+            known_version, known = versions.get(key, (-1, None))
+            assert page.version != known_version or fact == known
+            if page.version > known_version:
+                versions[key] = page.version, fact
+    for each, (_, fact) in versions.items():
+        place_fact(found, each, fact)
+    found.entries = {ws: sorted(each.values(), key=lambda entry: entry.seq) for ws, each in entries.items()}
+    for record in log.all_of(DEAD_LETTERS.name):
+        letter = from_record(record.key, record.value, list(record.headers))
+        at = letter.source_topic, letter.source_partition, letter.source_offset
+        assert found.dead.setdefault(at, letter) == letter
+    return found
+
+
+def facts(page: Page) -> Iterator[tuple[object, object]]:
+    """The absolute facts of a page, each under the key that newer ones replace."""
+    for conversation in page.conversations:
+        yield (page.workspace_id, conversation.conversation_id), conversation
+    for usage in page.usage:
+        yield (page.workspace_id, usage.bot_id, usage.day), usage
+    yield page.workspace_id, page.balance
+
+
+def place_fact(found: View, key: Any, fact: object) -> None:
+    """Put a fact where its kind belongs."""
+    match fact:
+        case ConversationFact():
+            found.conversations[key] = fact
+        case UsageFact():
+            found.usage[key] = fact
+        case BalanceFact():
+            found.balances[key] = fact
+
+
+def metered(
+    lines: Sequence[bytes],
+    now_ms: int,
+    turns: Iterable[Turn] = PLAIN,
+    policy: Policy | None = None,
+    partitions: int = 2,
+) -> View:
+    """The final view of a feed. The last tick comes after the turns, so that the last safe point is always said."""
+    return view(driven(lines, now_ms, turns, policy, partitions))
+
+
+def driven(
+    lines: Sequence[bytes],
+    now_ms: int,
+    turns: Iterable[Turn] = PLAIN,
+    policy: Policy | None = None,
+    partitions: int = 2,
+) -> MemoryLog:
+    """All topics at the end of a feed."""
+    pipeline = Pipeline(lines, now_ms, policy or Policy(), partitions)
+    pipeline.run(turns)
+    pipeline.close()
+    pipeline.run()
+    return pipeline.log
