@@ -21,6 +21,7 @@ Environment (all of it optional):
   KAFKA_BOOTSTRAP_SERVERS  HOST:PORT[,HOST:PORT]  127.0.0.1:9092
   CLICKHOUSE_DSN           a server's, or chdb:///DIR for the engine in this
                            process  clickhouse://default@127.0.0.1:8123/default
+  METRICS_HOST             where /metrics listens  127.0.0.1
   METRICS_PORT             0 takes the first free one from 9102 upward  0
   AGGREGATOR_FLUSH_MS      how long rows wait for others  500
   KAFKA_SESSION_TIMEOUT_S  silence after which others take over  10
@@ -60,8 +61,12 @@ def worker_command() -> None:
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)
-            port = metrics.serve(settings.metrics_port)
-            app.run(settings, clickhouse, _once(f"aggregator ready, metrics at http://127.0.0.1:{port}/metrics"))
+            port = metrics.serve(settings.metrics_host, settings.metrics_port)
+            app.run(
+                settings,
+                clickhouse,
+                _once(f"aggregator ready, metrics at http://{settings.metrics_host}:{port}/metrics"),
+            )
     except (
         ClickHouseAwayError,
         DirectoryTakenError,

@@ -40,14 +40,14 @@ class MetricsPortError(Exception):
     """One sentence: the port cannot be listened on, and what to do."""
 
 
-def serve(port: int) -> int:
-    """Serves /metrics from a thread and returns the port. 0 takes the first free port from 9102 upward, so that any
+def serve(host: str, port: int) -> int:
+    """Serves /metrics on `host` from a thread and returns the port. 0 takes the first free port from 9102 upward, so that any
     number of workers start side by side. Raises MetricsPortError.
     """
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
     for candidate in ports:
         try:
-            start_http_server(candidate)
+            start_http_server(candidate, addr=host)
         except OSError:
             continue
         return candidate

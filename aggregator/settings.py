@@ -21,6 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_dsn: Annotated[str, msgspec.Meta(pattern=r"^((clickhouse|https?)://[^/\s]+|chdb:///+[^/].*$)")] = (
         msgspec.field(name="CLICKHOUSE_DSN", default="clickhouse://default@127.0.0.1:8123/default")
     )
+    metrics_host: Annotated[str, msgspec.Meta(min_length=1)] = msgspec.field(name="METRICS_HOST", default="127.0.0.1")
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = msgspec.field(name="METRICS_PORT", default=0)
     """0 takes the first free port from 9102 upward."""
     flush_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = msgspec.field(name="AGGREGATOR_FLUSH_MS", default=500)
@@ -34,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _WANTED: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": "set it to HOST:PORT, or several with commas between",
     "CLICKHOUSE_DSN": "set it to clickhouse://USER:PASSWORD@HOST:8123/DATABASE, or to chdb:///DIR with an absolute DIR",
+    "METRICS_HOST": "set it to the address to listen on, such as 127.0.0.1 or 0.0.0.0",
     "METRICS_PORT": "set it to a port from 1 to 65535, or to 0 for the first free one from 9102 upward",
     "AGGREGATOR_FLUSH_MS": "set it to whole milliseconds from 1 to 60000",
     "KAFKA_SESSION_TIMEOUT_S": "set it to seconds from 0.5 to 90",

@@ -1,9 +1,9 @@
 """The Faust app of a meter worker: two agents, each the body of a stage."""
 
 import asyncio
-import tempfile
 from collections.abc import Callable
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import faust
 from faust.types import StreamT
@@ -38,8 +38,8 @@ class MeterApp(faust.App):
         await self.outbox.stop()
 
 
-def make_app(settings: Settings) -> MeterApp:
-    """The worker's app: not started, not connected."""
+def make_app(settings: Settings, datadir: str) -> MeterApp:
+    """The worker's app: not started, not connected. Faust wants a `datadir` and leaves it empty."""
     app = MeterApp(
         METER_GROUP,
         broker=broker_url(settings.kafka_bootstrap_servers),
@@ -47,7 +47,7 @@ def make_app(settings: Settings) -> MeterApp:
         broker_heartbeat_interval=settings.kafka_session_timeout_s / 5,
         broker_request_timeout=max(40.0, settings.kafka_session_timeout_s + 5),
         consumer_auto_offset_reset="earliest",
-        datadir=tempfile.mkdtemp(prefix="meter-"),
+        datadir=datadir,
         store="memory://",
         stream_buffer_maxsize=2,  # Batches, not records: what waits here is memory and is read again after a crash.
         stream_wait_empty=False,
@@ -78,15 +78,16 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = make_app(settings)
 
     async def assigned(*_: object, **__: object) -> None:
         on_ready()
 
-    app.on_partitions_assigned.connect(assigned, weak=False)
-    worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
-    worker.spinner = None  # It writes control codes even where there is no terminal.
-    worker.execute_from_commandline()
+    with TemporaryDirectory(prefix="meter-") as datadir:
+        app = make_app(settings, datadir)
+        app.on_partitions_assigned.connect(assigned, weak=False)
+        worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
+        worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.execute_from_commandline()
 
 
 def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:

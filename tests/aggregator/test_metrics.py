@@ -10,7 +10,7 @@ from aggregator import metrics
 
 def test_two_on_one_machine_find_two_ports() -> None:
     """Any number of workers start side by side with no configuration."""
-    ports = [metrics.serve(0), metrics.serve(0)]
+    ports = [metrics.serve("127.0.0.1", 0), metrics.serve("127.0.0.1", 0)]
     assert ports[0] != ports[1]
     assert all(port >= metrics.FIRST_PORT for port in ports)
     page = urlopen(f"http://127.0.0.1:{ports[1]}/metrics").read().decode()
@@ -34,4 +34,4 @@ def test_taken_port_is_refused_in_a_sentence() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(metrics.MetricsPortError, match=f"METRICS_PORT: nothing free at {port} to {port}"):
-            metrics.serve(port)
+            metrics.serve("127.0.0.1", port)

@@ -15,7 +15,11 @@ Row = dict[str, Any]
 _CONVERSATIONS = """
 SELECT *, toUnixTimestamp64Milli(first_at) AS first_ms, toUnixTimestamp64Milli(last_at) AS last_ms FROM conversations
 """
-_DEAD_LETTERS = "SELECT *, base64Encode(payload) AS payload_base64 FROM dead_letters"
+_CONVERSATION = (
+    *("workspace_id", "bot_id", "channel", "channel_user_id", "first_ms", "last_ms"),
+    *("messages", "requests", "sessions"),
+)
+_DEAD_LETTERS = "SELECT * EXCEPT payload, base64Encode(payload) AS payload_base64 FROM dead_letters"
 _USAGE = {
     "conversations": "conversations",
     "sessions": "sessions",
@@ -70,9 +74,7 @@ def assert_metered(outcome: Outcome, expected: Result) -> None:
 
 def conversations(outcome: Outcome) -> Counter[tuple[object, ...]]:
     """Each conversation without its id, which the oracle does not have."""
-    columns = ("workspace_id", "bot_id", "channel", "channel_user_id", "first_ms", "last_ms")
-    columns += ("messages", "requests", "sessions")
-    return Counter(tuple(row[column] for column in columns) for row in outcome.conversations)
+    return Counter(tuple(row[column] for column in _CONVERSATION) for row in outcome.conversations)
 
 
 def usage(rows: Iterable[Row], period: str) -> dict[tuple[str, ...], tuple[int, ...]]:

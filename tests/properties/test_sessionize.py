@@ -1,6 +1,5 @@
 """The sessionizer, and both stages behind it, against one slow pass over the sorted feed."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
@@ -28,7 +27,6 @@ from tests.properties.worlds import (
     Arrival,
     arranged,
     chat,
-    chats,
     feeds,
     times,
     turns,
@@ -87,17 +85,6 @@ def test_ids_do_not_depend_on_batches_and_crashes(lines: list[bytes], one: list[
 def _undivided_fact(fact: ConversationFact) -> ConversationFact:
     total = fact.charged_free_micros + fact.charged_paid_micros
     return msgspec.structs.replace(fact, charged_free_micros=0, charged_paid_micros=total)
-
-
-@given(chats(most=12), st.randoms(use_true_random=False))
-def test_one_batch_is_as_good_as_many_whoever_is_first(arrivals: list[Arrival], rng: object) -> None:
-    """Two orders of arrival of one feed give one usage: the oracle is not asked."""
-    inside = [each for each in arrivals if b"" in each.text]
-    views = []
-    for due in (lambda each: each.due, lambda each: (json.loads(each.text)["time"], each.text)):
-        lines = arranged([Arrival(number, each.text) for number, each in enumerate(sorted(inside, key=due))])
-        views.append(undivided(metered(lines, NOW, (), POLICY).daily()))
-    assert views[0] == views[1]
 
 
 BRIDGES = (GAP, GAP + 1, 2 * GAP - 1, 2 * GAP, 2 * GAP + 1)
@@ -187,6 +174,14 @@ def test_late_future_repeated_and_contradicted_are_told_apart(lines: list[bytes]
 def test_classes_do_not_depend_on_batches(lines: list[bytes], one: set[int], other: set[int]) -> None:
     """What is late or repeated follows from the log alone, so a replay in other batches decides the same."""
     assert classes(lines, one) == classes(lines, other)
+
+
+@pytest.mark.xfail(strict=True, reason="an id is forgotten when its batch ends, not when its event is out of reach")
+def test_an_id_is_free_again_once_its_event_is_out_of_reach() -> None:
+    """Metering 5 and 7: when an id is forgotten follows from event time, not from where a batch ends."""
+    again = chat(START + HORIZON, "e", WHO[0], actor="bot")
+    lines = [chat(START, "e", WHO[0]), chat(START + HORIZON + STEP, "newest", WHO[0]), again]
+    assert classes(lines, set()) == classes(lines, {1}) == oracle_classes(lines)
 
 
 @pytest.mark.parametrize(("behind", "found"), [(HORIZON - 1, "accepted"), (HORIZON, "accepted"), (HORIZON + 1, "late")])

@@ -1,0 +1,367 @@
+"""The wallets: conservation of money, whatever comes in whatever order, and the oracle's balances where order is none."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from meter.core.policy import Policy
+from meter.core.wallets import Wallets
+from schemas.instants import day_of
+from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact
+from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, WalletInput, decode_wallet_input
+from schemas.topics import WALLET_INPUTS
+from tests.feeds.generator import generate
+from tests.oracle.oracle import Result, meter
+from tests.properties.pipeline import MemoryLog, Turn, View, driven, metered, view
+from tests.properties.worlds import (
+    HOLD,
+    HORIZON,
+    NOW,
+    POLICY,
+    START,
+    Arrival,
+    arranged,
+    chats,
+    command,
+    feeds,
+    feeds_in_order,
+    hard_feeds,
+    plan_changes,
+    steady,
+    times,
+    turns,
+)
+
+STRANGER_ONLY = "stranger"
+
+
+# What must hold of the ledger at any moment.
+
+
+@dataclass
+class Book:
+    """What an auditor keeps of one workspace, reading page after page."""
+
+    entries: list[Entry] = field(default_factory=list)
+    conversations: dict[str, ConversationFact] = field(default_factory=dict)
+    usage: dict[tuple[str, int], UsageFact] = field(default_factory=dict)
+    balance: BalanceFact | None = None
+
+    def read(self, page: Page) -> None:
+        self.entries += page.entries
+        self.conversations |= {fact.conversation_id: fact for fact in page.conversations}
+        self.usage |= {(fact.bot_id, fact.day): fact for fact in page.usage}
+        self.balance = page.balance
+
+    def audit(self) -> None:
+        """Every law of conservation."""
+        assert [entry.seq for entry in self.entries] == list(range(1, len(self.entries) + 1))
+        assert len({entry.entry_id for entry in self.entries}) == len(self.entries)
+        self._audit_balance()
+        self._audit_reversals()
+        self._audit_conversations()
+        self._audit_usage()
+
+    def _audit_balance(self) -> None:
+        """The sum of the ledger is the balance; what lapsed is what expiry took and no late unit took back."""
+        free = sum(entry.amount_micros for entry in self.entries if entry.lot_kind == "free")
+        paid = sum(entry.amount_micros for entry in self.entries if entry.lot_kind != "free")
+        lapsed = -sum(entry.amount_micros for entry in self.entries if entry.kind.startswith("lapse"))
+        assert self.balance == BalanceFact(free_micros=free, paid_micros=paid, lapsed_micros=lapsed)
+        lots: Counter[str] = Counter()
+        for entry in self.entries:
+            lots[entry.lot_id] += entry.amount_micros
+            assert lots[entry.lot_id] >= 0 or entry.lot_id == "overdraft"
+
+    def _audit_reversals(self) -> None:
+        """A reversal undoes one earlier charge, whole, on its own lot, for its own unit, once."""
+        charges: dict[str, Entry] = {}
+        for entry in self.entries:
+            if entry.kind == "charge":
+                assert entry.amount_micros < 0
+                charges[entry.entry_id] = entry
+            elif entry.kind == "reversal":
+                undone = charges.pop(entry.reverses)
+                assert undone.amount_micros == -entry.amount_micros
+                assert (undone.lot_id, undone.lot_kind) == (entry.lot_id, entry.lot_kind)
+                assert (undone.unit_id, undone.conversation_id) == (entry.unit_id, entry.conversation_id)
+            elif entry.kind == "lapse_reversal":
+                (lapse,) = [each for each in self.entries if each.entry_id == entry.reverses]
+                assert (lapse.kind, lapse.lot_id) == ("lapse", entry.lot_id)
+                assert lapse.seq < entry.seq
+
+    def _audit_conversations(self) -> None:
+        """What a conversation was charged is minus its charges and reversals, by kind of credit."""
+        charged: Counter[tuple[str, bool]] = Counter()
+        for entry in self.entries:
+            if entry.kind in ("charge", "reversal"):
+                charged[entry.conversation_id, entry.lot_kind == "free"] -= entry.amount_micros
+        for each, fact in self.conversations.items():
+            assert (fact.charged_free_micros, fact.charged_paid_micros) == (charged[each, True], charged[each, False])
+            assert fact.billable or not (fact.charged_free_micros or fact.charged_paid_micros)
+        assert {conversation_id for conversation_id, _ in charged} <= set(self.conversations)
+
+    def _audit_usage(self) -> None:
+        """A bot's day is the sum of the conversations that began in it."""
+        sums: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0] * 5)
+        for fact in self.conversations.values():
+            if fact.billable:
+                row = sums[fact.bot_id, day_of(fact.first_ms)]
+                parts = (1, fact.sessions, fact.requests, fact.charged_free_micros, fact.charged_paid_micros)
+                row[:] = [known + part for known, part in zip(row, parts, strict=True)]
+        for key, usage in self.usage.items():
+            found = [usage.conversations, usage.sessions, usage.requests]
+            assert [*found, usage.charged_free_micros, usage.charged_paid_micros] == sums.pop(key, [0] * 5)
+        assert not sums
+
+
+def audit(found: View) -> None:
+    """Audit the final view of a feed, workspace by workspace."""
+    for workspace_id, balance in found.balances.items():
+        Book(
+            found.entries.get(workspace_id, []),
+            {each: fact for (ws, each), fact in found.conversations.items() if ws == workspace_id},
+            {(bot, day): fact for (ws, bot, day), fact in found.usage.items() if ws == workspace_id},
+            balance,
+        ).audit()
+
+
+@given(hard_feeds, turns)
+def test_money_is_conserved_through_crashes(lines: list[bytes], taken: list[Turn]) -> None:
+    """DOMAIN, Prices and Debit order 6: sum of the ledger = balances, charges of conversations = their entries, days =
+    their conversations, seq without a gap, every reversal undoes one charge on its lot: after any faults."""
+    audit(metered(lines, NOW, taken, POLICY))
+
+
+@given(hard_feeds, steady)
+def test_money_is_conserved_at_every_page(lines: list[bytes], taken: list[Turn]) -> None:
+    """The same laws hold at each moment that the ledger shows, not only at the end; and no lot holds what no entry gave
+    it."""
+    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
+        wallets, books = Wallets(POLICY), defaultdict[str, Book](Book)
+        for version, given_input in enumerate(inputs):
+            wallets.step(given_input)
+            for page in wallets.take_pages(0, version):
+                books[page.workspace_id].read(page)
+                books[page.workspace_id].audit()
+        for workspace_id, book in books.items():
+            assert_lots_hold_their_entries(wallets, workspace_id, book.entries)
+
+
+def assert_lots_hold_their_entries(wallets: Wallets, workspace_id: str, entries: list[Entry]) -> None:
+    """Of every lot, what remains is the sum of its entries, and what lapsed that of its lapses."""
+    remaining, lapsed = Counter[str](), Counter[str]()
+    for entry in entries:
+        remaining[entry.lot_id] += entry.amount_micros
+        if entry.kind.startswith("lapse"):
+            lapsed[entry.lot_id] -= entry.amount_micros
+    lots = wallets.books[workspace_id].wallet.lots.by_id
+    assert {each: lot.remaining_micros for each, lot in lots.items()} == {each: remaining[each] for each in lots}
+    assert {each: lot.lapsed_micros for each, lot in lots.items()} == {each: lapsed[each] for each in lots}
+    assert set(remaining) <= set(lots)
+
+
+def inputs_of(log: MemoryLog) -> list[list[WalletInput]]:
+    """What each partition of wallet-inputs holds in the end."""
+    return [
+        [decode_wallet_input(record.value) for record in log.topics[WALLET_INPUTS.name, partition]]
+        for partition in range(log.number)
+    ]
+
+
+# Against the oracle.
+
+
+def totals(found: View) -> dict[str, int]:
+    """What each workspace was charged in all."""
+    charged: Counter[str] = Counter()
+    for (workspace_id, _, _), fact in found.usage.items():
+        charged[workspace_id] += fact.charged_free_micros + fact.charged_paid_micros
+    return {workspace_id: total for workspace_id, total in charged.items() if total}
+
+
+def oracle_totals(result: Result) -> dict[str, int]:
+    rows = {name: row.charged_free + row.charged_paid for name, row in result.by_workspace().items()}
+    return {name: total for name, total in rows.items() if total}
+
+
+def balances(found: View) -> dict[str, tuple[int, int, int]]:
+    return {name: (each.free_micros, each.paid_micros, each.lapsed_micros) for name, each in found.balances.items()}
+
+
+def oracle_balances(result: Result) -> dict[str, tuple[int, int, int]]:
+    return {name: (each.free, each.paid, each.lapsed) for name, each in result.balances.items()}
+
+
+@given(hard_feeds, turns)
+def test_the_total_charge_does_not_depend_on_order_and_faults(lines: list[bytes], taken: list[Turn]) -> None:
+    """Metering 5: whatever lots paid, each workspace is charged what one pass over the sorted feed charges."""
+    assert totals(metered(lines, NOW, taken, POLICY)) == oracle_totals(meter(lines, NOW, horizon_ms=HORIZON))
+
+
+@given(feeds_in_order, turns)
+def test_balances_of_a_sorted_feed_are_the_oracles(lines: list[bytes], taken: list[Turn]) -> None:
+    """With grants far from every event, what is left of free and paid credit is what the oracle says."""
+    result = meter(lines, NOW, horizon_ms=HORIZON)
+    found = balances(metered(lines, NOW, taken, POLICY))
+    assert {name: found[name] for name in result.balances} == oracle_balances(result)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from((1, 2, 5, 10_000)), st.integers(1, 3))
+def test_balances_of_generated_feeds_are_the_oracles(seed: int, records: int, partitions: int) -> None:
+    """Large feeds by time, all actors and commands, ids made to be confused: each column of each balance."""
+    lines = generate(seed, 150, start_ms=START)
+    taken = [Turn("sessionize", partition, records, feed=3) for _ in range(60) for partition in range(partitions)]
+    result = meter(lines, NOW)
+    assert balances(metered(lines, NOW, taken, Policy(), partitions)) == oracle_balances(result)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6))
+def test_grants_that_expire_inside_a_feed_pay_what_the_oracle_says(seed: int) -> None:
+    """Debit order 5: on one partition, fed and metered event by event, also with grants that begin and end anywhere."""
+    lines = generate(seed, 120, start_ms=START, far_grants=False)
+    result = meter(lines, NOW)
+    taken = [Turn(stage, 0, 1, checkpoint=True, feed=stage == "sessionize") for _ in lines for stage in STAGES]
+    found = balances(metered(lines, NOW, taken, Policy(), partitions=1))
+    assert found == oracle_balances(result)
+
+
+STAGES = ("sessionize", "charge")
+
+
+# Repeats and commands, on one partition of wallet-inputs.
+
+
+def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str, object]:
+    """All that the wallets of a log know in the end, and what they entered."""
+    wallets = Wallets(policy)
+    entries: defaultdict[str, list[Entry]] = defaultdict(list)
+    for version, each in enumerate(inputs):
+        wallets.step(each)
+        for page in wallets.take_pages(0, version):
+            entries[page.workspace_id] += page.entries
+    known = {
+        name: (msgspec.to_builtins(book.wallet), dict(book.accounts), dict(book.usage), entries[name])
+        for name, book in wallets.books.items()
+    }
+    return {**known, "sources": wallets.sources}
+
+
+@given(hard_feeds, steady, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=30))
+def test_repeats_of_whatever_was_metered_change_nothing(
+    lines: list[bytes], taken: list[Turn], repeats: list[tuple[int, int]]
+) -> None:
+    """Whoever was superseded may say again what it said: below a safe point, above it, older after newer. Wallets,
+    conversations, days and entries stay the same. So with commands, whose ids are known for ever."""
+    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
+        assert settled(with_repeats(inputs, repeats)) == settled(inputs)
+
+
+def with_repeats(inputs: Sequence[WalletInput], repeats: Iterable[tuple[int, int]]) -> list[WalletInput]:
+    """The inputs, some once more at any later place."""
+    again: defaultdict[int, list[WalletInput]] = defaultdict(list)
+    for number, distance in repeats:
+        if inputs:
+            number %= len(inputs)
+            again[number + distance % (len(inputs) - number)].append(inputs[number])
+    return [text for number, own in enumerate(inputs) for text in (own, *again[number])]
+
+
+@given(hard_feeds, steady, st.randoms(use_true_random=False))
+def test_what_a_restart_says_again_in_other_words_changes_nothing(
+    lines: list[bytes], taken: list[Turn], rng: object
+) -> None:
+    """Batches end elsewhere in a replay, so it says less or more often what stands at the same offsets: the wallets
+    come to the same."""
+    del rng
+    log = driven(lines, NOW, taken, POLICY)
+    found, plain = view(log), metered(lines, NOW, (), POLICY)
+    assert totals(found) == totals(plain)
+    assert found.chains(billable=True) == plain.chains(billable=True)
+
+
+# A plan that comes to light late; a workspace that does.
+
+
+@given(chats(), plan_changes())
+def test_a_plan_that_comes_to_light_late_bills_again(arrivals: list[Arrival], changes: list[Arrival]) -> None:
+    """DOMAIN, Prices: the plan in force by the command's own time bills, so early or late makes no difference."""
+    early = arranged([Arrival(0, each.text) for each in changes], arrivals)
+    late = arranged(changes, arrivals)
+    assert totals(metered(late, NOW, (), POLICY)) == totals(metered(early, NOW, (), POLICY))
+
+
+@given(chats(), times, st.sampled_from(("standard", "enterprise")), steady)
+def test_held_charges_are_made_once_the_workspace_is_created(
+    arrivals: list[Arrival], at: int, plan: str, taken: list[Turn]
+) -> None:
+    """Policy `hold`: metered and kept, charged when the command comes, by its plan, however late it is."""
+    priced = {"session_price_micros": 70_000} if plan == "enterprise" else {}
+    created = Arrival(at, command("workspace.created", START, "late", "stranger", plan=plan, **priced))
+    for feed in (arranged(arrivals), arranged(arrivals, [created])):
+        result = meter(feed, NOW, horizon_ms=HORIZON, policy="hold")
+        found = metered(feed, NOW, taken, HOLD)
+        assert totals(found) == oracle_totals(result)
+        audit(found)
+
+
+@given(chats())
+def test_held_charges_are_made_in_order_of_time(arrivals: list[Arrival]) -> None:
+    """So that the credit a workspace is created with pays for what came first."""
+    wallets = Wallets(HOLD)
+    (inputs,) = inputs_of(driven(arranged(arrivals), NOW, (), HOLD, partitions=1))
+    for each in inputs:
+        wallets.step(each)
+    wallets.take_pages(0, 0)
+    created = command("workspace.created", START, "late", "stranger", plan="enterprise", session_price_micros=1)
+    wallets.step(decode_wallet_input(created))
+    (page,) = wallets.take_pages(0, 1)
+    firsts = {fact.conversation_id: fact.first_ms for fact in page.conversations}
+    charged = [entry for entry in page.entries if entry.kind == "charge"]
+    assert [firsts[entry.conversation_id] for entry in charged] == sorted(
+        firsts[entry.conversation_id] for entry in charged
+    )
+    assert {entry.conversation_id for entry in charged} == {each for each, _ in _billable(inputs)}
+
+
+def _billable(inputs: Iterable[WalletInput]) -> set[tuple[str, str]]:
+    newest: dict[str, ConversationMetered] = {}
+    for each in inputs:
+        if isinstance(each, ConversationMetered) and each.workspace_id == "stranger":
+            newest[each.conversation_id] = each
+    return {(each.conversation_id, each.bot_id) for each in newest.values() if each.requests}
+
+
+@given(chats(), steady)
+def test_a_provisioned_workspace_begins_with_its_earliest_event(arrivals: list[Arrival], taken: list[Turn]) -> None:
+    """Policy `provision`: events come in any order, and each earlier one moves the beginning, and with it the term of
+    the free grant, back."""
+    lines = arranged(arrivals)
+    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
+        wallets = Wallets(POLICY)
+        for each in inputs:
+            wallets.step(each)
+        book = wallets.books.get("stranger")
+        firsts = [_begins(each) for each in inputs if _is_strangers(each)]
+        if book is None:
+            assert not firsts
+            continue
+        lot = book.wallet.lots.by_id["initial"]
+        assert lot.assigned_ms == min(firsts)
+        assert lot.expires_ms == lot.assigned_ms + POLICY.grant_life_ms
+
+
+def _is_strangers(each: WalletInput) -> bool:
+    return isinstance(each, ConversationMetered | OccurrenceMetered) and each.workspace_id == "stranger"
+
+
+def _begins(each: WalletInput) -> int:
+    assert isinstance(each, ConversationMetered | OccurrenceMetered)
+    return each.first_ms if isinstance(each, ConversationMetered) else each.at_ms
