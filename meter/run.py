@@ -30,6 +30,7 @@ SESSION_TIMEOUT_S: Final = 2
 """The embedded broker admits a member only after half of this."""
 
 STOP_S: Final = 30.0
+DRAIN_S: Final = 24 * 3600.0
 QUICK_END_S: Final = 5.0
 QUICK_ENDS: Final = 5
 """A worker that ends this often, each time so soon after its start, will not get better by another start."""
@@ -47,6 +48,9 @@ class Progress(Protocol):
 
     def advance(self, amount: int) -> None:
         """The phase has come so much further."""
+
+    def note(self, text: str) -> None:
+        """What the phase is at now."""
 
 
 @contextmanager
@@ -177,7 +181,7 @@ def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, 
     asyncio.run(produce(settings, feeds, progress.advance, close=finish))
     if finish:
         progress.phase("metering", None)
-        _drain(running)
+        _drain(running, progress)
 
 
 async def produce(settings: Settings, feeds: list[Path], on_bytes: Callable[[int], None], *, close: bool) -> int:
@@ -194,19 +198,20 @@ async def produce(settings: Settings, feeds: list[Path], on_bytes: Callable[[int
         await log.stop()
 
 
-def _drain(running: Pipeline) -> None:
+def _drain(running: Pipeline, progress: Progress) -> None:
     """Wait for the pipeline, and look after its workers meanwhile."""
-    done: list[bool] = []
-    bootstrap = running.settings.kafka_bootstrap_servers
-    waiting = threading.Thread(
-        target=lambda: done.append(asyncio.run(wait_drained(bootstrap, 24 * 3600, lambda *_: None))), daemon=True
-    )
-    waiting.start()
-    while waiting.is_alive():
-        waiting.join(0.2)
-        running.watch()
-    if not done:
-        raise RunError("the broker went away while the feed was being metered; run again")
+
+    async def wait() -> None:
+        bootstrap = running.settings.kafka_bootstrap_servers
+        waiting = asyncio.create_task(
+            wait_drained(bootstrap, DRAIN_S, lambda topic, left: progress.note(f"{topic}, {left} partitions to go"))
+        )
+        while not (await asyncio.wait([waiting], timeout=0.2))[0]:
+            running.watch()
+        if not await waiting:
+            raise RunError(f"the feed was not metered within {DRAIN_S / 3600:g} h; the logs say where it stands")
+
+    asyncio.run(wait())
 
 
 def stay(running: Pipeline) -> None:

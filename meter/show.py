@@ -1,11 +1,13 @@
 """What a run shows to people: progress, a table of usage and balances, and where to look next."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -47,7 +49,7 @@ class Shown:
         """A new phase begins; `total` is its size, if known."""
         if self._task is not None:
             self._bar.update(self._task, total=1, completed=1)
-        self._task = self._bar.add_task(name, total=total)
+        self._task = self._bar.add_task(name, total=total, note="")
         if not self._console.is_terminal:
             self._console.print(f"{name} ...")
 
@@ -55,6 +57,11 @@ class Shown:
         """The phase has come so much further."""
         if self._task is not None:
             self._bar.advance(self._task, amount)
+
+    def note(self, text: str) -> None:
+        """What the phase is at now; only a terminal shows it."""
+        if self._task is not None:
+            self._bar.update(self._task, note=text)
 
     def say(self, line: str) -> None:
         """Something that stays on the screen."""
@@ -65,7 +72,13 @@ class Shown:
 def progress() -> Iterator[Shown]:
     """Show progress for as long as the block lasts, on standard error."""
     console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description} {task.fields[note]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield Shown(console, bar)
 
@@ -82,27 +95,27 @@ def sample_feeds() -> list[Path]:
     raise sql.SqlError(f"the sample feed is missing from {SAMPLE_FEEDS}: install the package again")
 
 
-def wide_console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for the table where there is none."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 def summary(data: Path) -> None:
     """Usage and balances by workspace, and what was refused."""
-    console = wide_console()
-    table = Table(title="Usage and balances")
-    for name in ("workspace", "conversations", "sessions", "requests", "notifications"):
-        table.add_column(name, justify="left" if name == "workspace" else "right")
-    for name in ("charged free", "charged paid", "free left", "paid balance", "lapsed"):
-        table.add_column(name, justify="right")
-    for row in _rows(data, _SUMMARY):
-        counts = [f"{int(row[name]):,}" for name in ("conversations", "sessions", "requests", "notifications")]
-        money = [dollars(int(value)) for name, value in row.items() if name.endswith("_micros")]
-        table.add_row(str(row["workspace_id"]), *counts, *money)
-    console.print(table)
+    console = Console()
+    rows = _rows(data, _SUMMARY)
+    console.print(_table("Usage", ("conversations", "sessions", "requests", "notifications"), rows, lambda n: f"{n:,}"))
+    console.print(_table("Money", ("charged_free", "charged_paid", "free", "paid", "lapsed"), rows, dollars, "_micros"))
     for row in _rows(data, _REFUSED):
         console.print(f"dead letters: {row['letters']} x {row['code']}, such as: {row['example']}", markup=False)
+
+
+def _table(
+    title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], show: Callable[[int], str], unit: str = ""
+) -> Table:
+    """One column a name, no wider than 80 characters in all: figures are never cut."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("workspace", overflow="fold")
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(str(row["workspace_id"]), *(show(int(row[name + unit])) for name in columns))
+    return table
 
 
 def _rows(data: Path, query: str) -> list[dict[str, Any]]:
@@ -112,13 +125,17 @@ def _rows(data: Path, query: str) -> list[dict[str, Any]]:
 
 def next_steps(data: Path) -> None:
     """Where to look next."""
-    wide_console().print(
-        "\nLook further:\n"
-        f'  python -m meter sql --data {data} "SELECT * FROM usage_monthly ORDER BY month DESC LIMIT 10"\n'
-        f'  python -m meter sql --data {data} "SELECT * FROM ledger ORDER BY workspace_id, seq LIMIT 10"\n'
-        f'  python -m meter sql --data {data} --format CSVWithNames "SELECT * FROM conversations" > conversations.csv\n'
-        "  python -m meter --help\n",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    command = f"{_python()} -m meter"
+    Console(soft_wrap=True, markup=False, highlight=False).print(
+        "Look further:\n"
+        f'  {command} sql --data {data} "SELECT * FROM usage_monthly ORDER BY month DESC LIMIT 10"\n'
+        f'  {command} sql --data {data} "SELECT * FROM ledger ORDER BY workspace_id, seq LIMIT 10"\n'
+        f'  {command} sql --data {data} --format CSVWithNames "SELECT * FROM conversations" > conversations.csv\n'
+        f"  {command} --help"
     )
+
+
+def _python() -> str:
+    """How to call this interpreter from here."""
+    here, python = Path.cwd(), Path(sys.executable)
+    return str(python.relative_to(here)) if python.is_relative_to(here) else "python"

@@ -104,9 +104,12 @@ class Worker:
         values = re.findall(rf"^{metric}(?:\{{[^}}]*\}})? (\S+)$", self.metrics(), re.MULTILINE)
         return sum(float(value) for value in values)
 
-    def stop(self) -> None:
-        """Ask it to end, and see that it does so in order."""
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM."""
         self._process.send_signal(signal.SIGTERM)
+
+    def stopped(self) -> None:
+        """See that it ends in order."""
         assert self._process.wait(STOP_S) == 0, self.log
 
     def kill(self) -> None:
@@ -166,8 +169,10 @@ class Deployment:
     def drain(self) -> None:
         """Wait until everything produced has reached ClickHouse, then stop the workers in order."""
         self.do("meter", "drained", "--timeout", str(DRAIN_S))
-        while self.workers:
-            self.workers.pop().stop()
+        for worker in self.workers:
+            worker.ask_to_stop()
+        for worker in self.workers:
+            worker.stopped()
 
     def _new_file(self, name: str) -> Path:
         self._files += 1
