@@ -109,7 +109,7 @@ def _table(
     title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], show: Callable[[int], str], unit: str = ""
 ) -> Table:
     """One column a name, no wider than 80 characters in all: figures are never cut."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("workspace", overflow="fold")
     for name in columns:
         table.add_column(name.replace("_", " "), justify="right", overflow="fold")
