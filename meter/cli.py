@@ -1,6 +1,7 @@
 """`python -m meter`: what operators, analysts and newcomers type."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from meter import admin, app, metrics, run, show, sql
 from meter.embedded import EmbeddedBrokerError
 from meter.feed import FeedError
+from meter.log import Log, LogError
 from meter.settings import Settings, SettingsError, load
 
 _FAILED = 1
@@ -65,6 +67,8 @@ _FEED = click.option(
 )
 def main() -> None:
     """The group holds the commands; each says itself what it does."""
+    # What the client would say of an error, a command says in one sentence.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 @main.command("run")
@@ -143,9 +147,18 @@ def worker_command() -> None:
     with _refusals():
         settings = load()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
+        asyncio.run(_require_log(settings))
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
         app.run(settings, lambda: click.echo(lines.pop()) if lines else None)
+
+
+async def _require_log(settings: Settings) -> None:
+    """Before Faust starts, so that what the broker cannot do is told in a sentence."""
+    log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    await log.start()
+    await log.stop()
 
 
 @main.command("topics")
@@ -225,6 +238,7 @@ def _refusals() -> Iterator[None]:
     except (
         admin.BrokerAwayError,
         admin.TopicsMissingError,
+        LogError,
         metrics.PortsTakenError,
         run.RunError,
         sql.SqlError,

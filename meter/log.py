@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas.topics import MAX_RECORD_BYTES
@@ -13,6 +14,10 @@ BATCH_BYTES = 512 * 1024
 
 Headers = list[tuple[str, bytes]]
 Delivery = Awaitable[object]
+
+
+class LogError(Exception):
+    """Nothing can be written; the message says why and what to do."""
 
 
 class Record(NamedTuple):
@@ -28,6 +33,7 @@ class Log:
 
     def __init__(self, bootstrap: str, *, idempotent: bool) -> None:
         # The client is made in `start`, because it belongs to the event loop that runs then.
+        self._bootstrap = bootstrap
         self._settings: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
             "acks": "all",
@@ -40,10 +46,21 @@ class Log:
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Connect. Raises aiokafka's KafkaConnectionError when no broker answers."""
+        """Connect. Raises LogError when no broker answers, or none that can do what is asked."""
         producer = AIOKafkaProducer(**self._settings)
         try:
             await producer.start()
+        except KafkaConnectionError as error:
+            await producer.stop()
+            raise LogError(
+                f"no Kafka broker answers at {self._bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS"
+            ) from error
+        except KafkaError as error:
+            await producer.stop()
+            raise LogError(
+                f"the broker at {self._bootstrap} does not let us write ({error}); "
+                "if it has no idempotent producer, as the embedded one has not, set KAFKA_IDEMPOTENT=false"
+            ) from error
         except BaseException:
             await producer.stop()
             raise
