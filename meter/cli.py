@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +20,7 @@ from meter.settings import Settings, SettingsError, load
 
 _FAILED = 1
 _USAGE_ERROR = 2
+_STOPPED = 130
 
 _ENVIRONMENT = """
 \b
@@ -106,6 +107,7 @@ def demo_command(data: Path) -> None:
 
 
 def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> None:
+    run.stop_on_signals()
     with run.claimed(data), show.progress() as progress:
         progress.phase("starting", None)
         with run.pipeline(data, settings) as running:
@@ -113,7 +115,8 @@ def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> No
                 progress.say(f"broker at {running.settings.kafka_bootstrap_servers}, logs in {data}; stop with Ctrl-C")
             run.feed_and_drain(running, feeds, progress, finish=once)
             if not once:
-                run.stay(running)
+                with suppress(run.Stopped):
+                    run.stay(running)
 
 
 @main.command("sql")
@@ -229,9 +232,7 @@ def _refusals() -> Iterator[None]:
     """Errors that a person can do something about, as one sentence."""
     try:
         yield
-    except SettingsError as refusal:
-        _refuse(refusal, _USAGE_ERROR)
-    except FeedError as refusal:
+    except (SettingsError, FeedError) as refusal:
         _refuse(refusal, _USAGE_ERROR)
     except KafkaConnectionError as refusal:
         _refuse(admin.broker_away(load().kafka_bootstrap_servers), _FAILED, refusal)
@@ -246,6 +247,8 @@ def _refusals() -> Iterator[None]:
         KafkaError,
     ) as refusal:
         _refuse(refusal, _FAILED)
+    except run.Stopped:
+        raise SystemExit(_STOPPED) from None
 
 
 def _refuse(refusal: Exception, status: int, cause: Exception | None = None) -> NoReturn:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from meter.admin import create_topics, wait_drained
-from meter.embedded import EmbeddedBroker
+from meter.embedded import EmbeddedBroker, die_with_parent
 from meter.feed import Feeder, read_feeds
 from meter.log import Log
 from meter.settings import Settings
@@ -97,7 +96,12 @@ class _Worker:
         self._started_at = time.monotonic()
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *self._command], env=self._environment, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, "-m", *self._command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent(),
             )
 
     def watch(self) -> None:
@@ -215,9 +219,26 @@ def _drain(running: Pipeline, progress: Progress) -> None:
 
 
 def stay(running: Pipeline) -> None:
-    """Look after the workers until SIGTERM or SIGINT."""
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    while not stopped.wait(0.5):
+    """Look after the workers until the block's `Stopped` is raised."""
+    while True:
+        time.sleep(0.5)
         running.watch()
+
+
+class Stopped(BaseException):
+    """SIGTERM or Ctrl-C: everything that was started is to be stopped."""
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and Ctrl-C raise `Stopped` in the main thread."""
+
+    def stop(*_: object) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # Once is enough; stopping takes its time.
+        raise Stopped
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

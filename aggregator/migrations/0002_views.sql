@@ -37,7 +37,8 @@ SELECT
     reverses
 FROM ledger_entries FINAL;
 
--- A day whose last conversation was moved to another day is stated as zeros: nothing to show.
+-- A day without units has nothing to show: its last conversation moved to another day, or all it saw were messages
+-- that are recorded and never billed. Those stand in the facts.
 CREATE VIEW IF NOT EXISTS usage_daily AS
 SELECT
     workspace_id,
@@ -54,8 +55,7 @@ SELECT
     charged_free_micros,
     charged_paid_micros
 FROM usage_daily_facts FINAL
-WHERE (conversations, sessions, requests, proactive_notifications, alert_notifications, agent_messages,
-       developer_messages, total_units, charged_free_micros, charged_paid_micros) != (0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+WHERE total_units != 0 OR charged_free_micros != 0 OR charged_paid_micros != 0;
 
 -- Nothing is stored by month. A month is added up from its days when it is read, and a conversation belongs to one day
 -- whole, so the two views cannot disagree.
