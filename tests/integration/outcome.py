@@ -1,6 +1,7 @@
 """What a deployment came to, as analysts see it, held against the oracle and against the laws of money."""
 
 import base64
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.processes import answer
-from tests.oracle.oracle import Result, Usage
+from tests.oracle.oracle import Result, Usage, meter
 
 Row = dict[str, Any]
 
@@ -60,6 +61,22 @@ def _with_payload(row: Row) -> Row:
     """JSON cannot hold bytes that are no text."""
     encoded = row.pop("payload_base64")
     return row | {"payload": None if encoded is None else base64.b64decode(encoded)}
+
+
+def oracle(lines: list[bytes]) -> Result:
+    """What a feed must come to, now."""
+    return meter(lines, int(time.time() * 1000))
+
+
+def assert_exact(data: Path, lines: list[bytes], *, in_order: bool) -> Outcome:
+    """Everything that analysts can see is what the oracle says, and the money adds up."""
+    outcome, expected = outcome_of(data), oracle(lines)
+    assert_metered(outcome, expected)
+    assert_refused(outcome, expected, lines)
+    assert_charged(outcome, expected, by_lot=in_order)
+    assert_money_conserved(outcome)
+    assert_ledger_sound(outcome)
+    return outcome
 
 
 def assert_metered(outcome: Outcome, expected: Result) -> None:

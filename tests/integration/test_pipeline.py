@@ -19,18 +19,17 @@ from tests.feeds.disorder import contradict_some, repeat_some, shuffle_within, w
 from tests.feeds.generator import generate
 from tests.feeds.lines import HOUR_MS, chat_data, envelope, line, millis
 from tests.integration.outcome import (
-    Outcome,
     Row,
     assert_charged,
+    assert_exact,
     assert_ledger_sound,
     assert_metered,
     assert_money_conserved,
-    assert_refused,
     named_field,
+    oracle,
     outcome_of,
 )
 from tests.integration.processes import ROOT, Deployment, command, deployed
-from tests.oracle.oracle import Result, meter
 
 pytestmark = pytest.mark.integration
 
@@ -39,22 +38,6 @@ START_MS = millis(2026, 8, 29)
 """Shortly before a month ends, so that the feed belongs to two."""
 
 REAL = ROOT.parent / "shared" / "data"
-
-
-def oracle(lines: list[bytes]) -> Result:
-    """What a feed must come to, now."""
-    return meter(lines, int(time.time() * 1000))
-
-
-def assert_exact(data: Path, lines: list[bytes], *, in_order: bool) -> Outcome:
-    """Everything that analysts can see is what the oracle says, and the money adds up."""
-    outcome, expected = outcome_of(data), oracle(lines)
-    assert_metered(outcome, expected)
-    assert_refused(outcome, expected, lines)
-    assert_charged(outcome, expected, by_lot=in_order)
-    assert_money_conserved(outcome)
-    assert_ledger_sound(outcome)
-    return outcome
 
 
 def test_workers_side_by_side_meter_a_feed_exactly(broker: Broker, tmp_path: Path) -> None:

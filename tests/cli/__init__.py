@@ -1,0 +1,1 @@
+"""The commands as people type them, each as a process of its own."""

@@ -1,0 +1,31 @@
+"""The help teaches: every command says what it does and which options it takes."""
+
+import pytest
+
+from tests.integration.processes import command, environment
+
+pytestmark = pytest.mark.integration
+
+_TABLES = ("conversations", "ledger", "usage_daily", "usage_monthly", "balances", "dead_letters")
+
+
+@pytest.mark.parametrize(
+    ("words", "taught"),
+    [
+        (("meter",), ("run", "sql", "worker", "topics", "produce", "drained", "KAFKA_BOOTSTRAP_SERVERS")),
+        (("meter", "run"), ("--feed", "--data", "--once", "CloudEvents", ".gz")),
+        (("meter", "sql"), ("--data", "--format", "CSVWithNames", "JSONEachRow", "PrettyCompact", *_TABLES)),
+        (("meter", "worker"), ("SIGTERM",)),
+        (("meter", "topics"), ("missing",)),
+        (("meter", "produce"), ("--feed", "--close")),
+        (("meter", "drained"), ("--timeout",)),
+        (("aggregator",), ("migrate", "worker", "CLICKHOUSE_DSN", "chdb:///DIR")),
+        (("aggregator", "migrate"), ("CLICKHOUSE_DSN",)),
+        (("aggregator", "worker"), ("SIGTERM", "CLICKHOUSE_DSN")),
+    ],
+)
+def test_help_names_what_is_fixed(words: tuple[str, ...], taught: tuple[str, ...]) -> None:
+    """The fixed commands and options, on standard output, with status 0."""
+    done = command(*words, "--help", env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [word for word in taught if word not in done.stdout] == []
