@@ -30,6 +30,8 @@ class Restored(NamedTuple):
 
 
 class _Found(NamedTuple):
+    """One record of a key. An empty value says that the key ended, null that the record may go."""
+
     offset: int
     slot: int
     value: bytes | None
@@ -58,7 +60,7 @@ class Checkpoints:
                 ended.append(key)
         await self._write(records)
         await self._write([Record(_MARK, mark, headers)])
-        await self._write([Record(slot + key, None, headers) for key in ended for slot in _SLOTS])
+        await self._remove(ended, offset)
         self._second_slot.difference_update(ended)
         return len(records) + 1
 
@@ -83,18 +85,33 @@ class Checkpoints:
                 marks[offset] = record.value
             elif record.key != _FENCE:
                 slot, key = _SLOTS.index(record.key[:1]), record.key[1:]
-                found.setdefault(key, []).append(_Found(offset, slot, record.value or None))
+                found.setdefault(key, []).append(_Found(offset, slot, record.value))
         last = max(marks, default=-1)
+        records = await self._newest(found, last)
+        return Restored(last, marks.get(last), records)
+
+    async def _newest(self, found: dict[bytes, list[_Found]], last: int) -> dict[bytes, bytes]:
+        """Of every key that has not ended, the newest value as of the mark `last`."""
         records: dict[bytes, bytes] = {}
+        unfinished: list[bytes] = []
         self._second_slot.clear()
         for key, versions in found.items():
             complete = [version for version in versions if version.offset <= last]
-            newest = max(complete, key=lambda version: version.offset, default=None)
-            if newest is not None and newest.value is not None:
+            newest = max(complete, key=lambda version: (version.offset, version.value is None), default=None)
+            if newest is None:
+                continue
+            if newest.value:
                 records[key] = newest.value
                 if newest.slot:
                     self._second_slot.add(key)
-        return Restored(last, marks.get(last), records)
+            elif newest.value is not None and len(complete) == len(versions):
+                unfinished.append(key)  # A crash came between the mark and the removal.
+        await self._remove(unfinished, last)
+        return records
+
+    async def _remove(self, keys: list[bytes], offset: int) -> None:
+        headers = [(_OFFSET, str(offset).encode())]
+        await self._write([Record(slot + key, None, headers) for key in keys for slot in _SLOTS])
 
     async def _read_all(self) -> list[ConsumerRecord]:
         """Everything in the partition up to a fence written now: no broker has to be asked where the end is."""

@@ -135,11 +135,11 @@ class Feeder:
         await self._flush_events()
 
     async def close(self) -> None:
-        """Move event time one gap beyond the feed's end, in every partition, so that every conversation closes."""
+        """Move event time to the feed's end, in every partition, and say that it is the end: conversations close."""
         if self.end_ms is not None:
-            end_ms = self.end_ms + self._policy.gap_ms + 1
+            final = Record(None, encode_tick(self.end_ms, final=True))
             for partition in range(await self._log.partitions(CHAT_EVENTS.name)):
-                await self._log.write(CHAT_EVENTS.name, partition, [Record(None, encode_tick(end_ms))])
+                await self._log.write(CHAT_EVENTS.name, partition, [final])
 
     async def _add_event(self, line: Line) -> None:
         partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -27,8 +28,12 @@ from meter.log import Record
 from meter.stage import Output
 from schemas.dead_letters import DeadLetter
 from schemas.events import decode_event, encode_tick
+from schemas.instants import MINUTE_MS
 from schemas.metered import OccurrenceMetered, SafePoint
 from schemas.topics import WALLET_INPUTS
+
+SAFE_POINT_MS: Final = MINUTE_MS
+"""Event time between two safe points."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -36,6 +41,8 @@ class Mark(msgspec.Struct, array_like=True):
 
     watermark_ms: int
 
+
+_NEVER_MS: Final = -(2**62)
 
 _encode_json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
@@ -50,6 +57,7 @@ class Sessionizer:
     def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
         watermark_ms = _decode_mark(restored.mark).watermark_ms if restored.mark else 0
         self._partition = partition
+        self._told_ms = _NEVER_MS
         self._sessions = Sessions(policy, watermark_ms)
         self._sessions.restore(
             {_decode_key(key): _decode_interaction(value) for key, value in restored.records.items()}
@@ -70,10 +78,15 @@ class Sessionizer:
                     announcements.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
                     letters.append(dead_letter(record, outcome))
-        last = records[-1]
-        for key, conversation in self._sessions.advance():
-            announcements.closed(key, conversation, last.offset, last.timestamp)
-        self._observe(outcomes, last.timestamp)
+            # At this record and not at the batch's end: when a conversation closes must not depend on batches, or a
+            # superseded worker could tell of it under an offset that no safe point covers yet.
+            for key, conversation in self._sessions.advance():
+                announcements.closed(key, conversation, record.offset, record.timestamp)
+            if isinstance(outcome, Ticked) and outcome.final:
+                self._told_ms = _NEVER_MS
+                for key, conversation in self._sessions.close_all():
+                    announcements.closed(key, conversation, record.offset, record.timestamp)
+        self._observe(outcomes, records[-1].timestamp)
         yield dead_letters(letters)
         yield self._metered(announcements)
 
@@ -100,7 +113,13 @@ class Sessionizer:
         return _encode(Mark(self._sessions.watermark_ms))
 
     def confirm(self, offset: int) -> Iterable[Output]:
-        """Tell every wallet that nothing at or below `offset` will be told for the first time any more."""
+        """Tell every wallet that nothing at or below `offset` will be told for the first time any more.
+
+        Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
+        """
+        if self._sessions.watermark_ms - self._told_ms < SAFE_POINT_MS:
+            return
+        self._told_ms = self._sessions.watermark_ms
         point = SafePoint(
             origin_partition=self._partition, origin_offset=offset, watermark_ms=self._sessions.watermark_ms
         )

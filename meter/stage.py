@@ -169,7 +169,9 @@ class Stage:
             partition = self._partitions[tp] = _Partition(fold, checkpoints, next_offset, generation)
             logger.info("%s: restored %d records, going on at %d", tp, len(restored.records), next_offset)
             if restored.mark is not None:
-                await self._commit(tp, partition)  # A crash may have come between the mark and the commit.
+                # A crash may have come between the mark and what follows it.
+                await self._send(fold.confirm(restored.offset))
+                await self._commit(tp, partition)
         return partition
 
     async def _go_back(self, tp: TP, partition: _Partition) -> None:

@@ -54,12 +54,16 @@ class AlertNotification(ChatEvent, frozen=True, tag="chat.notification.alert"):
 
 
 class ClockTick(msgspec.Struct, frozen=True, tag_field="type", tag="meter.tick"):
-    """Event time has reached `time`, whether or not anybody spoke. Written to every partition of chat-events."""
+    """Event time has reached `time`, whether or not anybody spoke. Written to every partition of chat-events.
+
+    `final` says that the feed ends here: what is open closes as if its time had passed. More may follow all the same.
+    """
 
     specversion: Literal["1.0"]
     id: Name
     source: Name
     time: Instant
+    final: bool = False
 
 
 AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick
@@ -70,6 +74,6 @@ decode_event = msgspec.json.Decoder(AnyChatEvent).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_tick(at_ms: int) -> bytes:
+def encode_tick(at_ms: int, *, final: bool = False) -> bytes:
     """The record that says that event time has reached `at_ms`."""
-    return _encode(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms)))
+    return _encode(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms), final))

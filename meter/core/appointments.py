@@ -25,8 +25,8 @@ class Appointments:
         self._usage: list[tuple[int, str, UsageKey, Book]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """A free lot lapses when its term ends."""
-        if lot.kind == "free" and lot.remaining_micros > 0:
+        """A free lot lapses when its term ends; one that is used up may be credited again before."""
+        if lot.kind == "free":
             heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id, book))
 
     def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
@@ -42,13 +42,19 @@ class Appointments:
         heappush(heap, (due_ms, book.wallet.workspace_id, account.conversation_id, book))
 
     def settled_accounts(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, Account]]:
-        """Settled conversations of a partition of chat-events. Those held for want of a workspace are never settled."""
+        """Settled conversations of a partition of chat-events.
+
+        Never one that is open, because it may have gone on without its wallet hearing of it, nor one that is held for
+        want of a workspace.
+        """
         heap = self._accounts[partition]
         while heap and heap[0][0] <= watermark_ms:
             _, _, conversation_id, book = heappop(heap)
             account = book.accounts.get(conversation_id)
-            if account is None or self._settled_ms(account) > watermark_ms or book.wallet.status == "unknown":
+            if account is None or self._settled_ms(account) > watermark_ms:
                 continue
+            if account.state == "open" or book.wallet.status == "unknown":
+                continue  # Watched again when it closes, or is charged.
             yield book, account
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:

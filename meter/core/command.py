@@ -88,19 +88,21 @@ def _create(
     price_micros = _price(data.plan, data.session_price_micros, policy)
     if price_micros is None:
         return Refused("invalid", "data.session_price_micros: required on the enterprise plan")
-    open_wallet(book, Term(at_ms, data.plan, price_micros), data.free_grant_micros, policy, clock_ms)
+    wallet.plan.add(Term(at_ms, data.plan, price_micros))
+    open_wallet(book, data.plan, data.free_grant_micros, at_ms, policy, clock_ms)
     wallet.status, wallet.owner, wallet.name = "created", data.owner, data.name
     return Done(rebill=True)
 
 
-def open_wallet(book: Book, term: Term, free_grant_micros: int | None, policy: Policy, clock_ms: int) -> None:
-    """Give a workspace its plan and, once, the free grant that comes with it (default $500 on Standard, else none)."""
-    book.wallet.plan.add(term)
-    default_micros = policy.free_grant_micros if term.plan == "standard" else 0
+def open_wallet(
+    book: Book, plan: PlanName, free_grant_micros: int | None, at_ms: int, policy: Policy, clock_ms: int
+) -> None:
+    """Give a workspace, once, the free grant that comes with it (default $500 on Standard, else none)."""
+    default_micros = policy.free_grant_micros if plan == "standard" else 0
     amount_micros = default_micros if free_grant_micros is None else free_grant_micros
     if amount_micros and INITIAL_GRANT not in book.wallet.lots.by_id:
-        expires_ms = term.from_ms + policy.grant_life_ms
-        _add(book, Lot(INITIAL_GRANT, "free", "", amount_micros, term.from_ms, expires_ms), clock_ms)
+        expires_ms = at_ms + policy.grant_life_ms
+        _add(book, Lot(INITIAL_GRANT, "free", "", amount_micros, at_ms, expires_ms), clock_ms)
     book.changed = True
 
 

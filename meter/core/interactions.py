@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.ids import conversation_id
+
 InteractionKey = tuple[str, str, str, str]
 """(workspace_id, bot_id, channel, channel_user_id)."""
 
@@ -69,7 +71,7 @@ class Joined(NamedTuple):
     is_new: bool
 
 
-def join(interaction: Interaction, at_ms: int, by_user: bool, event_id: str, gap_ms: int) -> Joined:
+def join(interaction: Interaction, at_ms: int, by_user: bool, event_key: bytes, gap_ms: int) -> Joined:
     """Take one user or bot message into its interaction: open, extend or bridge.
 
     At most two conversations can touch one instant, because conversations are more than a gap apart.
@@ -78,7 +80,7 @@ def join(interaction: Interaction, at_ms: int, by_user: bool, event_id: str, gap
     if touching:
         conversation = touching[0]
     else:
-        conversation = Conversation(event_id, at_ms, at_ms, at_ms)
+        conversation = Conversation(conversation_id(event_key, at_ms), at_ms, at_ms, at_ms)
         interaction.conversations.append(conversation)
     conversation.first_ms = min(conversation.first_ms, at_ms)
     conversation.last_ms = max(conversation.last_ms, at_ms)

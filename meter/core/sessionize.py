@@ -39,7 +39,9 @@ class OccurrenceCounted(msgspec.Struct, frozen=True):
 
 
 class Ticked(msgspec.Struct, frozen=True):
-    """Event time moved; nobody spoke."""
+    """Event time moved; nobody spoke. `final`: the feed ends here."""
+
+    final: bool
 
 
 class Duplicate(msgspec.Struct, frozen=True):
@@ -83,21 +85,20 @@ class Sessions:
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
         """Take in one decoded event that Kafka received at `received_ms`."""
         at_ms = to_ms(event.time)
-        # A tick that ends a feed lies one gap beyond the last event.
-        allowance_ms = self.policy.future_ms + (self.policy.gap_ms + 1 if isinstance(event, ClockTick) else 0)
-        if at_ms > received_ms + allowance_ms:
+        if at_ms > received_ms + self.policy.future_ms:
             ahead_s = (at_ms - received_ms) / 1000
             return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
         if isinstance(event, ClockTick):
             self.watermark_ms = max(self.watermark_ms, at_ms)
-            return Ticked()
+            return Ticked(event.final)
         if at_ms < max(0, self.watermark_ms - self.policy.horizon_ms):
             return self._too_old(at_ms)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
         seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, _what(event))
         known = self._seen.get(seen.event_key)
-        if known is not None:
+        # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
+        if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
             return Duplicate() if known == (key, seen) else Conflict()
         return self._accept(key, seen, event)
 
@@ -130,7 +131,7 @@ class Sessions:
     def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
         gap_ms = self.policy.gap_ms
         before = {each.conversation_id: _charged_by(each, gap_ms) for each in interaction.conversations}
-        joined = join(interaction, seen.at_ms, by_user, seen.event_key.hex(), gap_ms)
+        joined = join(interaction, seen.at_ms, by_user, seen.event_key, gap_ms)
         conversation = joined.conversation
         was_closed = conversation.closed
         conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
@@ -156,6 +157,19 @@ class Sessions:
                 yield key, conversation
             self._forget(key, interaction)
 
+    def close_all(self) -> Iterator[tuple[InteractionKey, Conversation]]:
+        """Close whatever is open, in order of time: a finite feed has come to its end. A message may open it again."""
+        still_open = [
+            (conversation.last_ms, key, conversation)
+            for key, interaction in self.interactions.items()
+            for conversation in interaction.conversations
+            if not conversation.closed
+        ]
+        for _, key, conversation in sorted(still_open, key=lambda each: each[:2]):
+            conversation.closed = True
+            self.touched.add(key)
+            yield key, conversation
+
     def _close(self, interaction: Interaction) -> Iterator[Conversation]:
         for conversation in interaction.conversations:
             if not conversation.closed and conversation.last_ms + self.policy.gap_ms < self.watermark_ms:
@@ -165,7 +179,7 @@ class Sessions:
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
         oldest_ms = self.watermark_ms - self.policy.horizon_ms
         for seen in interaction.seen:
-            if seen.at_ms < oldest_ms:
+            if seen.at_ms < oldest_ms and self._seen.get(seen.event_key) == (key, seen):
                 del self._seen[seen.event_key]
         interaction.seen = [seen for seen in interaction.seen if seen.at_ms >= oldest_ms]
         reach_ms = oldest_ms - self.policy.gap_ms

@@ -131,8 +131,9 @@ class Wallets:
             return
         if book.wallet.status == "unknown":
             book.wallet.status = "provisioned"
-            term = Term(at_ms, "standard", self.policy.conversation_micros)
-            open_wallet(book, term, None, self.policy, self.clock_ms)
+            open_wallet(book, "standard", None, at_ms, self.policy, self.clock_ms)
+            # What is assumed is older than whatever a command has said.
+            book.wallet.plan.add(Term(0, "standard", self.policy.conversation_micros))
             self._watch_new_lots(book)
         elif book.wallet.status == "provisioned":
             lot = book.wallet.lots.by_id.get(INITIAL_GRANT)

@@ -18,13 +18,18 @@ FILE: Final = re.compile(r"[\w.-]+(/[\w.-]+)+\.(py|md|sql|yml)(::\w+)?")
 ELSEWHERE: Final = ("http://", "https://", "mailto:")
 
 
-def ours(path: Path) -> bool:
-    """Neither hidden nor built."""
-    parts = path.relative_to(ROOT).parts
-    return not any(part.startswith(".") or part in NOT_OURS for part in parts)
+def documents(folder: Path) -> Iterator[Path]:
+    """All of a folder, without what is hidden or built."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in NOT_OURS:
+            continue
+        if path.is_dir():
+            yield from documents(path)
+        elif path.suffix == ".md":
+            yield path
 
 
-DOCUMENTS: Final = sorted(path for path in ROOT.rglob("*.md") if ours(path))
+DOCUMENTS: Final = list(documents(ROOT))
 
 
 def named(document: Path) -> str:

@@ -126,14 +126,18 @@ class Worker:
         self._source = log.topics[source.name, partition]
         self.fold: Fold = make_fold(partition, restored)
         self.next_offset = self.saved_offset = restored.offset + 1
+        self._confirmed = restored.mark is None
 
     @property
-    def behind(self) -> int:
-        """How many records it has not read yet."""
-        return len(self._source) - self.next_offset
+    def has_work(self) -> bool:
+        """Whether there are records that it has not read, or a checkpoint it found that it has not confirmed."""
+        return self.next_offset < len(self._source) or not self._confirmed
 
     def turn(self, records: int, *, checkpoint: bool, order: int) -> Iterator[None]:
         """Take a batch, and a checkpoint if asked to; pauses after each effect."""
+        if not self._confirmed:
+            self._confirmed = True
+            yield from self._send(self.fold.confirm(self.saved_offset - 1), order)
         batch = self._source[self.next_offset : self.next_offset + records]
         if batch:
             yield from self._send(self.fold.take(batch), order)
@@ -172,8 +176,8 @@ class Worker:
 class Turn:
     """What one worker does next. `cut` is the number of effects after which it stops; then another takes its place.
 
-    A `zombie` is only paused: it goes on when a later turn or the end of the run wakes it. `feed` lines reach the topics
-    before the turn.
+    A `zombie` is only paused: it goes on when a later turn or the end of the run wakes it. Before the turn, `feed`
+    lines reach the topics.
     """
 
     stage: Stage = "sessionize"
@@ -244,7 +248,7 @@ class Pipeline:
         """Read everything there is, in large batches, with a checkpoint after each."""
         for stage in ("sessionize", "charge"):
             for partition in range(self.log.number):
-                while self._worker(stage, partition).behind:
+                while self._worker(stage, partition).has_work:
                     self.take(Turn(stage, partition, 10_000, checkpoint=True))
 
     def _worker(self, stage: Stage, partition: int) -> Worker:

@@ -52,7 +52,9 @@ class Arrival:
     text: bytes
 
 
-def chat(at: int, event_id: str, who: tuple[str, str, str, str], kind: str = "chat.message", actor: str = "user") -> bytes:
+def chat(
+    at: int, event_id: str, who: tuple[str, str, str, str], kind: str = "chat.message", actor: str = "user"
+) -> bytes:
     """One chat event."""
     return line(envelope(kind, at, event_id, "/runtime", chat_data(*who, actor)))
 
