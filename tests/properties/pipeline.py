@@ -218,7 +218,12 @@ class Pipeline:
             finish(self._feeder.close())
 
     def run(self, turns: Iterable[Turn] = PLAIN) -> None:
-        """Take the turns, feed what is left, drain it in order, and wake who is still paused."""
+        """Take the turns, feed what is left, drain it in order, and wake who is still paused.
+
+        Commands at the head of the feed are there before the first turn.
+        """
+        while self._unfed and self._unfed[0].is_command:
+            self.feed(1)
         for turn in turns:
             self.feed(turn.feed)
             self.take(turn)

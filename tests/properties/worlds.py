@@ -24,6 +24,9 @@ STEPS = 6 * HOUR_MS // STEP
 POLICY = Policy(horizon_ms=HORIZON)
 HOLD = Policy(horizon_ms=HORIZON, unknown_workspace="hold")
 
+Who = tuple[str, str, str, str]
+"""(workspace, bot, channel, channel user)."""
+
 STANDARD, ENTERPRISE, STRANGER = "standard", "enterprise", "stranger"
 BOTS = ("b-1", "b-2")
 WHO = tuple((ws, bot, "web", user) for ws, bot, user in (
@@ -52,9 +55,7 @@ class Arrival:
     text: bytes
 
 
-def chat(
-    at: int, event_id: str, who: tuple[str, str, str, str], kind: str = "chat.message", actor: str = "user"
-) -> bytes:
+def chat(at: int, event_id: str, who: Who, kind: str = "chat.message", actor: str = "user") -> bytes:
     """One chat event."""
     return line(envelope(kind, at, event_id, "/runtime", chat_data(*who, actor)))
 
@@ -86,18 +87,18 @@ delays = st.sampled_from((0, 0, 0, STEP, GAP, HOUR_MS, HORIZON))
 
 
 @st.composite
-def chats(draw: DrawFn, *, most: int = 30, in_order: bool = False) -> list[Arrival]:
+def chats(draw: DrawFn, *, most: int = 30, in_order: bool = False, who: tuple[Who, ...] = WHO) -> list[Arrival]:
     """Chat events, each once or more."""
     drawn = draw(
         st.lists(
-            st.tuples(times, st.sampled_from(WHO), st.sampled_from(KINDS), delays, st.none() | delays),
+            st.tuples(times, st.sampled_from(who), st.sampled_from(KINDS), delays, st.none() | delays),
             min_size=1,
             max_size=most,
         )
     )
     arrivals: list[Arrival] = []
-    for number, (at, who, (kind, actor), delay, again) in enumerate(drawn):
-        text = chat(at, f"e-{number}", who, kind, actor)
+    for number, (at, one, (kind, actor), delay, again) in enumerate(drawn):
+        text = chat(at, f"e-{number}", one, kind, actor)
         arrivals.append(Arrival(at if in_order else at + delay, text))
         if again is not None:
             arrivals.append(Arrival(at + again, text))
@@ -181,7 +182,7 @@ turn = st.builds(
     zombie=st.booleans(),
     wake=st.booleans(),
     order=st.integers(0, 3),
-    feed=st.sampled_from((0, 1, 5, 20)),
+    feed=st.sampled_from((0, 1, 2, 5)),
 )
 turns = st.lists(turn, max_size=25)
 """What workers do until the feed is drained: batches, checkpoints, crashes between any two effects, zombies."""
@@ -193,7 +194,7 @@ steady = st.lists(
         partition=st.integers(0, 1),
         records=st.sampled_from((1, 2, 3, 7, 50)),
         checkpoint=st.booleans(),
-        feed=st.sampled_from((0, 1, 5, 20)),
+        feed=st.sampled_from((0, 1, 2, 5)),
     ),
     max_size=25,
 )
