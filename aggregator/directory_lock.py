@@ -4,10 +4,8 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import Final
 
-LOCK_FILE: Final = ".lock"
-"""Inside the data directory: locked with flock while in use, holding the owner's process id as text."""
+from schemas.places import LOCK_FILE
 
 
 class DirectoryTakenError(Exception):

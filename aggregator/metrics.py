@@ -41,8 +41,8 @@ class MetricsPortError(Exception):
 
 
 def serve(host: str, port: int) -> int:
-    """Serves /metrics on `host` from a thread and returns the port. 0 takes the first free port from 9102 upward, so that any
-    number of workers start side by side. Raises MetricsPortError.
+    """Serves /metrics on `host` from a thread and returns the port. 0 takes the first free one from 9102 upward, so
+    that any number of workers start side by side. Raises MetricsPortError.
     """
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
     for candidate in ports:

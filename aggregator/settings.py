@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """0 takes the first free port from 9102 upward."""
     flush_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = msgspec.field(name="AGGREGATOR_FLUSH_MS", default=500)
     """How long rows may wait for others before they are written."""
-    session_timeout_s: Annotated[float, msgspec.Meta(ge=0.5, le=90)] = msgspec.field(
+    session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = msgspec.field(
         name="KAFKA_SESSION_TIMEOUT_S", default=10
     )
     """How long the group waits for a silent worker before its partitions go to others."""
@@ -38,7 +38,7 @@ _WANTED: Final = {
     "METRICS_HOST": "set it to the address to listen on, such as 127.0.0.1 or 0.0.0.0",
     "METRICS_PORT": "set it to a port from 1 to 65535, or to 0 for the first free one from 9102 upward",
     "AGGREGATOR_FLUSH_MS": "set it to whole milliseconds from 1 to 60000",
-    "KAFKA_SESSION_TIMEOUT_S": "set it to seconds from 0.5 to 90",
+    "KAFKA_SESSION_TIMEOUT_S": "set it to seconds from 1 to 90",
 }
 
 

@@ -21,4 +21,4 @@ def dead_letters(letters: list[DeadLetter]) -> Output:
     """The letters as records, kept together by the record's own key where it has one."""
     for letter in letters:
         metrics.DEAD_LETTERS.labels(letter.code).inc()
-    return Output(DEAD_LETTERS, [Record(each.key or b"", each.value or b"", each.headers()) for each in letters])
+    return Output(DEAD_LETTERS, [Record(each.key, each.value or b"", each.headers()) for each in letters])

@@ -12,7 +12,7 @@ _RECORDS = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 EVENTS = Counter("meter_events_total", "Chat events read, by what became of them", ["outcome"])
 BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", ["topic"], buckets=_RECORDS)
-UNITS = Counter("meter_units_total", "Records told to the wallets, by kind", ["kind"])
+METERED = Counter("meter_metered_total", "Records told to the wallets, by kind", ["kind"])
 DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
 DEAD_LETTERS = Counter("meter_dead_letters_total", "Refused records, by reason", ["code"])
@@ -25,7 +25,7 @@ WATERMARK_DELAY = Gauge(
 CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
 CHECKPOINT_RECORDS = Histogram("meter_checkpoint_records", "Records in a checkpoint", buckets=_RECORDS)
-LIVE_CONVERSATIONS = Gauge("meter_live_conversations", "Interactions held in memory", ["partition"])
+LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions held in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
 
 

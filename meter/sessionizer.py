@@ -98,7 +98,7 @@ class Sessionizer:
         metered = announcements.take()
         for each in metered:
             kind = each.kind if isinstance(each, OccurrenceMetered) else each.state
-            metrics.UNITS.labels(kind).inc()
+            metrics.METERED.labels(kind).inc()
         return Output(WALLET_INPUTS, [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered])
 
     def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
@@ -137,7 +137,7 @@ class Sessionizer:
         for name, count in outcomes.items():
             metrics.EVENTS.labels(name).inc(count)
         number = str(self._partition)
-        metrics.LIVE_CONVERSATIONS.labels(number).set(len(self._sessions.interactions))
+        metrics.LIVE_INTERACTIONS.labels(number).set(len(self._sessions.interactions))
         metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._sessions.watermark_ms) / 1000)
 
 

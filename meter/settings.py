@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     kafka_replication_factor: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
     kafka_idempotent: bool = True
     """Off only for a broker that has no idempotent producer, such as the embedded one."""
-    kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=300)] = 10.0
+    kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = 10.0
     clickhouse_dsn: str = "clickhouse://default@127.0.0.1:8123/default"
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0

@@ -1,11 +1,16 @@
 """Read-only SQL for analysts, on a ClickHouse server or on a data directory's own engine."""
 
+import fcntl
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from schemas.places import LOCK_FILE
 
 CLICKHOUSE_DIR: Final = "clickhouse"
 """Where, under a data directory, the embedded ClickHouse keeps its tables."""
@@ -25,6 +30,11 @@ def data_dsn(data: Path) -> str:
 def query(dsn: str, sql: str, output_format: str) -> bytes:
     """The answer to one SELECT in a ClickHouse format such as CSVWithNames. Raises SqlError; nothing can be changed."""
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    with _owned(dsn):
+        return _answer(dsn, sql, output_format)
+
+
+def _answer(dsn: str, sql: str, output_format: str) -> bytes:
     client = _connect(dsn)
     try:
         return bytes(client.raw_query(sql, fmt=output_format, settings=_READ_ONLY))
@@ -43,18 +53,41 @@ def query_data(data: Path, sql: str, output_format: str) -> bytes:
     return query(data_dsn(data), sql, output_format)
 
 
+@contextmanager
+def _owned(dsn: str) -> Iterator[None]:
+    """Hold an embedded engine's directory: one process at a time may open it."""
+    if not dsn.startswith("chdb://"):
+        yield
+        return
+    lock_file = _directory(dsn) / LOCK_FILE
+    try:
+        lock = lock_file.open("a+")
+    except OSError as error:
+        raise SqlError(
+            f"{lock_file.parent} is not a data directory: give the DIR that `meter run` was given"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise SqlError(f"{lock_file.parent} is in use by another process (pid {owner}): stop it first") from None
+        yield
+
+
+def _directory(dsn: str) -> Path:
+    return Path("/" + dsn.removeprefix("chdb://").lstrip("/"))
+
+
 def _connect(dsn: str) -> Any:
     try:
         if dsn.startswith("chdb://"):
-            return clickhouse_connect.get_client(interface="chdb", path="/" + dsn.removeprefix("chdb://").lstrip("/"))
+            return clickhouse_connect.get_client(interface="chdb", path=str(_directory(dsn)))
         return clickhouse_connect.get_client(dsn=dsn, connect_timeout=5)
     except OperationalError as error:
         raise SqlError(f"ClickHouse does not answer at {_shown(dsn)}: start it, or set CLICKHOUSE_DSN") from error
     except ClickHouseError as error:
-        if dsn.startswith("chdb://"):
-            raise SqlError(
-                f"{_shown(dsn)} is in use by another process, or is not a data directory: stop it first"
-            ) from error
         raise SqlError(f"ClickHouse at {_shown(dsn)} cannot be used: {_first_line(error)}") from error
 
 

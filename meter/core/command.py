@@ -67,14 +67,12 @@ def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Do
             expires_ms = to_ms(data.expires_at) if data.expires_at else at_ms + policy.grant_life_ms
             if expires_ms <= at_ms:
                 return Refused("invalid", "data.expires_at: must be later than the command's time")
-            return _add(
-                book, Lot(f"grant:{data.grant_id}", "free", "", data.amount_micros, at_ms, expires_ms), clock_ms
-            )
+            lot = Lot(f"grant:{data.grant_id}", "free", "", 0, at_ms, expires_ms)
+            return _add(book, lot, data.amount_micros, clock_ms)
         case CreditsPurchased(data=data):
             kind: LotKind = "designated" if data.bot_id else "shared"
-            return _add(
-                book, Lot(f"order:{data.order_id}", kind, data.bot_id or "", data.amount_micros, at_ms), clock_ms
-            )
+            lot = Lot(f"order:{data.order_id}", kind, data.bot_id or "", 0, at_ms)
+            return _add(book, lot, data.amount_micros, clock_ms)
         case PlanChanged():
             return _change_plan(book, command, at_ms, policy)
 
@@ -102,7 +100,7 @@ def open_wallet(
     amount_micros = default_micros if free_grant_micros is None else free_grant_micros
     if amount_micros and INITIAL_GRANT not in book.wallet.lots.by_id:
         expires_ms = at_ms + policy.grant_life_ms
-        _add(book, Lot(INITIAL_GRANT, "free", "", amount_micros, at_ms, expires_ms), clock_ms)
+        _add(book, Lot(INITIAL_GRANT, "free", "", 0, at_ms, expires_ms), amount_micros, clock_ms)
     book.changed = True
 
 
@@ -142,22 +140,20 @@ def _price(plan: PlanName, session_price_micros: int | None, policy: Policy) -> 
     return policy.conversation_micros if plan == "standard" else session_price_micros
 
 
-def _add(book: Book, lot: Lot, clock_ms: int) -> Done | Repeated | Refused:
-    """Enter a lot with the credit it came with. The order's or grant's own id makes a second one a repeat."""
+def _add(book: Book, lot: Lot, amount_micros: int, clock_ms: int) -> Done | Repeated | Refused:
+    """Enter a lot with the credit it comes with. The order's or grant's own id makes a second one a repeat."""
     known = book.wallet.lots.by_id.get(lot.lot_id)
-    amount_micros = lot.remaining_micros
+    lot.credited_micros = amount_micros
     if known is not None:
-        same = (known.kind, known.bot_id, known.assigned_ms, known.expires_ms) == (
-            lot.kind,
-            lot.bot_id,
-            lot.assigned_ms,
-            lot.expires_ms,
-        )
         field = "grant_id" if lot.kind == "free" else "order_id"
-        return Repeated() if same else Refused("conflict", f"data.{field}: {lot.lot_id} was credited before")
-    lot.remaining_micros = 0
+        same = _identity(known) == _identity(lot)
+        return Repeated() if same else Refused("conflict", f"data.{field}: {lot.lot_id} was credited otherwise before")
     book.add_lot(lot)
     kind: EntryKind = "grant" if lot.kind == "free" else "purchase"
     book.post(lot, kind, amount_micros, Posting(lot.bot_id, "", "", lot.assigned_ms))
     lapse(book, lot, clock_ms)
     return Done()
+
+
+def _identity(lot: Lot) -> tuple[object, ...]:
+    return lot.kind, lot.bot_id, lot.assigned_ms, lot.expires_ms, lot.credited_micros

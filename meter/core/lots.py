@@ -14,7 +14,7 @@ _FOR_EVER_MS = 2**62
 
 
 class Lot(msgspec.Struct, array_like=True):
-    """One grant or purchase. Amounts in micro-dollars, times in event-time milliseconds.
+    """One grant or purchase of `credited_micros`. Amounts in micro-dollars, times in event-time milliseconds.
 
     `remaining_micros` + `lapsed_micros` is what is not spent: of an expired free lot a late unit may still take what
     has lapsed, because its own time decides. `lapse_entry` names the latest entry by which it lapsed.
@@ -26,6 +26,7 @@ class Lot(msgspec.Struct, array_like=True):
     remaining_micros: int
     assigned_ms: int
     expires_ms: int = _FOR_EVER_MS
+    credited_micros: int = 0
     lapsed_micros: int = 0
     lapse_entry: str = ""
 

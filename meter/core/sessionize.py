@@ -91,8 +91,8 @@ class Sessions:
         if isinstance(event, ClockTick):
             self.watermark_ms = max(self.watermark_ms, at_ms)
             return Ticked(event.final)
-        if at_ms < max(0, self.watermark_ms - self.policy.horizon_ms):
-            return self._too_old(at_ms)
+        if at_ms < 0:
+            return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
         seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, _what(event))
@@ -100,11 +100,11 @@ class Sessions:
         # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
             return Duplicate() if known == (key, seen) else Conflict()
+        if at_ms < self.watermark_ms - self.policy.horizon_ms:
+            return self._late(at_ms)
         return self._accept(key, seen, event)
 
-    def _too_old(self, at_ms: int) -> Rejected:
-        if at_ms < 0:
-            return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
+    def _late(self, at_ms: int) -> Rejected:
         behind_h = (self.watermark_ms - at_ms) / HOUR_MS
         horizon_h = self.policy.horizon_ms / HOUR_MS
         return Rejected(

@@ -1,0 +1,184 @@
+"""Conversations, sessions and plans, cases worked out by hand from DOMAIN."""
+
+import pytest
+
+from meter.core.announce import Announcements
+from meter.core.sessionize import ConversationTouched, Sessions
+from meter.intake import read
+from schemas.events import decode_event
+from schemas.metered import ConversationMetered
+from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command
+from tests.unit.till import GAP, Till, charged, fresh_sessions, moved
+
+SECOND = 1_000
+
+
+def told(sessions: Sessions, *lines: bytes, offset: int = 0) -> list[ConversationMetered]:
+    """What one batch of lines has to tell the wallets of conversations."""
+    announcements = Announcements(0, sessions.policy.gap_ms)
+    for number, line in enumerate(lines, offset):
+        outcome = sessions.step(read(line, decode_event), NOW)  # type: ignore[arg-type]
+        if isinstance(outcome, ConversationTouched):
+            announcements.touched(outcome, number, 0)
+        for key, conversation in sessions.advance():
+            announcements.closed(key, conversation, number, 0)
+    return [each for each in announcements.take() if isinstance(each, ConversationMetered)]
+
+
+@pytest.mark.parametrize(
+    ("length", "sessions"),
+    [
+        (0, 1),
+        (1, 1),
+        (15 * MIN - 1, 1),
+        (15 * MIN, 1),
+        (15 * MIN + 1, 2),
+        (30 * MIN, 2),
+        (30 * MIN + 1, 3),
+        (31 * MIN, 3),
+        (60 * MIN, 4),
+    ],
+)
+def test_blocks_of_a_conversation(length: int, sessions: int) -> None:
+    """DOMAIN, Metering 3: max(1, ceil(length / 15 min)), on a grid anchored at the first message."""
+    times = [*range(0, length, 10 * MIN), length]
+    (metered,) = told(fresh_sessions(), *(chat(at) for at in dict.fromkeys(times)))
+    assert (metered.first_ms, metered.last_ms, metered.sessions) == (T0, T0 + length, sessions)
+    till = Till(ENTERPRISE)
+    assert charged(till.tell(metered)) == [("overdraft", 100_000)] * sessions
+
+
+@pytest.mark.parametrize(
+    ("gap", "conversations"), [(0, 1), (15 * MIN - 1, 1), (15 * MIN, 1), (15 * MIN + 1, 2), (HOUR, 2)]
+)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_gap_to_the_millisecond(gap: int, conversations: int, reverse: bool) -> None:
+    """DOMAIN, Metering 2: at most 15:00.000 apart is one; 15:00.001 starts another. In either order of arrival."""
+    lines = [chat(0, id="a"), chat(gap, id="b")]
+    metered = told(fresh_sessions(), *(reversed(lines) if reverse else lines))
+    assert len({each.conversation_id for each in metered}) == conversations
+
+
+@pytest.mark.parametrize(
+    ("actors", "billable"),
+    [
+        (("user",), True),
+        (("bot",), False),
+        (("bot", "bot"), False),
+        (("bot", "user"), True),
+        (("user", "bot"), True),
+        (("agent", "developer"), None),
+    ],
+)
+def test_who_opens_and_who_bills(actors: tuple[str, ...], billable: bool | None) -> None:
+    """DOMAIN, Metering 1: a user message bills, whole; bots alone never; agents and developers open nothing."""
+    sessions = fresh_sessions()
+    lines = [chat(number * SECOND, actor) for number, actor in enumerate(actors)]
+    metered = told(sessions, *lines, chat(HOUR, "bot", user="other"))
+    own = [each for each in metered if each.channel_user_id == "u"]
+    assert len(own) == (0 if billable is None else 1)
+    assert all((each.requests > 0) is billable for each in own)
+    assert all(each.messages == len(actors) for each in own)
+
+
+def test_a_monologue_becomes_billable_whole_when_a_user_joins_it() -> None:
+    """DOMAIN, Metering 1: from its first message, though that was a bot's."""
+    (metered,) = told(fresh_sessions(), chat(0, "bot"), chat(10 * MIN, "bot"), chat(20 * MIN))
+    assert (metered.first_ms, metered.sessions, metered.requests) == (T0, 2, 1)
+
+
+@pytest.mark.parametrize("actor", ["agent", "developer"])
+def test_recorded_messages_do_not_extend(actor: str) -> None:
+    """DOMAIN, Metering 1: an agent between two messages does not join them."""
+    metered = told(fresh_sessions(), chat(0), chat(10 * MIN, actor), chat(20 * MIN))
+    assert {each.last_ms - T0 for each in metered} == {0, 20 * MIN}
+
+
+def test_a_conversation_keeps_the_id_of_its_first_arrival() -> None:
+    """Also when an earlier message turns up; and one that was bridged away names where it went."""
+    sessions = fresh_sessions()
+    (opened,) = told(sessions, chat(10 * MIN))
+    (earlier,) = told(sessions, chat(0), offset=1)
+    assert (earlier.conversation_id, earlier.opened_ms) == (opened.conversation_id, T0 + 10 * MIN)
+    later, _ = told(sessions, chat(25 * MIN + 1), offset=2)
+    absorbed, kept = told(sessions, chat(20 * MIN), offset=3)
+    assert (absorbed.conversation_id, absorbed.state) == (later.conversation_id, "absorbed")
+    assert (absorbed.requests, absorbed.messages, absorbed.sessions) == (0, 0, 0)
+    assert (absorbed.absorbed_into, kept.conversation_id) == (opened.conversation_id, opened.conversation_id)
+    assert (kept.first_ms - T0, kept.last_ms - T0, kept.requests) == (0, 25 * MIN + 1, 4)
+
+
+@pytest.mark.parametrize(("silence", "state"), [(GAP, "open"), (GAP + 1, "closed")])
+def test_a_conversation_closes_after_the_gap(silence: int, state: str) -> None:
+    """At 15:00.000 of silence a message may still join; a millisecond later none can that comes in order."""
+    metered = told(fresh_sessions(), chat(0), chat(silence, "agent"))
+    assert [each.state for each in metered] == [state]
+
+
+def test_requests_are_published_when_the_conversation_closes() -> None:
+    """DOMAIN, Words: and again if a late message adds one."""
+    till, sessions = Till(STANDARD), fresh_sessions()
+    for each in told(sessions, chat(0), chat(MIN)):
+        till.tell(each)
+    (fact,) = till.facts.values()
+    assert (fact.state, fact.requests) == ("open", 0)
+    for each in told(sessions, chat(HOUR, "agent"), offset=2):
+        till.tell(each)
+    (fact,) = till.facts.values()
+    assert (fact.state, fact.requests, fact.messages) == ("closed", 2, 2)
+    for each in told(sessions, chat(2 * MIN), offset=3):
+        till.tell(each)
+    (fact,) = till.facts.values()
+    assert (fact.state, fact.requests, fact.messages) == ("closed", 3, 3)
+
+
+def test_an_enterprise_block_is_charged_when_it_is_first_reached() -> None:
+    """DOMAIN, Debit order 3: one entry a block, at the block's start, and none twice."""
+    till = Till(ENTERPRISE)
+    made = [till.conversation(0, last, requests=2) for last in (0, 15 * MIN, 15 * MIN + 1, 30 * MIN, 31 * MIN)]
+    assert [len(entries) for entries in made] == [1, 0, 1, 0, 1]
+    assert [entry.occurred_ms - T0 for entry in till.entries] == [0, 15 * MIN, 30 * MIN]
+    assert [entry.unit_id for entry in till.entries] == ["c/0", "c/1", "c/2"]
+
+
+def test_a_first_message_moved_across_a_change_of_plan_is_billed_again() -> None:
+    """DOMAIN, Prices: reversed by the old plan, charged by the one in force at the new first message."""
+    change = command("plan.changed", 0, plan="enterprise", session_price_micros=70_000)
+    till = Till(STANDARD, change)
+    assert charged(till.conversation(5 * MIN, 25 * MIN)) == [("overdraft", 70_000)] * 2
+    assert moved(till.conversation(-1, 25 * MIN, requests=2)) == [
+        ("reversal", "overdraft", 70_000),
+        ("reversal", "overdraft", 70_000),
+        ("charge", "overdraft", -CENT_20),
+    ]
+    assert till.facts["c"].plan == "standard"
+
+
+def test_a_change_of_plan_that_comes_late_bills_again() -> None:
+    """DOMAIN, Prices: the command's own time counts; what began before it stays as it was."""
+    till = Till(STANDARD)
+    till.conversation(-1, id="before")
+    till.conversation(0, 20 * MIN, id="after")
+    assert moved(till.command("plan.changed", 0, plan="enterprise", session_price_micros=70_000)) == [
+        ("reversal", "overdraft", CENT_20),
+        ("charge", "overdraft", -70_000),
+        ("charge", "overdraft", -70_000),
+    ]
+    assert {fact.conversation_id: fact.plan for fact in till.facts.values()} == {
+        "before": "standard",
+        "after": "enterprise",
+    }
+
+
+def test_a_bots_own_plan_bills_that_bot_alone_from_its_own_time() -> None:
+    """DOMAIN, Words."""
+    till = Till(STANDARD, command("bot.created", 0, bot_id="b", plan="enterprise", session_price_micros=1))
+    assert charged(till.conversation(-1, id="1")) == [("overdraft", CENT_20)]
+    assert charged(till.conversation(0, id="2")) == [("overdraft", 1)]
+    assert charged(till.conversation(0, id="3", bot="other")) == [("overdraft", CENT_20)]
+
+
+def test_a_bot_on_enterprise_inherits_the_workspaces_price() -> None:
+    """Unless its command names one."""
+    till = Till(ENTERPRISE, command("bot.created", 0, bot_id="b", plan="enterprise"))
+    assert charged(till.conversation(0)) == [("overdraft", 100_000)]
