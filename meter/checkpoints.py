@@ -51,13 +51,14 @@ class Checkpoints:
     async def write(self, offset: int, mark: bytes, changes: Iterable[tuple[bytes, bytes | None]]) -> int:
         """Write a checkpoint of the state as of input `offset`; None for a key that ended. Returns how many records."""
         headers = [(_OFFSET, str(offset).encode())]
-        records, ended = [], []
+        records: list[Record] = []
+        ended: dict[bytes, int] = {}
         for key, value in changes:
             slot = self._other_slot(key)
             # An empty value says "ended" until the mark is there; only then may the records really go.
             records.append(Record(_SLOTS[slot] + key, value if value is not None else b"", headers))
             if value is None:
-                ended.append(key)
+                ended[key] = slot
         await self._write(records)
         await self._write([Record(_MARK, mark, headers)])
         await self._remove(ended, offset)
@@ -93,7 +94,7 @@ class Checkpoints:
     async def _newest(self, found: dict[bytes, list[_Found]], last: int) -> dict[bytes, bytes]:
         """Of every key that has not ended, the newest value as of the mark `last`."""
         records: dict[bytes, bytes] = {}
-        unfinished: list[bytes] = []
+        unfinished: dict[bytes, int] = {}
         self._second_slot.clear()
         for key, versions in found.items():
             complete = [version for version in versions if version.offset <= last]
@@ -105,13 +106,15 @@ class Checkpoints:
                 if newest.slot:
                     self._second_slot.add(key)
             elif newest.value is not None and len(complete) == len(versions):
-                unfinished.append(key)  # A crash came between the mark and the removal.
+                unfinished[key] = newest.slot  # A crash came between the mark and the removal.
         await self._remove(unfinished, last)
         return records
 
-    async def _remove(self, keys: list[bytes], offset: int) -> None:
+    async def _remove(self, ended: dict[bytes, int], offset: int) -> None:
+        """Let the records of ended keys go: the old values first, the records that say so (in these slots) last."""
         headers = [(_OFFSET, str(offset).encode())]
-        await self._write([Record(slot + key, None, headers) for key in keys for slot in _SLOTS])
+        await self._write([Record(_SLOTS[1 - slot] + key, None, headers) for key, slot in ended.items()])
+        await self._write([Record(_SLOTS[slot] + key, None, headers) for key, slot in ended.items()])
 
     async def _read_all(self) -> list[ConsumerRecord]:
         """Everything in the partition up to a fence written now: no broker has to be asked where the end is."""
