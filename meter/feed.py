@@ -3,6 +3,7 @@
 import gzip
 import heapq
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
@@ -20,6 +21,7 @@ from schemas.metered import decode_wallet_input
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 CHUNK_LINES: Final = 10_000
+FUTURE_MS: Final = Policy().future_ms
 
 
 class FeedError(Exception):
@@ -49,7 +51,8 @@ def _keyed(index: int, values: Iterable[bytes]) -> Iterator[tuple[tuple[int, boo
     at_ms = 0
     for value in values:
         line = _classify(value)
-        at_ms = at_ms if line.at_ms is None else line.at_ms
+        if line.at_ms is not None and _counts(line.at_ms):
+            at_ms = line.at_ms
         yield (at_ms, not line.is_command, index), line
 
 
@@ -64,12 +67,14 @@ def _lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
                     before = raw.tell()
                 yield line.removesuffix(b"\n").removesuffix(b"\r")
             on_bytes(raw.tell() - before)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FeedError(f"the feed {path} cannot be read: {_why(error)}. Give the path of a file of events.") from error
 
 
 def _why(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "it ends in the middle"
+    if isinstance(error, EOFError):
+        return "it ends in the middle"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _classify(value: bytes) -> Line:
@@ -143,7 +148,7 @@ class Feeder:
 
     async def _add_event(self, line: Line) -> None:
         partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)
-        if line.at_ms is not None and self._counts(line.at_ms):
+        if line.at_ms is not None and _counts(line.at_ms):
             told_ms = self._told_ms.get(partition, 0)
             if line.at_ms < self._newest_ms - self._policy.horizon_ms and told_ms < self._newest_ms:
                 self._events.append((partition, Record(None, encode_tick(self._newest_ms))))
@@ -152,14 +157,10 @@ class Feeder:
         self._events.append((partition, Record(line.key or None, line.value)))
 
     def _note_time(self, line: Line) -> None:
-        if line.at_ms is not None and self._counts(line.at_ms):
+        if line.at_ms is not None and _counts(line.at_ms):
             if not line.is_command:
                 self._newest_ms = max(self._newest_ms, line.at_ms)
             self.end_ms = max(self.end_ms or 0, line.at_ms)
-
-    def _counts(self, at_ms: int) -> bool:
-        """Whether a time is not in the future, where it would be refused."""
-        return at_ms <= time.time() * 1000 + self._policy.future_ms
 
     async def _flush_events(self) -> None:
         events, self._events = self._events, []
@@ -177,3 +178,8 @@ class Feeder:
             commands, self._commands = self._commands, []
             await delivered(await self._log.append_keyed(WALLET_INPUTS.name, commands))
             self.written += len(commands)
+
+
+def _counts(at_ms: int) -> bool:
+    """Whether a time is not in the future, where it would be refused."""
+    return at_ms <= time.time() * 1000 + FUTURE_MS

@@ -1,6 +1,7 @@
 """Configuration: environment variables, checked once at the start. What is wrong is refused with a sentence."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -8,6 +9,8 @@ import msgspec
 
 from meter.core.policy import Policy
 from schemas.instants import HOUR_MS
+
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -19,7 +22,7 @@ class SettingsError(Exception):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """Field names are the variables' names in lower case."""
 
-    kafka_bootstrap_servers: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1:9092"
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
     """How many partitions `meter topics` gives each topic: the most workers that can share the work."""
     kafka_replication_factor: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
@@ -64,9 +67,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 
 def _check_servers(servers: str) -> None:
     for server in servers.split(","):
-        host, colon, port = server.strip().rpartition(":")
-        if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+        found = _SERVER.fullmatch(server.strip())
+        if found is None or not 0 < int(found["port"]) < 65536:
             raise SettingsError(
-                f"KAFKA_BOOTSTRAP_SERVERS={servers!r} cannot be used: "
-                f"{server.strip()!r} is not HOST:PORT. Give a comma-separated list such as kafka-1:9092,kafka-2:9092."
+                f"KAFKA_BOOTSTRAP_SERVERS={servers!r} cannot be used: {server.strip()!r} is not HOST:PORT. "
+                "Give one, or several with commas between, such as kafka-1:9092,kafka-2:9092."
             )

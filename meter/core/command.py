@@ -86,6 +86,8 @@ def _create(
     price_micros = _price(data.plan, data.session_price_micros, policy)
     if price_micros is None:
         return Refused("invalid", "data.session_price_micros: required on the enterprise plan")
+    if wallet.status == "provisioned":
+        wallet.plan.forget_assumed()
     wallet.plan.add(Term(at_ms, data.plan, price_micros))
     open_wallet(book, data.plan, data.free_grant_micros, at_ms, policy, clock_ms)
     wallet.status, wallet.owner, wallet.name = "created", data.owner, data.name

@@ -15,6 +15,10 @@ class Term(msgspec.Struct, frozen=True, array_like=True):
     price_micros: int
 
 
+_BEGINNING_MS = -1
+"""Before any event and any command."""
+
+
 class Timeline(msgspec.Struct, array_like=True):
     """Terms by time. A command may arrive after others that take effect later; the latest written wins a tie."""
 
@@ -25,6 +29,14 @@ class Timeline(msgspec.Struct, array_like=True):
         self.terms = sorted(
             [*(each for each in self.terms if each.from_ms != term.from_ms), term], key=lambda each: each.from_ms
         )
+
+    def assume(self, plan: PlanName, price_micros: int) -> None:
+        """Put a term before all others, for want of a command."""
+        self.add(Term(_BEGINNING_MS, plan, price_micros))
+
+    def forget_assumed(self) -> None:
+        """A command has come after all: its own term is the first."""
+        self.terms = [each for each in self.terms if each.from_ms != _BEGINNING_MS]
 
     def at(self, at_ms: int) -> Term | None:
         """The term in force at `at_ms`, None before the first."""

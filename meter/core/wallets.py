@@ -11,7 +11,6 @@ from meter.core.appointments import Appointments
 from meter.core.book import Book, Wallet
 from meter.core.charge import lapse, settle
 from meter.core.command import INITIAL_GRANT, Done, Refused, obey, open_wallet
-from meter.core.plans import Term
 from meter.core.policy import Policy
 from schemas.commands import AnyCommand
 from schemas.instants import day_of
@@ -133,7 +132,7 @@ class Wallets:
             book.wallet.status = "provisioned"
             open_wallet(book, "standard", None, at_ms, self.policy, self.clock_ms)
             # What is assumed is older than whatever a command has said.
-            book.wallet.plan.add(Term(0, "standard", self.policy.conversation_micros))
+            book.wallet.plan.assume("standard", self.policy.conversation_micros)
             self._watch_new_lots(book)
         elif book.wallet.status == "provisioned":
             lot = book.wallet.lots.by_id.get(INITIAL_GRANT)

@@ -1,5 +1,6 @@
 """`run`: the whole pipeline on one machine, for a feed or for as long as it is wanted."""
 
+import os
 import re
 import signal
 import subprocess
@@ -47,6 +48,11 @@ def command_line(pid: int) -> str:
         return ""
 
 
+def still_there(processes: dict[int, str]) -> dict[int, str]:
+    """Those that have not ended. A process id may have been given to another command since."""
+    return {pid: line for pid, line in processes.items() if line and command_line(pid) == line}
+
+
 @contextmanager
 def running(*words: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`run` in the background, what it tells in a log. It is killed if the test leaves it behind."""
@@ -59,16 +65,14 @@ def running(*words: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
             stdout=told,
             stderr=subprocess.STDOUT,
         )
-    started: dict[int, str] = {}
     try:
         yield process
     finally:
-        started = descendants(process.pid) if process.poll() is None else {}
+        started = descendants(process.pid)
         process.kill()
         process.wait()
-        for pid, line in started.items():
-            if command_line(pid) == line:
-                subprocess.run(["kill", "-9", str(pid)], check=False)
+        for pid in still_there(started):
+            os.kill(pid, signal.SIGKILL)
 
 
 def worker_of(process: subprocess.Popen[bytes], program: str) -> int | None:
@@ -132,7 +136,7 @@ def test_run_stays_and_reads_on_until_it_is_stopped(tmp_path: Path) -> None:
         assert len(started) >= 3
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, log.read_text()
-        assert {pid: line for pid, line in started.items() if command_line(pid) == line} == {}
+        assert still_there(started) == {}
     assert "Traceback" not in log.read_text()
     assert_exact(tmp_path / "data", first + second, in_order=True)
 
@@ -151,7 +155,7 @@ def test_worker_killed_under_a_run_is_started_again(tmp_path: Path) -> None:
             victim = new_worker(process, program, killed)
             time.sleep(rng.uniform(1, 4))
             assert process.poll() is None, "the run was over before the worker was killed"
-            subprocess.run(["kill", "-9", str(victim)], check=True)
+            os.kill(victim, signal.SIGKILL)
             killed.add(victim)
         assert process.wait(120) == 0, log.read_text()
     assert_exact(tmp_path / "data", lines, in_order=False)
@@ -167,23 +171,15 @@ def new_worker(process: subprocess.Popen[bytes], program: str, killed: set[int])
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_run_broken_off_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    """However a run ends, what it has started ends with it, and the next run on the directory can begin."""
+    """However and whenever a run is ended, what it has started ends with it, soon."""
+    seed = SystemRandom().randrange(10**6)
+    print(f"the moment follows from seed {seed}")
     feed, log = write_feed(tmp_path / "feed.ndjson", SMALL), tmp_path / "told.log"
-    words = ("--feed", str(feed), "--data", str(tmp_path / "data"), "--once")
-    with running(*words, log=log) as process:
+    with running("--feed", str(feed), "--data", str(tmp_path / "data"), "--once", log=log) as process:
         eventually("the workers", lambda: worker_of(process, "meter") is not None, 60)
-        time.sleep(1)
+        time.sleep(Random(seed).uniform(0, 3))
         started = descendants(process.pid)
         process.send_signal(number)
-        assert process.wait(60) != 0
-        try:
-            eventually(
-                "all have ended", lambda: not any(command_line(pid) == line for pid, line in started.items()), 15
-            )
-        finally:
-            for pid, line in started.items():
-                if command_line(pid) == line:
-                    subprocess.run(["kill", "-9", str(pid)], check=False)
+        assert process.wait(20) != 0
+        eventually("all have ended", lambda: still_there(started) == {}, 15)
     assert "Traceback" not in log.read_text()
-    assert command("meter", "run", *words, env=environment()).returncode == 0
-    assert_exact(tmp_path / "data", SMALL, in_order=True)

@@ -1,0 +1,81 @@
+"""Settings: read from the environment once, and refused with a sentence that names the variable."""
+
+import pytest
+
+from meter.core.policy import Policy
+from meter.settings import Settings, SettingsError, load
+from schemas.instants import HOUR_MS
+
+
+def test_without_variables_everything_has_a_default() -> None:
+    """And the rulings are DOMAIN's."""
+    assert load({}) == Settings()
+    assert load({}).policy() == Policy()
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    """As compose files write it; foreign variables are none of ours."""
+    assert load({"KAFKA_PARTITIONS": "", "PATH": "/bin", "kafka_partitions": "9"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "found"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:9092, b.c:1", "a:9092, b.c:1"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "[::1]:9092", "[::1]:9092"),
+        ("KAFKA_PARTITIONS", "12", 12),
+        ("KAFKA_IDEMPOTENT", "false", False),
+        ("KAFKA_IDEMPOTENT", "1", True),
+        ("METRICS_PORT", "0", 0),
+        ("METER_CHECKPOINT_MS", "10", 10),
+        ("METER_LATE_HORIZON_H", "0.5", 0.5),
+        ("METER_UNKNOWN_WORKSPACE", "hold", "hold"),
+        ("METER_DEBIT_ORDER", "paid_first", "paid_first"),
+    ],
+)
+def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
+    """As its field's type."""
+    assert getattr(load({variable: value}), variable.lower()) == found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost:"),
+        ("KAFKA_BOOTSTRAP_SERVERS", ":9092"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:0"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:65536"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:9092,"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a:9092;b:9092"),
+        ("KAFKA_PARTITIONS", "0"),
+        ("KAFKA_PARTITIONS", "many"),
+        ("KAFKA_IDEMPOTENT", "perhaps"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_PORT", "-1"),
+        ("METER_CHECKPOINT_MS", "9"),
+        ("METER_CHECKPOINT_MS", "600001"),
+        ("METER_LATE_HORIZON_H", "0"),
+        ("METER_LATE_HORIZON_H", "nan"),
+        ("METER_LATE_HORIZON_H", "inf"),
+        ("METER_UNKNOWN_WORKSPACE", "Hold"),
+        ("METER_DEBIT_ORDER", "cheapest"),
+        ("METER_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(variable: str, value: str) -> None:
+    """One sentence with the variable, its value and what to do."""
+    with pytest.raises(SettingsError) as refused:
+        load({"KAFKA_PARTITIONS": "3", variable: value})
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{variable}={value!r} cannot be used: ")
+    assert sentence.endswith(".")
+    assert "`$" not in sentence
+
+
+def test_rulings_follow_the_settings() -> None:
+    """What a deployment may set otherwise, and nothing besides."""
+    given = {"METER_LATE_HORIZON_H": "1.5", "METER_UNKNOWN_WORKSPACE": "hold", "METER_DEBIT_ORDER": "paid_first"}
+    assert load(given).policy() == Policy(
+        horizon_ms=3 * HOUR_MS // 2, unknown_workspace="hold", debit_order="paid_first"
+    )

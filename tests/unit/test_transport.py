@@ -1,0 +1,141 @@
+"""The batch transport's own bookkeeping: what a fetch began at, and what becomes of what was fetched."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.errors import ConsumerStoppedError
+from faust.types import TP
+
+from meter.log import Record
+from meter.transport import Batch, Consumer, ConsumerThread
+from tests.properties.pipeline import stored
+
+ONE, TWO = TP("t", 1), TP("t", 2)
+
+
+def records(tp: TP, *offsets: int) -> list[ConsumerRecord]:
+    return [stored(tp.topic, tp.partition, offset, Record(None, b"{}"), timestamp=5_000) for offset in offsets]
+
+
+class Fetcher:
+    """What aiokafka's fetcher shows of itself: positions by partition, and what it would hand over."""
+
+    def __init__(self, positions: dict[TP, int | None], ready: dict[TP, list[ConsumerRecord]]) -> None:
+        self._closed = False
+        self._ready = ready
+        self.asked: list[frozenset[TP]] = []
+        states = {
+            tp: SimpleNamespace(_position=position, has_valid_position=position is not None)
+            for tp, position in positions.items()
+        }
+        assignment = SimpleNamespace(tps=set(states), state_value=states.get)
+        self._subscriptions: Any = SimpleNamespace(
+            reassignment_in_progress=False, subscription=SimpleNamespace(assignment=assignment), fetch_context=Context
+        )
+
+    async def fetched_records(
+        self,
+        partitions: frozenset[TP],
+        timeout: int,  # noqa: ASYNC109 - aiokafka's signature
+        max_records: int | None,
+    ) -> dict[TP, list[ConsumerRecord]]:
+        assert (timeout, max_records) == (0, None)
+        self.asked.append(partitions)
+        return {tp: found for tp, found in self._ready.items() if tp in partitions}
+
+
+class Context:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+async def fetch(fetcher: Fetcher, active: set[TP], *, flow: bool = True, closed: bool = False) -> dict[TP, Any]:
+    """One fetch of a consumer thread around `fetcher`."""
+    thread = object.__new__(ConsumerThread)
+    thread.__dict__["consumer"] = SimpleNamespace(flow_active=flow)
+    consumer = SimpleNamespace(_fetcher=fetcher, _closed=closed)
+    return dict(await thread._fetch_records(consumer, active))
+
+
+async def test_a_batch_says_where_its_fetch_began() -> None:
+    """Not where its first record lies: what is between was never a record, what is before is a hole."""
+    fetcher = Fetcher({ONE: 10, TWO: 7}, {ONE: records(ONE, 12, 13), TWO: records(TWO, 7)})
+    found = await fetch(fetcher, {ONE, TWO})
+    assert {tp: part.base for tp, part in found.items()} == {ONE: 10, TWO: 7}
+
+
+async def test_only_active_partitions_are_fetched() -> None:
+    """Of the set as it was when the fetch began, whatever the other thread does to it meanwhile."""
+    fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
+    active = {ONE}
+    assert list(await fetch(fetcher, active)) == [ONE]
+    active.clear()
+    assert fetcher.asked == [frozenset({ONE})]
+
+
+async def test_no_active_partition_fetches_nothing() -> None:
+    """aiokafka reads an empty set as all partitions."""
+    fetcher = Fetcher({ONE: 0}, {ONE: records(ONE, 0)})
+    assert await fetch(fetcher, set()) == {}
+    assert await fetch(fetcher, {ONE}, flow=False) == {}
+    assert fetcher.asked == []
+
+
+async def test_a_stopped_consumer_says_so() -> None:
+    """As aiokafka's own does."""
+    with pytest.raises(ConsumerStoppedError):
+        await fetch(Fetcher({ONE: 0}, {}), {ONE}, closed=True)
+
+
+def consumer_with(fetched: dict[TP, Any], generation: int = 3) -> Any:
+    """A consumer to which `fetched` has just come."""
+    consumer = object.__new__(Consumer)
+
+    async def next_records(_: float) -> tuple[dict[TP, Any], set[TP]]:
+        return fetched, set(fetched)
+
+    state = {"app": SimpleNamespace(consumer_generation_id=generation), "flow_active": True}
+    consumer.__dict__.update(state, _wait_next_records=next_records)
+    return consumer
+
+
+async def test_one_message_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its value is the batch, its offset the last record's, its generation the one it was fetched under."""
+    monkeypatch.setattr(Consumer, "should_stop", False)
+    fetcher = Fetcher({ONE: 10, TWO: 7}, {ONE: records(ONE, 12, 13), TWO: records(TWO, 7)})
+    consumer = consumer_with(await fetch(fetcher, {ONE, TWO}))
+    found = [(tp, message) async for tp, message in consumer.getmany(1.0)]
+    assert [(tp, message.offset, message.generation_id, message.timestamp) for tp, message in found] == [
+        (ONE, 13, 3, 5.0),
+        (TWO, 7, 3, 5.0),
+    ]
+    batch = found[0][1].value
+    assert isinstance(batch, Batch)
+    assert (batch.tp, batch.base, batch.last_offset, [each.offset for each in batch.records]) == (ONE, 10, 13, [12, 13])
+
+
+@pytest.mark.parametrize("change", ["flow_active", "generation"])
+async def test_what_was_fetched_before_partitions_moved_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Between two batches of one fetch: the second is left for whoever holds the partition now."""
+    monkeypatch.setattr(Consumer, "should_stop", False)
+    fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
+    consumer = consumer_with(await fetch(fetcher, {ONE, TWO}))
+    found = []
+    async for tp, _ in consumer.getmany(1.0):
+        found.append(tp)
+        if change == "flow_active":
+            consumer.__dict__["flow_active"] = False
+        else:
+            consumer.app.consumer_generation_id += 1
+    assert found == [ONE]
+
+
+async def test_positions_that_are_not_valid_yet_are_not_told() -> None:
+    """A partition without a position brings no records; asking for it must not fail."""
+    fetcher = Fetcher({ONE: None, TWO: 4}, {TWO: records(TWO, 4)})
+    assert {tp: part.base for tp, part in (await fetch(fetcher, {ONE, TWO, TP("t", 9)})).items()} == {TWO: 4}
