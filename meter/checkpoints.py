@@ -98,15 +98,18 @@ class Checkpoints:
         self._second_slot.clear()
         for key, versions in found.items():
             complete = [version for version in versions if version.offset <= last]
-            newest = max(complete, key=lambda version: (version.offset, version.value is None), default=None)
-            if newest is None:
+            if not complete:
                 continue
-            if newest.value:
-                records[key] = newest.value
-                if newest.slot:
+            newest = max(version.offset for version in complete)
+            latest = [version for version in complete if version.offset == newest]
+            standing = next((version for version in latest if version.value), None)
+            if standing is not None and standing.value is not None:
+                records[key] = standing.value
+                if standing.slot:
                     self._second_slot.add(key)
-            elif newest.value is not None and len(complete) == len(versions):
-                unfinished[key] = newest.slot  # A crash came between the mark and the removal.
+            elif len(complete) == len(versions) and _leftovers(versions):
+                # A crash came between the mark and the removal.
+                unfinished[key] = next((version.slot for version in latest if version.value is not None), 0)
         await self._remove(unfinished, last)
         return records
 
@@ -145,3 +148,9 @@ class Checkpoints:
             if record.key == _FENCE and record.value == nonce:
                 return records[: index + 1]
         return records
+
+
+def _leftovers(versions: list[_Found]) -> bool:
+    """Whether a slot of the key still holds a record."""
+    in_slots = {version.slot: version.value for version in versions}
+    return any(value is not None for value in in_slots.values())
