@@ -14,6 +14,10 @@ T = TypeVar("T")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 _WRONG = re.compile(r"(?P<what>.*) - at `\$\.(?P<path>[^`]*)`", re.DOTALL)
 
+# The codec rounds what is finer than a microsecond, which can move an event to the next day. Time is cut, not rounded.
+_FINE = re.compile(rb"\.\d{7}")
+_FINE_TIME = re.compile(rb'("(?:time|expires_at)"\s*:\s*"[^"\\]*\.\d{6})\d+')
+
 
 def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
     """Decode one record's value. Never raises: whatever a stranger can write has its reason."""
@@ -24,6 +28,8 @@ def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
     try:
         if not value.isascii():
             value.decode()  # The codec skips unknown fields without looking at their bytes.
+        if _FINE.search(value):
+            value = _FINE_TIME.sub(rb"\1", value)
         return decode(value)
     except UnicodeDecodeError as error:
         return Rejected("invalid_utf8", f"value: byte {error.start} is not UTF-8")

@@ -217,7 +217,7 @@ def test_producer_that_the_broker_cannot_serve_is_refused(feed: Path, tmp_path: 
             assert_refused(done, broker.bootstrap, "KAFKA_IDEMPOTENT=false")
 
 
-@pytest.mark.parametrize("dsn", ["nonsense", "nonsense://127.0.0.1:8123", "chdb://"])
+@pytest.mark.parametrize("dsn", ["nonsense", "nonsense://127.0.0.1:8123"])
 def test_broken_dsn_is_refused_where_it_is_asked(dsn: str) -> None:
     """By name."""
     assert_refused(meter("sql", "SELECT 1", CLICKHOUSE_DSN=dsn), "CLICKHOUSE_DSN")
@@ -229,7 +229,7 @@ def test_sql_wants_a_data_directory_that_a_run_has_left(tmp_path: Path) -> None:
     assert_refused(meter("sql", "--data", tmp_path, "SELECT 1"), str(tmp_path), "meter run")
     assert list(tmp_path.iterdir()) == []
     dsn = f"chdb://{tmp_path}/clickhouse"
-    assert_refused(meter("sql", "SELECT * FROM balances", CLICKHOUSE_DSN=dsn), "balances", advice=False)
+    assert_refused(meter("sql", "SELECT * FROM balances", CLICKHOUSE_DSN=dsn), f"{tmp_path}/clickhouse")
 
 
 @pytest.mark.parametrize(

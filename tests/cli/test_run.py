@@ -16,7 +16,7 @@ import pytest
 from tests.cli.conftest import SMALL, write_feed
 from tests.feeds.disorder import shuffle_within, with_malformed
 from tests.feeds.generator import generate
-from tests.feeds.lines import HOUR_MS, millis
+from tests.feeds.lines import HOUR_MS, MINUTE_MS, chat_data, envelope, line, millis
 from tests.integration.outcome import assert_exact
 from tests.integration.processes import ROOT, command, environment, eventually
 
@@ -50,7 +50,7 @@ def command_line(pid: int) -> str:
 
 def still_there(processes: dict[int, str]) -> dict[int, str]:
     """Those that have not ended. A process id may have been given to another command since."""
-    return {pid: line for pid, line in processes.items() if line and command_line(pid) == line}
+    return {pid: words for pid, words in processes.items() if words and command_line(pid) == words}
 
 
 @contextmanager
@@ -77,8 +77,8 @@ def running(*words: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def worker_of(process: subprocess.Popen[bytes], program: str) -> int | None:
     """The process id of a run's worker, if there is one now."""
-    lines = descendants(process.pid).items()
-    return next((pid for pid, line in lines if f"-m {program} worker" in line), None)
+    found = descendants(process.pid).items()
+    return next((pid for pid, words in found if f"-m {program} worker" in words), None)
 
 
 def test_run_twice_on_one_directory_gives_the_same_result(tmp_path: Path) -> None:
@@ -116,10 +116,15 @@ def test_run_of_several_files_without_standard_input(tmp_path: Path) -> None:
 
 
 def test_run_stays_and_reads_on_until_it_is_stopped(tmp_path: Path) -> None:
-    """Without --once its topics stay open to all, at the address it tells; SIGTERM ends it and all it has started."""
+    """Without --once its topics stay open to all, at the address it tells; SIGTERM ends it and all it has started.
+
+    A late message that joins two conversations which were charged has one of them reversed.
+    """
     first = generate(seed=6, events=500, start_ms=millis(2026, 8, 1))
+    first += [said(millis(2026, 8, 5) - ago_ms) for ago_ms in (HOUR_MS, HOUR_MS - 20 * MINUTE_MS)]
     second = [row.replace(b'"m-', b'"n-') for row in generate(seed=7, events=500, start_ms=millis(2026, 8, 5))]
     second = [row for row in second if b'"type":"chat.' in row]
+    second.insert(0, said(millis(2026, 8, 5) - HOUR_MS + 10 * MINUTE_MS))
     feeds = [write_feed(tmp_path / "first.ndjson", first), write_feed(tmp_path / "second.ndjson", second)]
     log = tmp_path / "told.log"
     with running("--feed", str(feeds[0]), "--data", str(tmp_path / "data"), log=log) as process:
@@ -138,7 +143,15 @@ def test_run_stays_and_reads_on_until_it_is_stopped(tmp_path: Path) -> None:
         assert process.wait(60) == 0, log.read_text()
         assert still_there(started) == {}
     assert "Traceback" not in log.read_text()
-    assert_exact(tmp_path / "data", first + second, in_order=True)
+    outcome = assert_exact(tmp_path / "data", first + second, in_order=True)
+    assert [entry["kind"] for entry in outcome.ledger].count("reversal") == 1
+
+
+def said(at: int) -> bytes:
+    """A message of a user who says nothing else."""
+    return line(
+        envelope("chat.message", at, f"l-{at}", "/runtime", chat_data("standard", "bot", "web", "late", "user"))
+    )
 
 
 def test_worker_killed_under_a_run_is_started_again(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ SEED = 11
 START_MS = millis(2026, 8, 29)
 """Shortly before a month ends, so that the feed belongs to two."""
 
+MOMENT_S = {"meter": 0.3, "aggregator": 1.0}
+"""How long a worker works, at most, before it is killed: long enough to have begun, too short to be through."""
+
 REAL = ROOT.parent / "shared" / "data"
 
 
@@ -83,8 +86,7 @@ def test_disordered_feed_is_metered_exactly_whatever_is_killed(broker: Broker, t
             deployment.start(program)
         kill_at_random(deployment, Random(seed))
         deployment.drain()
-    outcome = assert_exact(tmp_path, lines, in_order=False)
-    assert any(entry["kind"] == "reversal" for entry in outcome.ledger)
+    assert_exact(tmp_path, lines, in_order=False)
 
 
 def kill_at_random(deployment: Deployment, rng: Random) -> None:
@@ -94,7 +96,7 @@ def kill_at_random(deployment: Deployment, rng: Random) -> None:
             worker.ready()
         for program in rng.sample(("aggregator", "meter"), 2):
             victim = next(worker for worker in deployment.workers if worker.program == program)
-            time.sleep(rng.uniform(0, 0.3))
+            time.sleep(rng.uniform(0, MOMENT_S[program]))
             deployment.restart(victim)
 
 
