@@ -78,7 +78,10 @@ class Sessions:
         """Put back what a checkpoint held, and derive the rest from it."""
         self.interactions = interactions
         for key, interaction in interactions.items():
-            self._seen.update((seen.event_key, (key, seen)) for seen in interaction.seen)
+            for seen in interaction.seen:
+                known = self._seen.get(seen.event_key)
+                if known is None or known[1].at_ms < seen.at_ms:  # An id that came back after the horizon.
+                    self._seen[seen.event_key] = (key, seen)
         self._due = [(interaction.due_ms, key) for key, interaction in interactions.items()]
         heapify(self._due)
 
