@@ -1,5 +1,6 @@
 """What the aggregator tells Prometheus, and the port it tells it on."""
 
+import errno
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -48,7 +49,11 @@ def serve(host: str, port: int) -> int:
     for candidate in ports:
         try:
             start_http_server(candidate, addr=host)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise MetricsPortError(
+                    f"METRICS_HOST: {host} cannot be listened on: {error.strerror}: set it to 127.0.0.1"
+                ) from error
             continue
         return candidate
     raise MetricsPortError(

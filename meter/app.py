@@ -32,9 +32,9 @@ class MeterApp(faust.App):
         await self.outbox.start()
         await super().on_start()
 
-    async def on_stop(self) -> None:
-        """Called when the app stops."""
-        await super().on_stop()
+    async def on_shutdown(self) -> None:
+        """Called when the app and all its agents have stopped."""
+        await super().on_shutdown()
         await self.outbox.stop()
 
 

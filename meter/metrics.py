@@ -1,5 +1,6 @@
 """What Prometheus scrapes from a meter worker, and the endpoint it scrapes."""
 
+import errno
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -42,7 +43,11 @@ def serve(host: str, port: int) -> str:
     for candidate in ports:
         try:
             start_http_server(candidate, addr=host)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise PortsTakenError(
+                    f"METRICS_HOST: {host} cannot be listened on: {error.strerror}: set it to 127.0.0.1"
+                ) from error
             continue
         return f"http://{host}:{candidate}/metrics"
     raise PortsTakenError(f"METRICS_PORT: nothing free on {host} from {ports[0]} to {ports[-1]}: set it to a free port")

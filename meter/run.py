@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from meter.feed import Feeder, read_feeds
 from meter.log import Log
 from meter.settings import Settings
 from meter.sql import CLICKHOUSE_DIR, data_dsn
+
+T = TypeVar("T")
 
 MARKER: Final = "meter-data"
 """The file that says a directory is ours: it holds the lock while a run owns it."""
@@ -182,7 +184,7 @@ def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, 
     """Write the feeds and, if told to `finish`, move event time to their end and wait until ClickHouse has it all."""
     settings = running.settings
     progress.phase("feeding", sum(path.stat().st_size for path in feeds))
-    asyncio.run(produce(settings, feeds, progress.advance, close=finish))
+    stoppable(produce(settings, feeds, progress.advance, close=finish))
     if finish:
         progress.phase("metering", None)
         _drain(running, progress)
@@ -215,7 +217,7 @@ def _drain(running: Pipeline, progress: Progress) -> None:
         if not await waiting:
             raise RunError(f"the feed was not metered within {DRAIN_S / 3600:g} h; the logs say where it stands")
 
-    asyncio.run(wait())
+    stoppable(wait())
 
 
 def stay(running: Pipeline) -> None:
@@ -230,15 +232,39 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM and Ctrl-C raise `Stopped` in the main thread."""
+    """Let SIGTERM and Ctrl-C raise `Stopped` in the main thread, where no event loop runs."""
 
     def stop(*_: object) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # Once is enough; stopping takes its time.
+        _ignore_signals()
         raise Stopped
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+
+
+def stoppable(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end. A signal cancels it and raises `Stopped`: raised inside, it would hit any task."""
+
+    async def run() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await work
+
+    try:
+        result = asyncio.run(run())
+    except asyncio.CancelledError:
+        _ignore_signals()
+        raise Stopped from None
+    stop_on_signals()
+    return result
+
+
+def _ignore_signals() -> None:
+    """Once is enough: stopping takes its time, and leaves nothing behind if it is let."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

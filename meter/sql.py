@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from schemas.places import LOCK_FILE
 
 CLICKHOUSE_DIR: Final = "clickhouse"
 """Where, under a data directory, the embedded ClickHouse keeps its tables."""
+
+# What ClickHouse does not count as writing.
+_WRITES_FILE: Final = re.compile(r"\bINTO\s+OUTFILE\b", re.IGNORECASE)
+_LITERAL: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 
 _READ_ONLY: Final = {"readonly": 1}
 
@@ -30,6 +35,8 @@ def data_dsn(data: Path) -> str:
 def query(dsn: str, sql: str, output_format: str) -> bytes:
     """The answer to one SELECT in a ClickHouse format such as CSVWithNames. Raises SqlError; nothing can be changed."""
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    if _WRITES_FILE.search(_LITERAL.sub("''", sql)):
+        raise SqlError("INTO OUTFILE would write a file, and `meter sql` only reads: redirect its output instead")
     with _owned(dsn):
         return _answer(dsn, sql, output_format)
 
@@ -39,7 +46,8 @@ def _answer(dsn: str, sql: str, output_format: str) -> bytes:
     try:
         return bytes(client.raw_query(sql, fmt=output_format, settings=_READ_ONLY))
     except ClickHouseError as error:
-        raise SqlError(f"ClickHouse refuses the query: {_first_line(error)}") from error
+        advice = " (`meter sql` only reads)" if "readonly" in str(error).lower() else ""
+        raise SqlError(f"ClickHouse refuses the query{advice}: {_first_line(error)}") from error
     finally:
         client.close()
 

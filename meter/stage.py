@@ -14,6 +14,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord
@@ -151,9 +152,14 @@ class Stage:
             await self._send(partition.fold.take(records))
             partition.next_offset = batch.last_offset + 1
         partition.heard_at = time.monotonic()
-        lag = max(0, int(self._app.consumer.highwater(batch.tp) or 0) - partition.next_offset)
-        metrics.CONSUMER_LAG.labels(self._source.name, str(batch.tp.partition)).set(lag)
+        self._observe_lag(batch.tp, partition)
         await self._checkpoint_if_due(batch.tp)
+
+    def _observe_lag(self, tp: TP, partition: _Partition) -> None:
+        with suppress(AssertionError):  # The client's way to say that the partition has just gone to another worker.
+            end = int(self._app.consumer.highwater(tp) or 0)
+            lag = metrics.CONSUMER_LAG.labels(tp.topic, str(tp.partition))
+            lag.set(max(0, end - partition.next_offset))
 
     def _is_stale(self, generation: int) -> bool:
         return bool(self._app.rebalancing) or generation != self._app.consumer_generation_id

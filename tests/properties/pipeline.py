@@ -26,6 +26,7 @@ from meter.log import Delivery, Record
 from meter.sessionizer import Sessionizer
 from meter.stage import Fold, MakeFold, Output
 from schemas.dead_letters import DeadLetter, from_record
+from schemas.events import encode_tick
 from schemas.instants import date_of
 from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact, decode_page
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, WALLET_INPUTS, Topic
@@ -248,6 +249,19 @@ class Pipeline:
         del self._workers[place]
         if turn.zombie:
             self._zombies.append(effects)
+
+    def tick(self, at_ms: int) -> None:
+        """Let event time come to `at_ms` in every partition, and everybody hear of it."""
+        for partition in range(self.log.number):
+            self.log.add(CHAT_EVENTS.name, partition, Record(None, encode_tick(at_ms)))
+        self.drain()
+
+    def state(self, stage: Stage) -> dict[bytes, bytes]:
+        """What the checkpoints of a stage hold, of all partitions."""
+        held: dict[bytes, bytes] = {}
+        for (owner, _), store in self._stores.items():
+            held |= store.restore().records if owner == stage else {}
+        return held
 
     def drain(self) -> None:
         """Read everything there is, in large batches, with a checkpoint after each."""

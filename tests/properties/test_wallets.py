@@ -18,7 +18,7 @@ from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact
 from schemas.metered import ConversationMetered, OccurrenceMetered, WalletInput, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.feeds.generator import generate
-from tests.feeds.lines import HOUR_MS, stamp
+from tests.feeds.lines import DAY_MS, HOUR_MS, stamp
 from tests.oracle.oracle import Result, meter
 from tests.oracle.reading import to_ms
 from tests.properties.pipeline import MemoryLog, Pipeline, Stage, Turn, View, driven, metered, view
@@ -267,12 +267,13 @@ def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str,
     return {**known, "sources": wallets.sources}
 
 
-@given(hard_feeds, steady, st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=30))
+@given(hard_feeds, st.integers(1, 30), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=30))
 def test_repeats_of_whatever_was_metered_change_nothing(
-    lines: list[bytes], taken: list[Turn], repeats: list[tuple[int, int]]
+    lines: list[bytes], every: int, repeats: list[tuple[int, int]]
 ) -> None:
     """Whoever was superseded may say again what it said: below a safe point, above it, older after newer. Wallets,
     conversations, days and entries stay the same. So with commands, whose ids are known for ever."""
+    taken = [Turn("sessionize", number % 2, 1, number % every == 0, feed=1) for number in range(2 * len(lines))]
     for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
         assert settled(with_repeats(inputs, repeats)) == settled(inputs)
 
@@ -298,6 +299,19 @@ def test_a_wallet_that_restarts_comes_to_the_same(lines: list[bytes], taken: lis
 
 
 # A plan that comes to light late; a workspace that does.
+
+
+@given(hard_feeds, turns)
+def test_nothing_is_kept_of_what_is_settled(lines: list[bytes], taken: list[Turn]) -> None:
+    """State older than the horizon is purged from the checkpoints too: conversations, their accounts and days go, with
+    all ids seen; wallets stay."""
+    pipeline = Pipeline(lines, NOW, POLICY)
+    pipeline.run(taken)
+    assert any(key for key in pipeline.state("charge"))
+    for days in (3, 6, 9):
+        pipeline.tick(START + days * DAY_MS)
+    assert pipeline.state("sessionize") == {}
+    assert {msgspec.msgpack.decode(key)[0] for key in pipeline.state("charge")} <= {"wallet"}
 
 
 @given(chats(), plan_changes())
@@ -388,7 +402,7 @@ def _begins(each: WalletInput) -> int:
     return each.first_ms if isinstance(each, ConversationMetered) else each.at_ms
 
 
-# What went wrong once, each as small as can be.
+# What went wrong once, as small as it can be told.
 
 
 def test_a_workspace_created_late_is_billed_by_its_own_plan() -> None:
@@ -417,9 +431,9 @@ def test_a_grant_that_is_credited_again_after_a_restart_still_lapses() -> None:
         *(chat(START + at, f"e-{at}", WHO[0]) for at in (0, 2 * GAP, GAP)),
         chat(ends, "last", WHO[0], actor="agent"),
     ]
-    first = [Turn(stage, partition, 9, True, feed=4) for stage in STAGES for partition in (0, 1)]
+    first = [Turn(stage, 0, 9, checkpoint=True, feed=2 * (stage == "sessionize")) for stage in STAGES]
     crash = [replace(each, cut=0, feed=0) for each in first]
-    plain, restarted = metered(lines, NOW, first, POLICY), metered(lines, NOW, first + crash, POLICY)
+    plain, restarted = (metered(lines, NOW, taken, POLICY, partitions=1) for taken in (first, first + crash))
     assert plain.balances[STANDARD] == BalanceFact(free_micros=0, paid_micros=0, lapsed_micros=200_000)
     assert restarted == plain
 

@@ -182,3 +182,14 @@ def test_a_bot_on_enterprise_inherits_the_workspaces_price() -> None:
     """Unless its command names one."""
     till = Till(ENTERPRISE, command("bot.created", 0, bot_id="b", plan="enterprise"))
     assert charged(till.conversation(0)) == [("overdraft", 100_000)]
+
+
+def test_older_news_of_a_conversation_changes_nothing() -> None:
+    """A superseded worker tells how it stood before: what is known is newer, to the message."""
+    till, sessions = Till(ENTERPRISE), fresh_sessions()
+    older, newer = told(sessions, chat(0)) + told(sessions, chat(10 * MIN), chat(20 * MIN), offset=1)
+    till.tell(newer)
+    known = dict(till.facts)
+    for each in (older, newer):
+        assert till.tell(each) == []
+        assert till.facts == known
