@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from meter import admin, app, metrics, run, show, sql
+from meter import admin, app, metrics, processes, run, show, sql
 from meter.embedded import EmbeddedBrokerError
 from meter.feed import FeedError
 from meter.log import Log, LogError
@@ -107,7 +107,7 @@ def demo_command(data: Path) -> None:
 
 
 def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> None:
-    run.stop_on_signals()
+    processes.stop_on_signals()
     with run.claimed(data), show.progress() as progress:
         progress.phase("starting", None)
         with run.pipeline(data, settings) as running:
@@ -115,7 +115,7 @@ def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> No
                 progress.say(f"broker at {running.settings.kafka_bootstrap_servers}, logs in {data}; stop with Ctrl-C")
             run.feed_and_drain(running, feeds, progress, finish=once)
             if not once:
-                with suppress(run.Stopped):
+                with suppress(processes.Stopped):
                     run.stay(running)
 
 
@@ -241,13 +241,13 @@ def _refusals() -> Iterator[None]:
         admin.TopicsMissingError,
         LogError,
         metrics.PortsTakenError,
-        run.RunError,
+        processes.RunError,
         sql.SqlError,
         EmbeddedBrokerError,
         KafkaError,
     ) as refusal:
         _refuse(refusal, _FAILED)
-    except run.Stopped:
+    except processes.Stopped:
         raise SystemExit(_STOPPED) from None
 
 

@@ -4,25 +4,23 @@ import asyncio
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
 from meter.admin import create_topics, wait_drained
-from meter.embedded import EmbeddedBroker, die_with_parent
+from meter.embedded import EmbeddedBroker
 from meter.feed import Feeder, read_feeds
 from meter.log import Log
+from meter.processes import RunError, Worker, stoppable
 from meter.settings import Settings
 from meter.sql import CLICKHOUSE_DIR, data_dsn
-
-T = TypeVar("T")
 
 MARKER: Final = "meter-data"
 """The file that says a directory is ours: it holds the lock while a run owns it."""
@@ -30,15 +28,7 @@ MARKER: Final = "meter-data"
 SESSION_TIMEOUT_S: Final = 2
 """The embedded broker admits a member only after half of this."""
 
-STOP_S: Final = 30.0
 DRAIN_S: Final = 24 * 3600.0
-QUICK_END_S: Final = 5.0
-QUICK_ENDS: Final = 5
-"""A worker that ends this often, each time so soon after its start, will not get better by another start."""
-
-
-class RunError(Exception):
-    """The run cannot go on; the message says why and what to do."""
 
 
 class Progress(Protocol):
@@ -83,55 +73,10 @@ def claimed(data: Path) -> Iterator[None]:
         yield
 
 
-class _Worker:
-    """A worker process that is started again when it ends unasked: a crash is meant to be survived."""
-
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], log_file: Path) -> None:
-        self.name = name
-        self.quick_ends = 0
-        self.log_file = log_file
-        self._command = command
-        self._environment = environment
-        self._process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._started_at = time.monotonic()
-        with self.log_file.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", *self._command],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(),
-            )
-
-    def watch(self) -> None:
-        """Start it again if it has ended. Raises RunError when it keeps ending."""
-        status = self._process.poll()
-        if status is None:
-            return
-        ended_soon = time.monotonic() - self._started_at < QUICK_END_S
-        self.quick_ends = self.quick_ends + 1 if ended_soon else 0
-        if self.quick_ends >= QUICK_ENDS:
-            raise RunError(f"the {self.name} worker keeps ending (status {status}); its log is {self.log_file}")
-        self._process = self._start()
-
-    def stop(self) -> None:
-        """End it and wait: politely, then not."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
 class Pipeline:
     """What runs: the broker's address and the workers."""
 
-    def __init__(self, settings: Settings, workers: list[_Worker]) -> None:
+    def __init__(self, settings: Settings, workers: list[Worker]) -> None:
         self.settings = settings
         self.workers = workers
 
@@ -149,9 +94,9 @@ def pipeline(data: Path, settings: Settings) -> Iterator[Pipeline]:
         environment = _environment(broker.bootstrap, data)
         asyncio.run(create_topics(broker.bootstrap, settings.kafka_partitions, 1))
         _migrate(environment, data / "aggregator.log")
-        workers: list[_Worker] = []
+        workers: list[Worker] = []
         for name in ("aggregator", "meter"):
-            worker = _Worker(name, [name, "worker"], environment, data / f"{name}.log")
+            worker = Worker(name, [name, "worker"], environment, data / f"{name}.log")
             workers.append(worker)
             stack.callback(worker.stop)
         yield Pipeline(_embedded(settings, broker.bootstrap), workers)
@@ -225,46 +170,3 @@ def stay(running: Pipeline) -> None:
     while True:
         time.sleep(0.5)
         running.watch()
-
-
-class Stopped(BaseException):
-    """SIGTERM or Ctrl-C: everything that was started is to be stopped."""
-
-
-def stop_on_signals() -> None:
-    """Let SIGTERM and Ctrl-C raise `Stopped` in the main thread, where no event loop runs."""
-
-    def stop(*_: object) -> None:
-        _ignore_signals()
-        raise Stopped
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-
-
-def stoppable(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end. A signal cancels it and raises `Stopped`: raised inside, it would hit any task."""
-
-    async def run() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await work
-
-    try:
-        result = asyncio.run(run())
-    except asyncio.CancelledError:
-        _ignore_signals()
-        raise Stopped from None
-    stop_on_signals()
-    return result
-
-
-def _ignore_signals() -> None:
-    """Once is enough: stopping takes its time, and leaves nothing behind if it is let."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
