@@ -33,7 +33,8 @@ from schemas.metered import OccurrenceMetered, SafePoint
 from schemas.topics import WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS
-"""Event time between two safe points."""
+SAFE_POINT_OFFSETS: Final = 100_000
+"""Event time between two safe points; where it stands still, offsets."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -57,7 +58,7 @@ class Sessionizer:
     def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
         watermark_ms = _decode_mark(restored.mark).watermark_ms if restored.mark else 0
         self._partition = partition
-        self._told_ms = _NEVER_MS
+        self._told_ms, self._told_offset = _NEVER_MS, 0
         self._sessions = Sessions(policy, watermark_ms)
         self._sessions.restore(
             {_decode_key(key): _decode_interaction(value) for key, value in restored.records.items()}
@@ -117,9 +118,10 @@ class Sessionizer:
 
         Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
         """
-        if self._sessions.watermark_ms - self._told_ms < SAFE_POINT_MS:
+        moved_ms = self._sessions.watermark_ms - self._told_ms
+        if moved_ms < SAFE_POINT_MS and offset - self._told_offset < SAFE_POINT_OFFSETS:
             return
-        self._told_ms = self._sessions.watermark_ms
+        self._told_ms, self._told_offset = self._sessions.watermark_ms, offset
         point = SafePoint(
             origin_partition=self._partition, origin_offset=offset, watermark_ms=self._sessions.watermark_ms
         )

@@ -17,9 +17,10 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Unit(msgspec.Struct, frozen=True, array_like=True):
-    """One charged unit: a conversation, or one Enterprise session of it."""
+    """One charged unit: a conversation, or one Enterprise session of it, and the event time it was charged at."""
 
     unit_id: str
+    at_ms: int
     parts: list[Part]
 
 

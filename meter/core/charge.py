@@ -2,7 +2,7 @@
 
 from meter.core.accounts import Account, Part, Unit
 from meter.core.book import Book, Posting
-from meter.core.lots import Lot
+from meter.core.lots import Lapse, Lot
 from meter.core.plans import Term, in_force
 from meter.core.policy import Policy
 
@@ -24,7 +24,7 @@ def settle(book: Book, account: Account, policy: Policy, clock_ms: int) -> None:
     for unit_id, at_ms in due[len(account.units) :]:
         about = Posting(account.bot_id, unit_id, account.conversation_id, at_ms)
         parts = burn(book, account.price_micros, about, policy)
-        account.units.append(Unit(unit_id, parts))
+        account.units.append(Unit(unit_id, at_ms, parts))
         _tally(book, account, parts, +1)
 
 
@@ -69,10 +69,15 @@ def _take(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
 
 def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) -> None:
     """A unit from within the lot's term takes what has lapsed since: the lapse is undone by that much."""
-    if missing_micros > 0:
-        book.post(lot, "lapse_reversal", missing_micros, about, reverses=lot.lapse_entry)
-        lot.lapsed_micros -= missing_micros
-        book.wallet.lapsed_micros -= missing_micros
+    while missing_micros > 0:
+        latest = lot.lapses[-1]
+        recalled_micros = min(missing_micros, latest.amount_micros)
+        book.post(lot, "lapse_reversal", recalled_micros, about, reverses=latest.entry_id)
+        book.wallet.lapsed_micros -= recalled_micros
+        missing_micros -= recalled_micros
+        latest.amount_micros -= recalled_micros
+        if latest.amount_micros == 0:
+            lot.lapses.pop()
 
 
 def _reverse_last(book: Book, account: Account, clock_ms: int) -> None:
@@ -80,7 +85,7 @@ def _reverse_last(book: Book, account: Account, clock_ms: int) -> None:
     unit = account.units.pop()
     for part in unit.parts:
         lot = book.wallet.lots.by_id[part.lot_id]
-        about = Posting(account.bot_id, unit.unit_id, account.conversation_id, account.first_ms)
+        about = Posting(account.bot_id, unit.unit_id, account.conversation_id, unit.at_ms)
         book.post(lot, "reversal", part.amount_micros, about, reverses=part.entry_id)
         lapse(book, lot, clock_ms)
     _tally(book, account, unit.parts, -1)
@@ -92,8 +97,7 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
         return
     amount_micros = lot.remaining_micros
     entry = book.post(lot, "lapse", -amount_micros, Posting("", "", "", lot.expires_ms))
-    lot.lapsed_micros += amount_micros
-    lot.lapse_entry = entry.entry_id
+    lot.lapses.append(Lapse(entry.entry_id, amount_micros))
     book.wallet.lapsed_micros += amount_micros
 
 

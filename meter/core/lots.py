@@ -13,11 +13,18 @@ OVERDRAFT = "overdraft"
 _FOR_EVER_MS = 2**62
 
 
+class Lapse(msgspec.Struct, array_like=True):
+    """What one entry took when the lot's term had ended, as far as it has not been given back."""
+
+    entry_id: str
+    amount_micros: int
+
+
 class Lot(msgspec.Struct, array_like=True):
     """One grant or purchase of `credited_micros`. Amounts in micro-dollars, times in event-time milliseconds.
 
-    `remaining_micros` + `lapsed_micros` is what is not spent: of an expired free lot a late unit may still take what
-    has lapsed, because its own time decides. `lapse_entry` names the latest entry by which it lapsed.
+    What remains and what has lapsed is together what is not spent: of an expired free lot a late unit may still take
+    what has lapsed, because its own time decides.
     """
 
     lot_id: str
@@ -27,8 +34,7 @@ class Lot(msgspec.Struct, array_like=True):
     assigned_ms: int
     expires_ms: int = _FOR_EVER_MS
     credited_micros: int = 0
-    lapsed_micros: int = 0
-    lapse_entry: str = ""
+    lapses: list[Lapse] = []
 
     def pays_at(self, at_ms: int) -> bool:
         """Free credit pays from assigned_at until, and not at, expires_at; paid credit has no term."""
@@ -37,7 +43,7 @@ class Lot(msgspec.Struct, array_like=True):
     @property
     def spendable_micros(self) -> int:
         """What a unit within its term can still take."""
-        return max(0, self.remaining_micros) + self.lapsed_micros
+        return max(0, self.remaining_micros) + sum(lapse.amount_micros for lapse in self.lapses)
 
 
 class Lots(msgspec.Struct, array_like=True):

@@ -102,6 +102,7 @@ class Sessions:
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
+            self.watermark_ms = max(self.watermark_ms, at_ms)  # It tells the time all the same.
             return Duplicate() if known == (key, seen) else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
             return self._late(at_ms)

@@ -161,6 +161,16 @@ def test_money_is_conserved_at_every_page(lines: list[bytes], taken: list[Turn])
                 books[page.workspace_id].audit()
         for workspace_id, book in books.items():
             assert_lots_hold_their_entries(wallets, workspace_id, book.entries)
+            assert_no_more_is_given_back_than_lapsed(book.entries)
+
+
+def assert_no_more_is_given_back_than_lapsed(entries: list[Entry]) -> None:
+    """A lapse is undone by at most what it took, by entries that name it."""
+    left = {entry.entry_id: -entry.amount_micros for entry in entries if entry.kind == "lapse"}
+    for entry in entries:
+        if entry.kind == "lapse_reversal":
+            left[entry.reverses] -= entry.amount_micros
+            assert left[entry.reverses] >= 0
 
 
 def assert_lots_hold_their_entries(wallets: Wallets, workspace_id: str, entries: list[Entry]) -> None:
@@ -172,7 +182,8 @@ def assert_lots_hold_their_entries(wallets: Wallets, workspace_id: str, entries:
             lapsed[entry.lot_id] -= entry.amount_micros
     lots = wallets.books[workspace_id].wallet.lots.by_id
     assert {each: lot.remaining_micros for each, lot in lots.items()} == {each: remaining[each] for each in lots}
-    assert {each: lot.lapsed_micros for each, lot in lots.items()} == {each: lapsed[each] for each in lots}
+    held = {each: sum(lapse.amount_micros for lapse in lot.lapses) for each, lot in lots.items()}
+    assert held == {each: lapsed[each] for each in lots}
     assert set(remaining) <= set(lots)
 
 
