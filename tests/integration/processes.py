@@ -112,6 +112,14 @@ class Worker:
         """See that it ends in order."""
         assert self._process.wait(STOP_S) == 0, self.log
 
+    def pause(self) -> None:
+        """Stop it where it stands: it loses its place in the group and does not know."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on with what it was doing."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it with -9, if it has not ended."""
         self._process.kill()
