@@ -16,7 +16,8 @@ from meter.intake import read
 from schemas.events import decode_event
 from schemas.ledger import ConversationFact
 from tests.oracle.oracle import Result, Usage, meter
-from tests.properties.pipeline import Turn, View, metered
+from tests.properties.pipeline import Turn, metered
+from tests.properties.view import View
 from tests.properties.worlds import (
     GAP,
     HORIZON,

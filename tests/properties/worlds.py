@@ -29,6 +29,7 @@ Who = tuple[str, str, str, str]
 
 STANDARD, ENTERPRISE, STRANGER = "standard", "enterprise", "stranger"
 BOTS = ("b-1", "b-2")
+STRANGERS = (("stranger", "b-1", "web", "u-1"), ("stranger", "b-2", "web", "u-1"))
 WHO = tuple((ws, bot, "web", user) for ws, bot, user in (
     (STANDARD, "b-1", "u-1"),
     (STANDARD, "b-1", "u-2"),

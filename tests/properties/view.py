@@ -1,0 +1,111 @@
+"""What a reader of the ledger topic knows in the end."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiokafka import ConsumerRecord
+
+from schemas.dead_letters import DeadLetter, from_record
+from schemas.instants import date_of
+from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact, decode_page
+from schemas.topics import DEAD_LETTERS, LEDGER
+from tests.oracle.oracle import Usage
+
+
+@dataclass
+class View:
+    """What a reader of the ledger topic knows in the end: of each fact the newest version, of each entry one."""
+
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    conversations: dict[tuple[str, str], ConversationFact] = field(default_factory=dict)
+    usage: dict[tuple[str, str, int], UsageFact] = field(default_factory=dict)
+    balances: dict[str, BalanceFact] = field(default_factory=dict)
+    dead: dict[tuple[str, int, int], DeadLetter] = field(default_factory=dict)
+
+    def daily(self) -> dict[tuple[str, str, str], Usage]:
+        """The days on which something was counted, in the oracle's words."""
+        days: dict[tuple[str, str, str], Usage] = {}
+        for (workspace_id, bot_id, day), fact in self.usage.items():
+            row = as_usage(fact)
+            if row != Usage():
+                days[workspace_id, bot_id, date_of(day).isoformat()] = row
+        return days
+
+    def chains(self, *, billable: bool) -> Counter[tuple[object, ...]]:
+        """The conversations that were not absorbed: key, first, last, messages, requests, sessions."""
+        return Counter(
+            (
+                (workspace_id, fact.bot_id, fact.channel, fact.channel_user_id),
+                *(fact.first_ms, fact.last_ms, fact.messages, fact.requests, fact.sessions),
+            )
+            for (workspace_id, _), fact in self.conversations.items()
+            if fact.state != "absorbed" and fact.billable is billable
+        )
+
+
+def as_usage(fact: UsageFact) -> Usage:
+    """A row of usage in the oracle's words."""
+    return Usage(
+        fact.conversations,
+        fact.sessions,
+        fact.requests,
+        fact.proactive_notifications,
+        fact.alert_notifications,
+        fact.agent_messages,
+        fact.developer_messages,
+        fact.total_units,
+        fact.charged_free_micros,
+        fact.charged_paid_micros,
+    )
+
+
+class Topics(Protocol):
+    """All topics, as far as they are read here."""
+
+    def all_of(self, topic: str) -> Iterator[ConsumerRecord]: ...
+
+
+def view(log: Topics) -> View:
+    """Read the ledger and the dead letters. What is written twice must be the same twice."""
+    found = View()
+    entries: dict[str, dict[str, Entry]] = defaultdict(dict)
+    versions: dict[object, tuple[int, object]] = {}
+    for record in log.all_of(LEDGER.name):
+        page = decode_page(record.value)
+        for entry in page.entries:
+            assert entries[page.workspace_id].setdefault(entry.entry_id, entry) == entry
+        for key, fact in facts(page):
+            known_version, known = versions.get(key, (-1, None))
+            assert page.version != known_version or fact == known
+            if page.version > known_version:
+                versions[key] = page.version, fact
+    for each, (_, fact) in versions.items():
+        place_fact(found, each, fact)
+    found.entries = {ws: sorted(each.values(), key=lambda entry: entry.seq) for ws, each in entries.items()}
+    for record in log.all_of(DEAD_LETTERS.name):
+        letter = from_record(record.key, record.value, list(record.headers))
+        at = letter.source_topic, letter.source_partition, letter.source_offset
+        assert found.dead.setdefault(at, letter) == letter
+    return found
+
+
+def facts(page: Page) -> Iterator[tuple[object, object]]:
+    """The absolute facts of a page, each under the key that newer ones replace."""
+    for conversation in page.conversations:
+        yield (page.workspace_id, conversation.conversation_id), conversation
+    for usage in page.usage:
+        yield (page.workspace_id, usage.bot_id, usage.day), usage
+    yield page.workspace_id, page.balance
+
+
+def place_fact(found: View, key: Any, fact: object) -> None:
+    """Put a fact where its kind belongs."""
+    match fact:
+        case ConversationFact():
+            found.conversations[key] = fact
+        case UsageFact():
+            found.usage[key] = fact
+        case BalanceFact():
+            found.balances[key] = fact
