@@ -217,3 +217,17 @@ def oracle_refuses(value: bytes) -> bool:
     except RefusedError:
         return True
     return False
+
+
+@pytest.mark.parametrize("text", [r"\ud83d", r"cut \uD83D", r"\ude00 first", r"\ud83d\ud83d\ude00", r"\\\ud83d"])
+def test_half_an_emoji_in_a_text_is_no_reason_not_to_bill(text: str) -> None:
+    """Unknown fields are allowed, and what stands in them does not count: not even text that was cut in a character."""
+    found = read(chat(0)[:-1] + f',"text":"{text}"}}'.encode(), decode_event)
+    assert found == read(chat(0), decode_event)
+
+
+def test_half_an_emoji_in_an_id_is_refused() -> None:
+    """Where it counts it cannot be replaced: two ids would become one."""
+    found = read(chat(0).replace(b'"web"', rb'"w\ud83d"'), decode_event)
+    assert isinstance(found, Rejected)
+    assert found.code == "not_json"
