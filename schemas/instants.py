@@ -1,6 +1,6 @@
 """Event time: UTC, as integer milliseconds since 1970 (DOMAIN, Metering 4)."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -9,7 +9,6 @@ DAY_MS = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_EPOCH_DAY = date(1970, 1, 1)
 
 
 def to_ms(instant: datetime) -> int:
@@ -30,8 +29,3 @@ def rfc3339(at_ms: int) -> str:
 def day_of(at_ms: int) -> int:
     """The UTC day that `at_ms` belongs to, as days since 1970."""
     return at_ms // DAY_MS
-
-
-def date_of(day: int) -> date:
-    """The calendar date of a day counted from 1970."""
-    return _EPOCH_DAY + timedelta(days=day)

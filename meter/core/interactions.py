@@ -68,7 +68,6 @@ class Joined(NamedTuple):
 
     conversation: Conversation
     absorbed: Conversation | None
-    is_new: bool
 
 
 def join(interaction: Interaction, at_ms: int, by_user: bool, event_key: bytes, gap_ms: int) -> Joined:
@@ -91,4 +90,4 @@ def join(interaction: Interaction, at_ms: int, by_user: bool, event_key: bytes, 
         conversation.absorb(absorbed)
         interaction.conversations.remove(absorbed)
     interaction.conversations.sort(key=lambda each: each.first_ms)
-    return Joined(conversation, absorbed, not touching)
+    return Joined(conversation, absorbed)

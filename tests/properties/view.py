@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from aiokafka import ConsumerRecord
 
 from schemas.dead_letters import DeadLetter, from_record
-from schemas.instants import date_of
+from schemas.instants import DAY_MS, from_ms
 from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact, decode_page
 from schemas.topics import DEAD_LETTERS, LEDGER
 from tests.oracle.oracle import Usage
@@ -30,7 +30,7 @@ class View:
         for (workspace_id, bot_id, day), fact in self.usage.items():
             row = as_usage(fact)
             if row != Usage():
-                days[workspace_id, bot_id, date_of(day).isoformat()] = row
+                days[workspace_id, bot_id, from_ms(day * DAY_MS).date().isoformat()] = row
         return days
 
     def chains(self, *, billable: bool) -> Counter[tuple[object, ...]]:
