@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from aggregator import metrics
 from aggregator.clickhouse import ClickHouse
-from aggregator.intake import Intake, Partition
+from aggregator.intake import QUIET_S, Intake, Partition
 from aggregator.offsets import GroupOffsets
 from aggregator.settings import Settings
 from aggregator.sink import write
@@ -69,6 +69,7 @@ def build(settings: Settings, clickhouse: ClickHouse, datadir: str, on_ready: Ca
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
     _measure_lag(app, intake, offsets)
+    _look_for_holes(app, intake)
     return app
 
 
@@ -129,6 +130,13 @@ def _measure_lag(app: Any, intake: Intake, offsets: GroupOffsets) -> None:
             metrics.LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - written[partition]))
 
     app.timer(interval=LAG_EVERY_S)(measure)
+
+
+def _look_for_holes(app: Any, intake: Intake) -> None:
+    async def look() -> None:
+        await _or_crash(app, intake.look_for_holes())
+
+    app.timer(interval=QUIET_S)(look)
 
 
 async def _or_crash(app: Any, work: Awaitable[None]) -> None:

@@ -22,6 +22,9 @@ MAX_ROWS: Final = 50_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The same in bytes of Kafka values: a dead letter can be large."""
 
+QUIET_S: Final = 5.0
+"""Time without a batch after which a partition is asked whether one was dropped."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,8 +49,14 @@ class Batch(Protocol):
 class Offsets(Protocol):
     """The group's offsets and this worker's place in a partition."""
 
+    def assigned(self) -> list[Partition]:
+        """The partitions that this worker reads."""
+
     async def start_of(self, partition: Partition) -> int:
         """The first offset that the group has not committed yet."""
+
+    async def position(self, partition: Partition) -> int | None:
+        """The offset that is fetched next; None while that is not settled."""
 
     async def seek(self, partition: Partition, offset: int) -> None:
         """Goes on reading at `offset`."""
@@ -70,7 +79,9 @@ def _nothing() -> _Waiting:
 
 
 class Intake:
-    """One for all partitions of a worker. `take` each batch, `run` once, `forget` whenever partitions move."""
+    """One for all partitions of a worker. `take` each batch, `run` once, `forget` whenever partitions move, and
+    `look_for_holes` now and then.
+    """
 
     def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
         self._offsets = offsets
@@ -80,6 +91,7 @@ class Intake:
         self.written: dict[Partition, int] = {}
         """Of each partition that this worker reads, the first offset that is not in ClickHouse yet."""
         self._assignment = 0
+        self._heard_s: dict[Partition, float] = {}
         self._waiting = _nothing()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
@@ -90,6 +102,7 @@ class Intake:
         """Partitions were revoked or assigned: what is not written yet is read again by whoever owns it now."""
         self._assignment += 1
         self._expected.clear()
+        self._heard_s.clear()
         self.written.clear()
         self._empty()
 
@@ -97,17 +110,39 @@ class Intake:
         """Takes what is new of the batch, or goes back if records before it are missing. Waits while too much waits."""
         assignment = self._assignment
         await self._room.wait()
+        expected = await self._expect(partition)
+        if assignment != self._assignment:
+            return  # A batch of an assignment that is over.
+        self._heard_s[partition] = _now_s()
+        if batch.base > expected:
+            await self._go_back(partition, batch.base, expected)
+        else:
+            self._accept(partition, batch, expected)
+
+    async def look_for_holes(self) -> None:
+        """Goes back where a partition's last batch was fetched and dropped: no later one will come and show it."""
+        if not self._room.is_set():
+            return  # What was fetched waits for room.
+        for partition in self._offsets.assigned():
+            assignment = self._assignment
+            quiet_s = _now_s() - self._heard_s.setdefault(partition, _now_s())
+            if quiet_s > QUIET_S:
+                expected = await self._expect(partition)
+                position = await self._offsets.position(partition)
+                if position is not None and position > expected and assignment == self._assignment:
+                    self._heard_s[partition] = _now_s()
+                    await self._go_back(partition, position, expected)
+
+    async def _expect(self, partition: Partition) -> int:
+        """The offset that the next batch has to begin at, or before."""
+        assignment = self._assignment
         expected = self._expected.get(partition)
         if expected is None:
             expected = await self._offsets.start_of(partition)
-        if assignment != self._assignment:
-            return  # A batch of an assignment that is over.
-        self._expected[partition] = expected
-        self.written.setdefault(partition, expected)
-        if batch.base > expected:
-            await self._go_back(partition, batch, expected)
-        else:
-            self._accept(partition, batch, expected)
+            if assignment == self._assignment:
+                expected = self._expected.setdefault(partition, expected)
+                self.written.setdefault(partition, expected)
+        return expected
 
     async def run(self) -> None:
         """Writes for ever. A batch waits at most the flush time for others, less once much has come together."""
@@ -126,10 +161,10 @@ class Intake:
         if assignment == self._assignment:
             self.written.update(waiting.next_offsets)
 
-    async def _go_back(self, partition: Partition, batch: Batch, expected: int) -> None:
+    async def _go_back(self, partition: Partition, beyond: int, expected: int) -> None:
         # Faust drops queued batches when an assignment changes. Later batches of the hole may still be queued; each
         # ends here too, until the one that begins at or before what is expected.
-        logger.warning("%s: expected offset %d, got %d: reading again", partition, expected, batch.base)
+        logger.warning("%s: expected offset %d, got %d: reading again", partition, expected, beyond)
         metrics.REFETCHES.inc()
         await self._offsets.seek(partition, expected)
 
@@ -150,6 +185,10 @@ class Intake:
         self._arrived.clear()
         self._full.clear()
         self._room.set()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _read(record: Record, waiting: _Waiting) -> None:

@@ -23,6 +23,15 @@ class GroupOffsets:
     def __init__(self, app: Any) -> None:
         self._app = app
 
+    def assigned(self) -> list[Partition]:
+        """The partitions that this worker reads."""
+        return sorted(Partition(*tp) for tp in self._app.consumer.assignment())
+
+    async def position(self, partition: Partition) -> int | None:
+        """The offset that is fetched next; None while that is not settled."""
+        position: int | None = await self._in_thread(_position, TopicPartition(*partition))
+        return position
+
     async def start_of(self, partition: Partition) -> int:
         """The committed offset; the beginning if none is, or if the log no longer reaches back that far."""
         return int(await self._in_thread(_start_of, TopicPartition(*partition)))
@@ -49,6 +58,13 @@ async def _start_of(consumer: Any, partition: TopicPartition) -> int:
     committed = await consumer.committed(partition)
     beginning = (await consumer.beginning_offsets([partition]))[partition]
     return max(int(committed or 0), int(beginning))
+
+
+async def _position(consumer: Any, partition: TopicPartition) -> int | None:
+    if partition not in consumer.assignment():
+        return None
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    return int(state.position) if state.has_valid_position else None
 
 
 async def _seek(consumer: Any, faust_consumer: Any, partition: TopicPartition, offset: int) -> None:

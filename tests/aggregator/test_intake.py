@@ -35,12 +35,20 @@ class World:
 
     def __init__(self, committed: int = 0) -> None:
         self.committed = committed
+        self.position_at: int | None = None
         self.events: list[tuple[str, object]] = []
         self.spoke = asyncio.Event()
         self.clickhouse_answers = asyncio.Event()
         self.clickhouse_answers.set()
         self.writing = asyncio.Event()
         self.intake = Intake(self, self.write, flush_ms=10)
+
+    def assigned(self) -> list[Partition]:
+        return [LEDGER]
+
+    async def position(self, partition: Partition) -> int | None:
+        assert partition == LEDGER
+        return self.position_at
 
     async def start_of(self, partition: Partition) -> int:
         assert partition == LEDGER
@@ -112,6 +120,22 @@ async def test_hole_is_read_again() -> None:
         assert world.events == [("seek", 3), ("seek", 3)]
         await world.take(3, 6)
         assert await world.told(4) == [("seek", 3), ("seek", 3), ("write", [3, 4, 5, 6]), ("commit", 7)]
+
+
+async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last batch of all was dropped, so no later one shows it; the consumer's place does, once it has been quiet."""
+    monkeypatch.setattr(module, "QUIET_S", -1.0)
+    async with running(World(committed=3)) as world:
+        for position in (None, 3):
+            world.position_at = position
+            await world.intake.look_for_holes()
+        assert world.events == []
+        world.position_at = 5
+        await world.intake.look_for_holes()
+        await world.take(3, 4)
+        assert await world.told(3) == [("seek", 3), ("write", [3, 4]), ("commit", 5)]
+        await world.intake.look_for_holes()
+        assert world.events[3:] == []
 
 
 async def test_records_already_read_are_skipped() -> None:
