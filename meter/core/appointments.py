@@ -58,19 +58,17 @@ class Appointments:
             yield book, account
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:
-        """A day is settled once it is out of reach and holds no conversation that may still change."""
+        """A day is settled once it is out of reach and holds no conversation that may still change: watched when it
+        begins, and again whenever it has lost its last conversation.
+        """
         heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, key, book))
 
     def settled_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
         """Settled days, where `slowest_ms` is the event time that every source has reached."""
         while self._usage and self._usage[0][0] <= slowest_ms:
-            due_ms, workspace_id, key, book = heappop(self._usage)
+            _, _, key, book = heappop(self._usage)
             usage = book.usage.get(key)
-            if usage is None:
-                continue
-            if usage.accounts:
-                heappush(self._usage, (max(due_ms, slowest_ms) + DAY_MS, workspace_id, key, book))
-            else:
+            if usage is not None and not usage.accounts:
                 yield book, key
 
     def _settled_ms(self, account: Account) -> int:

@@ -95,7 +95,7 @@ class Wallets:
         elif account.knows(metered):
             return
         else:
-            book.usage_of(UsageKey(account.bot_id, day_of(account.first_ms))).count(account, -1)
+            self._take_out(book, account)
         account.learn(metered)
         self._provision(book, metered.first_ms)
         if book.wallet.status != "unknown":
@@ -120,6 +120,16 @@ class Wallets:
         if key not in book.usage:
             self._appointments.watch_usage(book, key)
         return book.usage_of(key)
+
+    def _take_out(self, book: Book, account: Account) -> None:
+        """Of its day, before the account changes."""
+        key = UsageKey(account.bot_id, day_of(account.first_ms))
+        book.usage_of(key).count(account, -1)
+        self._watch_if_empty(book, key)
+
+    def _watch_if_empty(self, book: Book, key: UsageKey) -> None:
+        if not book.usage[key].accounts:
+            self._appointments.watch_usage(book, key)
 
     def _provision(self, book: Book, at_ms: int) -> None:
         """A workspace that no command created becomes a Standard one with its first event, in event time.
@@ -151,10 +161,9 @@ class Wallets:
     def _rebill(self, book: Book) -> None:
         """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
         for account in sorted(book.accounts.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            usage = book.usage_of(UsageKey(account.bot_id, day_of(account.first_ms)))
-            usage.count(account, -1)
+            self._take_out(book, account)
             settle(book, account, self.policy, self.clock_ms)
-            usage.count(account, +1)
+            self._usage(book, account.bot_id, account.first_ms).count(account, +1)
             book.touch_account(account)
             self._appointments.watch_account(book, account)
 
@@ -175,6 +184,7 @@ class Wallets:
             lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
         for book, account in self._appointments.settled_accounts(point.origin_partition, source.watermark_ms):
             self._book(book.wallet.workspace_id).forget_account(account)
+            self._watch_if_empty(book, UsageKey(account.bot_id, day_of(account.first_ms)))
         slowest_ms = min(each.watermark_ms for each in self.sources.values())
         for book, key in self._appointments.settled_usage(slowest_ms):
             self._book(book.wallet.workspace_id).forget_usage(key)
