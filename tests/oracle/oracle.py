@@ -149,13 +149,11 @@ class _Inbox:
 
 
 def _provision(result: Result, accounts: dict[str, Account]) -> None:
-    """A workspace that no command created is Standard, with the default grant from its first unit on."""
-    first_unit: dict[str, int] = {}
-    units = [(chain.first, chain.key[0]) for chain in result.conversations]
-    units += [(event.time, event.workspace) for event in result.events if event.type != "chat.message"]
-    for at, workspace in sorted(units):
-        first_unit.setdefault(workspace, at)
-    for workspace, at in first_unit.items():
+    """A workspace that no command created is Standard, with the default grant from its first event on."""
+    first_event: dict[str, int] = {}
+    for at, workspace in sorted((event.time, event.workspace) for event in result.events):
+        first_event.setdefault(workspace, at)
+    for workspace, at in first_event.items():
         account = accounts.setdefault(workspace, Account())
         if not account.created:
             account.provision(at)
