@@ -1,20 +1,29 @@
 """The Faust app of a meter worker: two agents, each the body of a stage."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import faust
 from faust.types import StreamT
 
 from meter.charger import Charger
+from meter.group import FaustGroup
 from meter.log import Log
 from meter.sessionizer import Sessionizer
 from meter.settings import Settings
 from meter.stage import Stage
 from meter.transport import Batch
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
+
+CRASHED: Final = 70
+"""Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
+
+logger = logging.getLogger(__name__)
 
 
 def broker_url(bootstrap: str) -> str:
@@ -58,10 +67,16 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     app.outbox = log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     policy = settings.policy()
-    make = partial(Stage, app, log, settings.kafka_bootstrap_servers)
+    make = partial(
+        Stage,
+        log,
+        FaustGroup(app),
+        checkpoint_ms=settings.meter_checkpoint_ms,
+        session_ms=int(settings.kafka_session_timeout_s * 1000),
+    )
     stages = [
-        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy), settings.meter_checkpoint_ms),
-        make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy), settings.meter_checkpoint_ms),
+        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy)),
+        make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)),
     ]
     for stage, topic in zip(stages, (CHAT_EVENTS, WALLET_INPUTS), strict=True):
         _add_agent(app, stage, topic)
@@ -69,7 +84,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     @app.timer(settings.meter_checkpoint_ms / 2000)
     async def tend() -> None:
         for stage in stages:
-            await stage.tend()
+            await or_crash(stage.tend())
 
     return app
 
@@ -96,4 +111,15 @@ def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
 
     @app.agent(source, name=f"meter.{topic.name}")
     async def agent(stream: StreamT[Batch]) -> None:
-        await stage.run(stream)
+        async for event in stream.noack().events():
+            await or_crash(stage.take(event.value, event.message.generation_id))
+
+
+async def or_crash(work: Awaitable[None]) -> None:
+    """Do it; an unexpected error ends the process at once. Faust would restart the agent past the record."""
+    try:
+        await work
+    except Exception:
+        logger.critical("a stage failed; ending this worker", exc_info=True)
+        logging.shutdown()
+        os._exit(CRASHED)

@@ -15,9 +15,9 @@ from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.core.wallets import Source, Wallets
 from meter.dead_letters import dead_letter, dead_letters
+from meter.fold import Output
 from meter.intake import read
 from meter.log import Record
-from meter.stage import Output
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
 from schemas.metered import decode_wallet_input

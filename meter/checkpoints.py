@@ -2,23 +2,31 @@
 
 A checkpoint is many records and then one mark. Restoring takes, of every key, the newest record that is not newer than
 the newest mark: the state as of exactly that input offset, however far the next checkpoint had come before a crash.
-So that compaction cannot take the older record of a key away before the mark is written, a key's records alternate
-between two slots, and a write always goes to the one that the last mark does not need (docs/adr/0005).
+
+Compaction keeps the last record of a Kafka key, so a record that may still be needed must never be overwritten. Every
+owner of the partition writes to places of its own, which a superseded one cannot reach, and of a key it has two, the
+slots: a write always goes to the one that its last mark does not need (docs/adr/0005).
 """
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
-from meter.log import Log, Record
-from schemas.topics import MAX_RECORD_BYTES, Topic
+from meter.log import Record
+from meter.ports import Topics
+from schemas.topics import Topic
 
-_MARK: Final = b"mark"
-_FENCE: Final = b"fence"
+_FENCE: Final = b"f"
+_MARK: Final = b"m"
+_STATE: Final = b"s"
+_OWNER_BYTES: Final = 8
 _OFFSET: Final = "offset"
-_SLOTS: Final = (b"\x00", b"\x01")
+_DAY_MS: Final = 86_400_000
+
+
+class SupersededError(Exception):
+    """The partition is another worker's by now; nothing more may be written."""
 
 
 class Restored(NamedTuple):
@@ -29,40 +37,58 @@ class Restored(NamedTuple):
     records: dict[bytes, bytes]
 
 
-class _Found(NamedTuple):
-    """One record of a key. An empty value says that the key ended, null that the record may go."""
+class _Version(NamedTuple):
+    """One record of a key, at the Kafka key `place`. An empty value says that the key ended, null that it may go."""
 
     offset: int
-    slot: int
+    place: bytes
     value: bytes | None
 
 
 class Checkpoints:
-    """Writes and restores the checkpoints of one partition of a state topic."""
+    """Writes and restores the checkpoints of one partition of a state topic. `restore` makes this worker its owner."""
 
-    def __init__(self, log: Log, bootstrap: str, topic: Topic, partition: int) -> None:
-        self._log = log
-        self._bootstrap = bootstrap
+    def __init__(self, topics: Topics, topic: Topic, partition: int) -> None:
+        self._topics = topics
         self._topic = topic.name
         self._partition = partition
+        self._owner = b""
         self._second_slot: set[bytes] = set()
-        """Keys whose newest marked record lies in the second slot."""
+        """Keys whose newest record of this owner lies in the second slot."""
+        self._inherited: dict[bytes, list[_Version]] = {}
+        """Of each key the records of earlier owners that are still there."""
+        self._earlier_marks: list[_Version] = []
 
-    async def write(self, offset: int, mark: bytes, changes: Iterable[tuple[bytes, bytes | None]]) -> int:
-        """Write a checkpoint of the state as of input `offset`; None for a key that ended. Returns how many records."""
+    async def write(
+        self,
+        offset: int,
+        mark: bytes,
+        changes: Iterable[tuple[bytes, bytes | None]],
+        may_go_on: Callable[[], Awaitable[bool]],
+    ) -> int:
+        """Write a checkpoint of the state as of input `offset`; None for a key that ended. Returns how many records.
+
+        Raises SupersededError if, with all but the mark written, `may_go_on` says no: the checkpoint then does not
+        count, and these checkpoints are not to be used any more.
+        """
+        assert self._owner, "restore() comes first"
         headers = [(_OFFSET, str(offset).encode())]
         records: list[Record] = []
-        ended: dict[bytes, int] = {}
+        ended: list[tuple[bytes, int]] = []
+        inherited: list[bytes] = []
         for key, value in changes:
             slot = self._other_slot(key)
             # An empty value says "ended" until the mark is there; only then may the records really go.
-            records.append(Record(_SLOTS[slot] + key, value if value is not None else b"", headers))
+            records.append(Record(self._place(key, slot), value if value is not None else b"", headers))
+            if key in self._inherited:
+                inherited.append(key)
             if value is None:
-                ended[key] = slot
+                ended.append((key, slot))
         await self._write(records)
-        await self._write([Record(_MARK, mark, headers)])
-        await self._remove(ended, offset)
-        self._second_slot.difference_update(ended)
+        if not await may_go_on():
+            raise SupersededError(f"{self._topic}/{self._partition}")
+        await self._write([Record(_MARK + self._owner, mark, headers)])
+        await self._clear_up(offset, inherited, ended)
         return len(records) + 1
 
     def _other_slot(self, key: bytes) -> int:
@@ -72,85 +98,86 @@ class Checkpoints:
         self._second_slot.add(key)
         return 1
 
+    def _place(self, key: bytes, slot: int) -> bytes:
+        return b"".join((_STATE, self._owner, bytes((slot,)), key))
+
+    async def _clear_up(self, offset: int, inherited: list[bytes], ended: list[tuple[bytes, int]]) -> None:
+        """Remove what the mark at `offset` has made superfluous: old values first, the records that say "ended" last.
+
+        What an earlier owner wrote of a later offset stays: should its mark come through yet, it will be needed.
+        """
+        places: list[bytes] = []
+        for key in inherited:
+            versions = self._inherited.pop(key)
+            places += [version.place for version in versions if version.offset <= offset]
+            if later := [version for version in versions if version.offset > offset]:
+                self._inherited[key] = later
+        places += [mark.place for mark in self._earlier_marks if mark.offset <= offset]
+        self._earlier_marks = [mark for mark in self._earlier_marks if mark.offset > offset]
+        places += [self._place(key, 1 - slot) for key, slot in ended]
+        await self._remove(places, offset)
+        await self._remove([self._place(key, slot) for key, slot in ended], offset)
+        self._second_slot.difference_update(key for key, _ in ended)
+
+    async def _remove(self, places: list[bytes], offset: int) -> None:
+        await self._write([Record(place, None, [(_OFFSET, str(offset).encode())]) for place in places])
+
     async def _write(self, records: list[Record]) -> None:
         if records:
-            await self._log.write(self._topic, self._partition, records)
+            await self._topics.write(self._topic, self._partition, records)
 
     async def restore(self) -> Restored:
         """The state as of the newest complete checkpoint, and of none newer."""
-        marks: dict[int, bytes] = {}
-        found: dict[bytes, list[_Found]] = {}
-        for record in await self._read_all():
-            offset = int(dict(record.headers)[_OFFSET])
-            if record.key == _MARK:
-                marks[offset] = record.value
-            elif record.key != _FENCE:
-                slot, key = _SLOTS.index(record.key[:1]), record.key[1:]
-                found.setdefault(key, []).append(_Found(offset, slot, record.value))
-        last = max(marks, default=-1)
-        records = await self._newest(found, last)
-        return Restored(last, marks.get(last), records)
-
-    async def _newest(self, found: dict[bytes, list[_Found]], last: int) -> dict[bytes, bytes]:
-        """Of every key that has not ended, the newest value as of the mark `last`."""
-        records: dict[bytes, bytes] = {}
-        unfinished: dict[bytes, int] = {}
+        fence = await self._topics.write_one(self._topic, self._partition, Record(_FENCE, b"", []))
+        # Where it lies makes an owner's name that no other has.
+        self._owner = fence.to_bytes(_OWNER_BYTES, "big")
+        marks: dict[bytes, _Version] = {}
+        found: dict[bytes, dict[bytes, _Version]] = {}
+        async for records in self._topics.read_up_to(self._topic, self._partition, fence):
+            for record in records:
+                _take_in(record, marks, found)
+        newest = max(marks.values(), key=lambda mark: mark.offset, default=_Version(-1, b"", None))
         self._second_slot.clear()
-        for key, versions in found.items():
+        self._inherited = {}
+        self._earlier_marks = list(marks.values())
+        standing = await self._standing(found, newest.offset)
+        return Restored(newest.offset, newest.value, standing)
+
+    async def _standing(self, found: dict[bytes, dict[bytes, _Version]], last: int) -> dict[bytes, bytes]:
+        """Of every key that has not ended, the newest value as of the mark `last`."""
+        standing: dict[bytes, bytes] = {}
+        old: list[bytes] = []
+        endings: list[bytes] = []
+        for key, by_place in found.items():
+            versions = by_place.values()
             complete = [version for version in versions if version.offset <= last]
-            if not complete:
-                continue
-            newest = max(version.offset for version in complete)
-            latest = [version for version in complete if version.offset == newest]
-            standing = next((version for version in latest if version.value), None)
-            if standing is not None and standing.value is not None:
-                records[key] = standing.value
-                if standing.slot:
-                    self._second_slot.add(key)
-            elif len(complete) == len(versions) and _leftovers(versions):
-                # A crash came between the mark and the removal.
-                unfinished[key] = next((version.slot for version in latest if version.value is not None), 0)
-        await self._remove(unfinished, last)
-        return records
-
-    async def _remove(self, ended: dict[bytes, int], offset: int) -> None:
-        """Let the records of ended keys go: the old values first, the records that say so (in these slots) last."""
-        headers = [(_OFFSET, str(offset).encode())]
-        await self._write([Record(_SLOTS[1 - slot] + key, None, headers) for key, slot in ended.items()])
-        await self._write([Record(_SLOTS[slot] + key, None, headers) for key, slot in ended.items()])
-
-    async def _read_all(self) -> list[ConsumerRecord]:
-        """Everything in the partition up to a fence written now: no broker has to be asked where the end is."""
-        nonce = secrets.token_bytes(16)
-        await self._write([Record(_FENCE, nonce, [(_OFFSET, b"-1")])])
-        tp = TopicPartition(self._topic, self._partition)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=MAX_RECORD_BYTES,
-        )
-        await consumer.start()
-        try:
-            consumer.assign([tp])
-            await consumer.seek_to_beginning(tp)
-            records: list[ConsumerRecord] = []
-            while not records or (records[-1].key, records[-1].value) != (_FENCE, nonce):
-                fetched = await consumer.getmany(tp, timeout_ms=1_000)
-                records += self._up_to_fence(fetched.get(tp, []), nonce)
-            return records
-        finally:
-            await consumer.stop()
-
-    @staticmethod
-    def _up_to_fence(records: list[ConsumerRecord], nonce: bytes) -> list[ConsumerRecord]:
-        for index, record in enumerate(records):
-            if record.key == _FENCE and record.value == nonce:
-                return records[: index + 1]
-        return records
+            newest = max((version.offset for version in complete), default=-1)
+            value = next((version.value for version in complete if version.offset == newest and version.value), None)
+            if value is not None:
+                standing[key] = value
+            else:
+                # Whatever is left of an ended key: a crash came between the mark and the removal.
+                old += [version.place for version in complete if version.value]
+                endings += [version.place for version in complete if version.value == b""]
+            there = [version for version in versions if version.value is not None]
+            if value is None:
+                there = [version for version in there if version.offset > last]
+            if there:
+                self._inherited[key] = there
+        await self._remove(old, last)
+        await self._remove(endings, last)
+        return standing
 
 
-def _leftovers(versions: list[_Found]) -> bool:
-    """Whether a slot of the key still holds a record."""
-    in_slots = {version.slot: version.value for version in versions}
-    return any(value is not None for value in in_slots.values())
+def _take_in(record: ConsumerRecord, marks: dict[bytes, _Version], found: dict[bytes, dict[bytes, _Version]]) -> None:
+    """Sort one record where it belongs; of one place the later replaces the earlier, as compaction has it."""
+    place: bytes = record.key
+    if place == _FENCE:
+        return
+    version = _Version(int(dict(record.headers)[_OFFSET]), place, record.value)
+    if place[:1] == _STATE:
+        found.setdefault(place[_OWNER_BYTES + 2 :], {})[place] = version
+    elif record.value is not None:
+        marks[place] = version
+    else:
+        marks.pop(place, None)

@@ -4,8 +4,8 @@ from aiokafka import ConsumerRecord
 
 from meter import metrics
 from meter.core.sessionize import Rejected
+from meter.fold import Output
 from meter.log import Record
-from meter.stage import Output
 from schemas.dead_letters import DeadLetter
 from schemas.topics import DEAD_LETTERS
 

@@ -13,7 +13,8 @@ import orjson
 from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.intake import read
-from meter.log import Delivery, Log, Record, delivered
+from meter.log import Delivery, Record, delivered
+from meter.ports import Clock, Topics
 from schemas.commands import COMMAND_PREFIX
 from schemas.events import ClockTick, decode_event, encode_tick
 from schemas.instants import to_ms
@@ -112,9 +113,10 @@ class Feeder:
     horizon allows is late wherever it lands: its partition is first told how far the feed's event time has come.
     """
 
-    def __init__(self, log: Log, policy: Policy) -> None:
-        self._log = log
+    def __init__(self, topics: Topics, policy: Policy, clock: Clock = time) -> None:
+        self._topics = topics
         self._policy = policy
+        self._clock = clock
         self.end_ms: int | None = None
         self.written = 0
         self._newest_ms = 0
@@ -143,12 +145,12 @@ class Feeder:
         """Move event time to the feed's end, in every partition, and say that it is the end: conversations close."""
         if self.end_ms is not None:
             final = Record(None, encode_tick(self.end_ms, final=True))
-            for partition in range(await self._log.partitions(CHAT_EVENTS.name)):
-                await self._log.write(CHAT_EVENTS.name, partition, [final])
+            for partition in range(await self._topics.partitions(CHAT_EVENTS.name)):
+                await self._topics.write(CHAT_EVENTS.name, partition, [final])
 
     async def _add_event(self, line: Line) -> None:
-        partition = await self._log.partition_of(CHAT_EVENTS.name, line.key)
-        if line.at_ms is not None and _counts(line.at_ms):
+        partition = await self._topics.partition_of(CHAT_EVENTS.name, line.key)
+        if line.at_ms is not None and _counts(line.at_ms, self._clock):
             told_ms = self._told_ms.get(partition, 0)
             if line.at_ms < self._newest_ms - self._policy.horizon_ms and told_ms < self._newest_ms:
                 self._events.append((partition, Record(None, encode_tick(self._newest_ms))))
@@ -157,7 +159,7 @@ class Feeder:
         self._events.append((partition, Record(line.key or None, line.value)))
 
     def _note_time(self, line: Line) -> None:
-        if line.at_ms is not None and _counts(line.at_ms):
+        if line.at_ms is not None and _counts(line.at_ms, self._clock):
             if not line.is_command:
                 self._newest_ms = max(self._newest_ms, line.at_ms)
             self.end_ms = max(self.end_ms or 0, line.at_ms)
@@ -169,17 +171,17 @@ class Feeder:
             by_partition.setdefault(partition, []).append(record)
         deliveries: list[Delivery] = []
         for partition, records in by_partition.items():
-            deliveries += await self._log.append(CHAT_EVENTS.name, partition, records)
+            deliveries += await self._topics.append(CHAT_EVENTS.name, partition, records)
         await delivered(deliveries)
         self.written += len(events)
 
     async def _flush_commands(self) -> None:
         if self._commands:
             commands, self._commands = self._commands, []
-            await delivered(await self._log.append_keyed(WALLET_INPUTS.name, commands))
+            await delivered(await self._topics.append_keyed(WALLET_INPUTS.name, commands))
             self.written += len(commands)
 
 
-def _counts(at_ms: int) -> bool:
+def _counts(at_ms: int, clock: Clock = time) -> bool:
     """Whether a time is not in the future, where it would be refused."""
-    return at_ms <= time.time() * 1000 + FUTURE_MS
+    return at_ms <= clock.time() * 1000 + FUTURE_MS

@@ -1,10 +1,10 @@
-"""Writing to Kafka in batches, and knowing where a key goes."""
+"""Writing to Kafka in batches, knowing where a key goes, and reading back what a partition holds."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -112,6 +112,37 @@ class Log:
     async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Append, and return when the broker has all of it."""
         await delivered(await self.append(topic, partition, records))
+
+    async def write_one(self, topic: str, partition: int, record: Record) -> int:
+        """Write one record; the offset at which the broker has it."""
+        (delivery,) = await self.append(topic, partition, [record])
+        written: Any = await delivery
+        return int(written.offset)
+
+    async def read_up_to(self, topic: str, partition: int, offset: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """What the partition holds from its beginning up to and with `offset`, at which there was a record.
+
+        Should compaction have taken that one, there is a later one of its key to tell that the end was passed.
+        """
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        )
+        tp = TopicPartition(topic, partition)
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            await consumer.seek_to_beginning(tp)
+            reached = -1
+            while reached < offset:
+                records = (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, [])
+                if records:
+                    reached = records[-1].offset
+                    yield records if reached <= offset else [each for each in records if each.offset <= offset]
+        finally:
+            await consumer.stop()
 
     @property
     def _started(self) -> AIOKafkaProducer:

@@ -23,9 +23,9 @@ from meter.core.sessionize import (
     Ticked,
 )
 from meter.dead_letters import dead_letter, dead_letters
+from meter.fold import Output
 from meter.intake import read
 from meter.log import Record
-from meter.stage import Output
 from schemas.dead_letters import DeadLetter
 from schemas.events import decode_event, encode_tick
 from schemas.instants import MINUTE_MS

@@ -75,14 +75,18 @@ class Sessions:
         self._due: list[tuple[int, InteractionKey]] = []
 
     def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
-        """Put back what a checkpoint held, and derive the rest from it."""
-        self.interactions = interactions
-        for key, interaction in interactions.items():
+        """Put back what a checkpoint held, and derive the rest from it.
+
+        What time has passed already had ended by then: it is a superseded worker's late word, and has to end again.
+        """
+        self.touched.update(key for key, interaction in interactions.items() if interaction.due_ms <= self.watermark_ms)
+        self.interactions = {key: each for key, each in interactions.items() if key not in self.touched}
+        for key, interaction in self.interactions.items():
             for seen in interaction.seen:
                 known = self._seen.get(seen.event_key)
                 if known is None or known[1].at_ms < seen.at_ms:  # An id that came back after the horizon.
                     self._seen[seen.event_key] = (key, seen)
-        self._due = [(interaction.due_ms, key) for key, interaction in interactions.items()]
+        self._due = [(interaction.due_ms, key) for key, interaction in self.interactions.items()]
         heapify(self._due)
 
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:

@@ -22,9 +22,9 @@ from meter.charger import Charger
 from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.feed import Feeder, Line, read_feeds
+from meter.fold import Fold, MakeFold, Output
 from meter.log import Delivery, Record
 from meter.sessionizer import Sessionizer
-from meter.stage import Fold, MakeFold, Output
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.properties.view import View, view

@@ -1,18 +1,17 @@
 """Checkpoints: whole or not at all, whatever record a crash comes after and whatever compaction has taken away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter import checkpoints as module
 from meter.admin import create_topics
-from meter.checkpoints import Checkpoints, Restored
+from meter.checkpoints import Checkpoints, Restored, SupersededError
 from meter.embedded import EmbeddedBroker
 from meter.log import Log, Record
 from schemas.topics import CONVERSATION_STATE
@@ -34,6 +33,16 @@ class StateLog:
         self.records: list[ConsumerRecord] = []
         self.allowed: int | None = None
 
+    async def write_one(self, topic: str, partition: int, record: Record) -> int:
+        await self.write(topic, partition, [record])
+        return int(self.records[-1].offset)
+
+    async def read_up_to(self, topic: str, partition: int, offset: int) -> AsyncIterator[Sequence[ConsumerRecord]]:  # noqa: ARG002 - the shape of `Topics`
+        """In small fetches."""
+        upto = [record for record in self.records if record.offset <= offset]
+        for at in range(0, len(upto), 5):
+            yield upto[at : at + 5]
+
     async def write(self, topic: str, partition: int, records: list[Record]) -> None:
         for record in records:
             if self.allowed == 0:
@@ -52,51 +61,31 @@ class StateLog:
     def live(self) -> dict[bytes, bytes]:
         """What compaction would leave of the state, in the end."""
         last = {record.key: record.value for record in self.records}
-        return {key: value for key, value in last.items() if value is not None and key not in (b"mark", b"fence")}
+        return {key: value for key, value in last.items() if value is not None and key[:1] == b"s"}
 
 
-class StateReader:
-    """An aiokafka consumer of the log above, in small fetches, some of them empty."""
-
-    log: StateLog
-
-    def __init__(self, **_: object) -> None:
-        self._at = 0
-        self._turn = 0
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    def assign(self, partitions: list[object]) -> None: ...
-
-    async def seek_to_beginning(self, *_: object) -> None:
-        self._at = 0
-
-    async def getmany(self, tp: object, timeout_ms: int) -> dict[object, list[ConsumerRecord]]:  # noqa: ARG002
-        self._turn += 1
-        if self._turn % 3 == 0:
-            return {}
-        fetched = self.log.records[self._at : self._at + 5]
-        self._at += len(fetched)
-        return {tp: fetched}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def reader() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            module,
-            "AIOKafkaConsumer",
-            lambda **given: StateReader() if given["bootstrap_servers"] == "memory" else AIOKafkaConsumer(**given),
-        )
-        yield
+def closed(log: StateLog) -> Checkpoints:
+    """The checkpoints of a process that has not looked yet."""
+    return Checkpoints(log, CONVERSATION_STATE, 0)  # type: ignore[arg-type]
 
 
 def opened(log: StateLog) -> Checkpoints:
-    """The checkpoints of a process that has just started."""
-    StateReader.log = log
-    return Checkpoints(log, "memory", CONVERSATION_STATE, 0)  # type: ignore[arg-type]
+    """The checkpoints of a process that has just started, and has them for its own."""
+    allowed, log.allowed = log.allowed, None
+    checkpoints = closed(log)
+    done(checkpoints.restore())
+    log.allowed = allowed
+    return checkpoints
+
+
+async def held() -> bool:
+    """Nobody has taken the partition."""
+    return True
+
+
+async def lost() -> bool:
+    """Somebody has."""
+    return False
 
 
 def done(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -111,7 +100,7 @@ def done(coroutine: Coroutine[Any, Any, T]) -> T:
 def restored(log: StateLog) -> Restored:
     """What a new process finds."""
     log.allowed = None
-    return done(opened(log).restore())
+    return done(closed(log).restore())
 
 
 A, B, C = b"a", b"b", b"c"
@@ -146,7 +135,7 @@ def mark(offset: int) -> bytes:
 def write_all(log: StateLog, history: list[tuple[int, Changes]]) -> None:
     checkpoints = opened(log)
     for offset, changes in history:
-        done(checkpoints.write(offset, mark(offset), changes.items()))
+        done(checkpoints.write(offset, mark(offset), changes.items(), held))
 
 
 def written(history: list[tuple[int, Changes]]) -> StateLog:
@@ -165,7 +154,7 @@ def test_a_checkpoint_without_its_mark_is_invisible() -> None:
     log = written(HISTORY[:2])
     log.allowed = 3
     with pytest.raises(CrashError):
-        done(opened(log).write(8, mark(8), [(B, None), (C, b"c8"), (A, b"a8")]))
+        done(opened(log).write(8, mark(8), [(B, None), (C, b"c8"), (A, b"a8")], held))
     assert restored(log) == Restored(7, mark(7), {A: b"a7", B: b"b3"})
 
 
@@ -184,7 +173,7 @@ def test_after_any_record_the_last_complete_checkpoint_is_there(how: str) -> Non
     for length in range(len(whole) + 1):
         log = StateLog()
         log.records = whole[:length]
-        marks = [int(record.value.split()[1]) for record in log.records if record.key == b"mark"]
+        marks = [int(record.value.split()[1]) for record in log.records if record.key[:1] == b"m" and record.value]
         compacted(log, how)
         found = restored(log)
         last = max(marks, default=-1)
@@ -208,7 +197,7 @@ def test_a_crash_in_what_follows_a_crash_changes_nothing_either(how: str) -> Non
 
 def resume(log: StateLog, allowed: int | None) -> None:
     """Start a process on the log; it checks what it finds, goes on from there, and crashes when its time has come."""
-    checkpoints = opened(log)
+    checkpoints = closed(log)
     log.allowed = None
     found = done(checkpoints.restore())
     assert found.records == truth(HISTORY, found.offset)
@@ -216,7 +205,7 @@ def resume(log: StateLog, allowed: int | None) -> None:
     try:
         for offset, changes in HISTORY:
             if offset > found.offset:
-                done(checkpoints.write(offset, mark(offset), changes.items()))
+                done(checkpoints.write(offset, mark(offset), changes.items(), held))
     except CrashError:
         pass
 
@@ -241,7 +230,7 @@ def test_any_history_of_checkpoints_and_crashes(taken: list[tuple[dict[bytes, bo
         unmarked |= {key: f"{offset}".encode() if keep else None for key, keep in wanted.items()}
         log.allowed = allowed
         try:
-            done(checkpoints.write(offset, mark(offset), unmarked.items()))
+            done(checkpoints.write(offset, mark(offset), unmarked.items(), held))
             crashed = False
         except CrashError:
             crashed = True
@@ -251,7 +240,7 @@ def test_any_history_of_checkpoints_and_crashes(taken: list[tuple[dict[bytes, bo
         if crashed:
             compacted(log, how)
             log.allowed = None
-            checkpoints = opened(log)
+            checkpoints = closed(log)
             assert done(checkpoints.restore()).records == state
 
 
@@ -259,11 +248,9 @@ def test_a_superseded_workers_older_records_do_not_win() -> None:
     """It was paused, and writes a whole checkpoint after its successor's newer ones: state and mark stay the newer."""
     log = written(HISTORY[:1])
     zombie, successor = opened(log), opened(log)
-    done(zombie.restore())
-    done(successor.restore())
-    done(successor.write(20, mark(20), [(A, b"a20"), (B, b"b20")]))
-    done(successor.write(30, mark(30), [(A, b"a30")]))
-    done(zombie.write(25, mark(25), [(A, b"a25"), (B, b"b20"), (C, b"c25")]))
+    done(successor.write(20, mark(20), [(A, b"a20"), (B, b"b20")], held))
+    done(successor.write(30, mark(30), [(A, b"a30")], held))
+    done(zombie.write(25, mark(25), [(A, b"a25"), (B, b"b20"), (C, b"c25")], held))
     assert restored(log) == Restored(30, mark(30), {A: b"a30", B: b"b20", C: b"c25"})
 
 
@@ -271,23 +258,67 @@ def test_a_superseded_workers_record_that_is_not_marked_does_not_count() -> None
     """It had come further than its successor: what it saw beyond the newest mark has not happened yet."""
     log = written(HISTORY[:1])
     zombie, successor = opened(log), opened(log)
-    done(zombie.restore())
-    done(successor.restore())
-    done(successor.write(10, mark(10), [(A, b"a10")]))
+    done(successor.write(10, mark(10), [(A, b"a10")], held))
     log.allowed = 2
     with pytest.raises(CrashError):
-        done(zombie.write(15, mark(15), [(A, b"a15"), (B, None)]))
+        done(zombie.write(15, mark(15), [(A, b"a15"), (B, None)], held))
     assert restored(log) == Restored(10, mark(10), {A: b"a10", B: b"b3"})
+
+
+@pytest.mark.parametrize("how", COMPACTION)
+def test_a_superseded_workers_older_record_is_not_what_compaction_leaves(how: str) -> None:
+    """It comes after the newer one, whose key is never written again; compaction keeps the last of each place."""
+    log = written(HISTORY[:2])
+    zombie, successor = opened(log), opened(log)
+    done(successor.write(20, mark(20), [(A, b"a20"), (B, b"b20")], held))
+    with pytest.raises(SupersededError):
+        done(zombie.write(15, mark(15), [(A, b"a15"), (B, b"b15")], lost))
+    compacted(log, how)
+    assert restored(log) == Restored(20, mark(20), {A: b"a20", B: b"b20"})
+
+
+@pytest.mark.parametrize("how", COMPACTION)
+def test_a_mark_that_comes_late_still_finds_its_state(how: str) -> None:
+    """Whoever was superseded had all but the mark written, further on than its successor, which has cleared up since:
+    what that mark needs is still there."""
+    log = written(HISTORY[:1])
+    zombie = opened(log)
+    late: list[Checkpoints] = []
+
+    async def paused() -> bool:
+        successor = opened(log)
+        await successor.write(10, mark(10), [(A, b"a10")], held)
+        late.append(successor)
+        return True
+
+    done(zombie.write(15, mark(15), [(A, b"a15"), (B, None)], paused))
+    compacted(log, how)
+    assert restored(log) == Restored(15, mark(15), {A: b"a15"})
+    assert late
+
+
+def test_who_lost_the_partition_marks_nothing() -> None:
+    """A checkpoint counts only of an owner; what was written of it is passed over."""
+    log = written(HISTORY[:1])
+    with pytest.raises(SupersededError):
+        done(opened(log).write(10, mark(10), [(A, b"a10")], lost))
+    assert restored(log) == Restored(3, mark(3), {A: b"a3", B: b"b3"})
+
+
+def test_the_records_of_earlier_owners_go() -> None:
+    """Of a key that is written again, however often the partition changed hands: two places and no more."""
+    log = written([])
+    for offset in range(1, 9):
+        done(opened(log).write(offset, mark(offset), [(A, str(offset).encode())], held))
+    assert list(log.live().values()) == [b"8"]
 
 
 def test_an_ended_key_stays_ended() -> None:
     """Also when a superseded worker says after its end how it stood before."""
     log = written(HISTORY[:1])
     zombie, successor = opened(log), opened(log)
-    done(zombie.restore())
-    done(successor.restore())
-    done(successor.write(20, mark(20), [(A, None)]))
-    done(zombie.write(15, mark(15), [(A, b"a15")]))
+    done(successor.write(20, mark(20), [(A, None)], held))
+    done(zombie.write(15, mark(15), [(A, b"a15")], held))
     assert restored(log) == Restored(20, mark(20), {B: b"b3"})
 
 
@@ -303,7 +334,7 @@ def test_an_end_that_a_crash_cut_short_is_finished_by_the_next_process(crash_aft
     log = written([(1, {A: b"a1"}), (2, {A: b"a2"})])
     log.allowed = 2 + crash_after
     with suppress(CrashError):
-        done(opened(log).write(3, mark(3), [(A, None)]))
+        done(opened(log).write(3, mark(3), [(A, None)], held))
     assert restored(log).records == {}
     assert log.live() == {}
 
@@ -313,8 +344,7 @@ def test_a_restore_after_a_restore_finds_the_same() -> None:
     log = written(HISTORY)
     assert restored(log) == restored(log) == Restored(30, mark(30), truth(HISTORY, 30))
     checkpoints = opened(log)
-    done(checkpoints.restore())
-    done(checkpoints.write(40, mark(40), [(C, b"c40")]))
+    done(checkpoints.write(40, mark(40), [(C, b"c40")], held))
     log.compact(tombstones=False)
     assert restored(log) == Restored(40, mark(40), {C: b"c40"})
 
@@ -337,33 +367,35 @@ async def log(broker: str) -> AsyncIterator[Log]:
     await log.stop()
 
 
-async def test_a_broker_keeps_what_was_marked_last(log: Log, broker: str) -> None:
+async def test_a_broker_keeps_what_was_marked_last(log: Log) -> None:
     """The whole history, restored by a new process after each checkpoint."""
-    checkpoints = Checkpoints(log, broker, CONVERSATION_STATE, 0)
+    checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)
     assert await checkpoints.restore() == Restored(-1, None, {})
     for offset, changes in HISTORY:
-        await checkpoints.write(offset, mark(offset), changes.items())
-        found = await Checkpoints(log, broker, CONVERSATION_STATE, 0).restore()
+        await checkpoints.write(offset, mark(offset), changes.items(), held)
+        found = await Checkpoints(log, CONVERSATION_STATE, 0).restore()
         assert found == Restored(offset, mark(offset), truth(HISTORY, offset))
 
 
-async def test_a_broker_shows_nothing_without_its_mark(log: Log, broker: str) -> None:
+async def test_a_broker_shows_nothing_without_its_mark(log: Log) -> None:
     """A process that ended after any record of its checkpoint."""
     whole = written(HISTORY[:3]).records
     before = len(written(HISTORY[:2]).records)
     for partition, length in enumerate(range(before, len(whole) + 1), 1):
         for record in whole[:length]:
             await log.write(TOPIC, partition, [Record(record.key, record.value, list(record.headers))])
-        marks = [int(record.value.split()[1]) for record in whole[:length] if record.key == b"mark"]
-        found = await Checkpoints(log, broker, CONVERSATION_STATE, partition).restore()
+        marks = [int(record.value.split()[1]) for record in whole[:length] if record.key[:1] == b"m" and record.value]
+        found = await Checkpoints(log, CONVERSATION_STATE, partition).restore()
         assert found == Restored(marks[-1], mark(marks[-1]), truth(HISTORY, marks[-1]))
 
 
-async def test_a_broker_gives_a_large_state_back_whole(log: Log, broker: str) -> None:
+async def test_a_broker_gives_a_large_state_back_whole(log: Log) -> None:
     """More than one fetch, more than one batch, records larger than a batch."""
     changes: dict[bytes, bytes | None] = {f"k-{number}".encode(): b"x" * 20_000 for number in range(300)}
     changes[b"large"] = b"y" * 2_000_000
     partition = 7
-    await Checkpoints(log, broker, CONVERSATION_STATE, partition).write(5, mark(5), changes.items())
-    found = await Checkpoints(log, broker, CONVERSATION_STATE, partition).restore()
+    checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
+    await checkpoints.restore()
+    await checkpoints.write(5, mark(5), changes.items(), held)
+    found = await Checkpoints(log, CONVERSATION_STATE, partition).restore()
     assert (found.offset, found.records) == (5, changes)

@@ -2,19 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from meter import stage as module
-from meter.checkpoints import Restored
+from meter.app import CRASHED, or_crash
+from meter.checkpoints import Restored, SupersededError
+from meter.fold import Output
 from meter.log import Record
-from meter.stage import CRASHED, Output, Stage
+from meter.stage import Stage
 from meter.transport import Batch
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
 from tests.properties.pipeline import stored
@@ -32,21 +33,39 @@ class World:
     taken: list[int] = field(default_factory=list)
     restores: int = 0
     fails: str = ""
-    rebalancing: bool = False
-    consumer_generation_id: int = 1
+    is_moving: bool = False
+    generation: int = 1
+    accepts: bool = True
     earliest: int = 0
-    position: int | None = None
+    at: int | None = None
     folds: int = 0
+    now_s: float = 0.0
 
-    @property
-    def consumer(self) -> "World":
-        return self
+    def monotonic(self) -> float:
+        return self.now_s
 
-    def assignment(self) -> set[TP]:
-        return {PARTITION, TP(WALLET_INPUTS.name, 0)}
+    def time(self) -> float:
+        return self.now_s
 
-    def highwater(self, tp: TP) -> int:  # noqa: ARG002 - the shape of a consumer
+    def assigned(self, topic: str) -> list[TP]:
+        return [tp for tp in (PARTITION, TP(WALLET_INPUTS.name, 0)) if tp.topic == topic]
+
+    def end(self, _: TP) -> int:
         return 0
+
+    async def beginning(self, _: TP) -> int:
+        return self.earliest
+
+    async def position(self, _: TP) -> int | None:
+        return self.at
+
+    async def seek(self, _: TP, offset: int) -> None:
+        self.note(f"sought {offset}")
+
+    async def commit(self, _: TP, offset: int) -> bool:
+        if self.accepts:
+            self.note(f"committed {offset}")
+        return self.accepts
 
     def note(self, what: str) -> None:
         if what.split(" ")[0] == self.fails:
@@ -117,29 +136,21 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             found.restores += 1
             return found.restored
 
-        async def write(self, offset: int, mark: bytes, changes: Iterable[tuple[bytes, bytes | None]]) -> int:
+        async def write(
+            self,
+            offset: int,
+            mark: bytes,
+            changes: Iterable[tuple[bytes, bytes | None]],
+            may_go_on: Callable[[], Awaitable[bool]],
+        ) -> int:
             for key, _ in changes:
                 found.note(f"state {key.decode()}")
+            if not await may_go_on():
+                raise SupersededError
             found.note(f"{mark.decode()} {offset}")
             return 1
 
-    class Offsets:
-        def __init__(self, _: object) -> None: ...
-
-        async def beginning(self, _: TP) -> int:
-            return found.earliest
-
-        async def position(self, _: TP) -> int | None:
-            return found.position
-
-        async def seek(self, _: TP, offset: int) -> None:
-            found.note(f"sought {offset}")
-
-        async def commit(self, _: TP, offset: int) -> None:
-            found.note(f"committed {offset}")
-
     monkeypatch.setattr(module, "Checkpoints", Checkpoints)
-    monkeypatch.setattr(module, "Offsets", Offsets)
 
     def ended(status: int) -> None:
         raise SystemExit(status)
@@ -154,13 +165,14 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
         return Fold(world)
 
     return Stage(
-        world,
         Log(world),  # type: ignore[arg-type]
-        "",
+        world,
         CHAT_EVENTS,
         CONVERSATION_STATE,
         fold,
-        checkpoint_ms,
+        checkpoint_ms=checkpoint_ms,
+        session_ms=10_000,
+        clock=world,
     )
 
 
@@ -169,19 +181,18 @@ def batch(*offsets: int, base: int | None = None) -> Batch:
     return Batch(PARTITION, offsets[0] if base is None else base, records)
 
 
-async def run(stage: Stage, world: World, *batches: Batch | tuple[Batch, int]) -> None:
+class Under(NamedTuple):
+    """A batch that was fetched under some generation."""
+
+    value: Batch
+    generation: int
+
+
+async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
     """Hand a stage batches as its agent does; with a number, under that generation."""
-
-    class Stream:
-        def noack(self) -> "Stream":
-            return self
-
-        async def events(self) -> AsyncIterator[Any]:
-            for each in batches:
-                one, generation = each if isinstance(each, tuple) else (each, world.consumer_generation_id)
-                yield SimpleNamespace(value=one, message=SimpleNamespace(generation_id=generation))
-
-    await stage.run(Stream())
+    for each in batches:
+        one, generation = (each.value, each.generation) if isinstance(each, Under) else (each, world.generation)
+        await or_crash(stage.take(one, generation))
 
 
 ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"
@@ -189,13 +200,14 @@ EVERYWHERE = [f"{ACKNOWLEDGED}/0", f"{ACKNOWLEDGED}/1"]
 
 
 async def test_effects_come_in_the_order_that_makes_a_crash_harmless(world: World) -> None:
-    """Outputs acknowledged, then state, then the mark, then what may only be said after it, to every partition and
-    acknowledged, and last the group's offset."""
+    """Outputs acknowledged, then state, then a sign of life from the group, then the mark, then what may only be said
+    after it, to every partition and acknowledged, and last the group's offset."""
     await run(made(world), world, batch(0, 1, 2))
     assert world.done == [
         "taken",
         ACKNOWLEDGED,
         "state k",
+        "committed 0",
         "mark 2",
         "confirmed 2",
         *EVERYWHERE,
@@ -216,7 +228,7 @@ async def test_a_checkpoint_is_made_though_nothing_arrives(world: World) -> None
     stage._checkpoint_s = 0.0
     await stage.tend()
     await stage.tend()
-    assert world.done[2:] == ["state k", "mark 0", "confirmed 0", *EVERYWHERE, "committed 1"]
+    assert world.done[2:] == ["state k", "committed 0", "mark 0", "confirmed 0", *EVERYWHERE, "committed 1"]
 
 
 @pytest.mark.parametrize("fails", ["taken", "acknowledged", "state", "mark", "confirmed", "committed"])
@@ -226,7 +238,7 @@ async def test_an_error_ends_the_process_and_nothing_after_it_happens(world: Wor
     with pytest.raises(SystemExit) as ended:
         await run(made(world), world, batch(0), batch(1))
     assert ended.value.code == CRASHED == 70
-    order = ["taken", "acknowledged", "state", "mark", "confirmed", "acknowledged", "acknowledged", "committed"]
+    order = ["taken", "acknowledged", "state", "committed", "mark", "confirmed", "acknowledged", "acknowledged"]
     assert [each.split(" ")[0] for each in world.done] == order[: order.index(fails)]
 
 
@@ -236,7 +248,7 @@ async def test_an_error_of_the_timer_ends_the_process_too(world: World) -> None:
     await run(stage, world, batch(0))
     stage._checkpoint_s, world.fails = 0.0, "mark"
     with pytest.raises(SystemExit) as ended:
-        await stage.tend()
+        await or_crash(stage.tend())
     assert ended.value.code == CRASHED
 
 
@@ -290,14 +302,14 @@ async def test_records_deleted_unread_end_the_process(world: World) -> None:
 
 async def test_a_batch_of_an_older_generation_is_ignored(world: World) -> None:
     """The partition may be another worker's by now."""
-    world.consumer_generation_id = 2
-    await run(made(world), world, (batch(0), 1))
+    world.generation = 2
+    await run(made(world), world, Under(batch(0), 1))
     assert (world.taken, world.done, world.restores) == ([], [], 0)
 
 
 async def test_nothing_is_taken_while_partitions_move(world: World) -> None:
     """No offset moves either."""
-    world.rebalancing = True
+    world.is_moving = True
     await run(made(world), world, batch(0))
     assert (world.taken, world.done) == ([], [])
 
@@ -306,7 +318,7 @@ async def test_a_new_generation_restores_anew(world: World) -> None:
     """Another worker may have held the partition between the two: what this one remembers of it may be old."""
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0, 1))
-    world.consumer_generation_id, world.restored = 2, Restored(7, b"mark", {})
+    world.generation, world.restored = 2, Restored(7, b"mark", {})
     await run(stage, world, batch(6, 7, 8))
     assert (world.taken, world.restores, world.folds) == ([0, 1, 8], 2, 2)
 
@@ -315,10 +327,10 @@ async def test_a_partition_that_was_taken_away_is_not_saved(world: World) -> Non
     """The timer finds it stale: no state, no mark, no offset; when it comes back it is restored."""
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0))
-    stage._checkpoint_s, world.rebalancing = 0.0, True
+    stage._checkpoint_s, world.is_moving = 0.0, True
     await stage.tend()
     assert world.done == ["taken", ACKNOWLEDGED]
-    world.rebalancing = False
+    world.is_moving = False
     await run(stage, world, batch(0))
     assert (world.taken, world.restores) == ([0, 0], 2)
 
@@ -328,11 +340,33 @@ async def test_a_rebalance_during_a_checkpoint_moves_no_offset(world: World, mon
 
     def note(what: str) -> None:
         world.done.append(what)
-        world.rebalancing |= what.startswith("mark")
+        world.is_moving |= what.startswith("mark")
 
     monkeypatch.setattr(world, "note", note)
     await run(made(world), world, batch(0))
     assert world.done[-3:] == ["confirmed 0", *EVERYWHERE]
+
+
+async def test_who_was_superseded_marks_nothing_and_restores_anew(world: World) -> None:
+    """The group does not take its offset any more: another worker may have the partition."""
+    world.accepts = False
+    stage = made(world)
+    await run(stage, world, batch(0))
+    assert world.done == ["taken", ACKNOWLEDGED, "state k"]
+    world.accepts = True
+    await run(stage, world, batch(0))
+    assert (world.restores, world.taken) == (2, [0, 0])
+
+
+@pytest.mark.parametrize(("paused_s", "asked"), [(5.0, 0), (5.001, 1)])
+async def test_after_a_pause_the_group_is_asked_before_a_mark(world: World, paused_s: float, asked: int) -> None:
+    """Half the session after its last word, another worker may soon have the partition."""
+    stage = made(world)
+    await run(stage, world, batch(0))
+    world.done.clear()
+    world.now_s += paused_s
+    await run(stage, world, batch(1))
+    assert world.done[: world.done.index("mark 1")].count("committed 1") == asked
 
 
 async def test_assigned_partitions_are_restored_before_their_first_batch(world: World) -> None:
@@ -361,6 +395,6 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0, 1))
     for position in (None, 2, 5):
-        world.position = position
+        world.at = position
         await stage.tend()
     assert [each for each in world.done if each.startswith("sought")] == ["sought 2"]

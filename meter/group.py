@@ -1,4 +1,4 @@
-"""The group's offsets and this worker's place in a partition, asked and moved in the consumer's own thread.
+"""This worker's place in its consumer group, and the group's offsets, asked and moved in the consumer's own thread.
 
 Faust's acknowledgements are not used: it acknowledges what it skips while partitions move, and its next commit would
 carry the group past records that no checkpoint holds.
@@ -6,6 +6,7 @@ carry the group past records that no checkpoint holds.
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,11 +19,31 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Offsets:
-    """Works on the consumer of a running Faust app; asked of a partition that is not this worker's, does nothing."""
+class FaustGroup:
+    """The `Group` of a running Faust app."""
 
     def __init__(self, app: App) -> None:
         self._app = app
+
+    @property
+    def generation(self) -> int:
+        """The number of the distribution of partitions that this worker knows."""
+        return int(self._app.consumer_generation_id)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether partitions are being distributed anew."""
+        return bool(self._app.rebalancing)
+
+    def assigned(self, topic: str) -> list[TP]:
+        """This worker's partitions of a topic."""
+        return sorted(tp for tp in self._app.consumer.assignment() if tp.topic == topic)
+
+    def end(self, tp: TP) -> int:
+        """Where the partition ends, as the last fetch saw it; 0 if none has."""
+        with suppress(AssertionError):  # The client's way to say that the partition has just gone to another worker.
+            return int(self._app.consumer.highwater(tp) or 0)
+        return 0
 
     async def beginning(self, tp: TP) -> int:
         """The oldest offset that the partition still has."""
@@ -54,18 +75,21 @@ class Offsets:
 
         await self._ask(ask, tp)
 
-    async def commit(self, tp: TP, offset: int) -> None:
-        """Make `offset` the group's next one."""
+    async def commit(self, tp: TP, offset: int) -> bool:
+        """Make `offset` the group's next one. False if the group has moved on without this worker."""
 
-        async def ask(consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
-            if tp in consumer.assignment():
-                try:
-                    await consumer.commit({tp: offset})
-                except (CommitFailedError, IllegalStateError) as moved:
-                    # The partition went to another worker meanwhile, which goes on at its checkpoint.
-                    logger.info("%s not committed, the group moved on: %s", tp, moved)
+        async def ask(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
+            if tp not in consumer.assignment():
+                return False
+            try:
+                await consumer.commit({tp: offset})
+            except (CommitFailedError, IllegalStateError) as moved:
+                # The partition went to another worker meanwhile, which goes on at its checkpoint.
+                logger.info("%s not committed, the group moved on: %s", tp, moved)
+                return False
+            return True
 
-        await self._ask(ask, tp)
+        return await self._ask(ask, tp)
 
     async def _ask(self, ask: Callable[[AIOKafkaConsumer, TopicPartition], Awaitable[Answer]], tp: TP) -> Answer:
         thread: Any = self._app.consumer._thread
