@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help run test check clean
+.PHONY: help run test check simulate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,12 @@ check: $(READY) ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+SEEDS ?= 1000
+FROM ?= 1
+
+simulate: $(READY) ## SEEDS=10000 FROM=1: lives in which everything fails, without processes or a wall clock
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 clean: ## remove what was built, keep .venv
 	rm -rf build

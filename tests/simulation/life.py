@@ -1,0 +1,177 @@
+"""One simulated life: a feed, processes that fail in every way, and an audit. All of it follows from a seed."""
+
+import asyncio
+import logging
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from meter.core.policy import Policy
+from meter.feed import Feeder
+from tests.feeds.generator import START_MS
+from tests.feeds.lines import DAY_MS, is_command
+from tests.oracle.oracle import meter
+from tests.properties.pipeline import classified
+from tests.properties.view import view
+from tests.simulation import workload
+from tests.simulation.auditor import audit
+from tests.simulation.broker import Broker, Line, Place
+from tests.simulation.clickhouse import Store
+from tests.simulation.faults import Faults
+from tests.simulation.group import Coordinator
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.process import Process
+from tests.simulation.workers import (
+    AGGREGATOR_TOPICS,
+    METER_TOPICS,
+    SESSION_MS,
+    SimClock,
+    start_aggregator,
+    start_meter,
+)
+
+NOW_MS = START_MS + 30 * DAY_MS
+MOST_EVENTS = 60
+LONGEST_S = 100_000.0
+"""Virtual time by which everything has been drained, or something is wrong."""
+
+
+@dataclass
+class Lives:
+    """What became of some seeds: how many lives were right, what happened in them, and which were wrong and how."""
+
+    lived: int = 0
+    happened: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+
+class World:
+    """Everything that a life goes on in."""
+
+    def __init__(self, seed: int, most_events: int) -> None:
+        self.rng = Random(seed)
+        self.lines = workload.drawn(self.rng, most_events)
+        self.happened: Counter[str] = Counter()
+        self.policy = Policy()
+        self.broker = Broker(self.rng, self.rng.choice((1, 2, 3)), NOW_MS)
+        self.store = Store(self.rng)
+        self.groups = {
+            "meter": Coordinator(self.broker, METER_TOPICS, SESSION_MS / 1000),
+            "aggregator": Coordinator(self.broker, AGGREGATOR_TOPICS, SESSION_MS / 1000),
+        }
+        self.processes: list[Process] = []
+        self.drops = self.rng.choice((0.0, 0.1))
+        self._started = 0
+
+    def start(self, kind: str) -> Process:
+        """Start a worker of one kind."""
+        self._started += 1
+        process = Process(f"{kind}-{self._started}", self.rng)
+        self.processes.append(process)
+        if kind == "meter":
+            start_meter(process, self.broker, self.groups[kind], self.policy, drops=self.drops)
+        else:
+            start_aggregator(process, self.broker, self.groups[kind], self.store, drops=self.drops)
+        return process
+
+    def running(self, kind: str) -> list[Process]:
+        """The workers of a kind that have not ended."""
+        return [each for each in self.processes if each.name.startswith(kind) and not each.dead]
+
+    async def live(self) -> None:
+        """Feed, fail, recover, drain."""
+        coordinators = [asyncio.create_task(group.run()) for group in self.groups.values()]
+        faults = Faults(self.rng, self.broker, self.store, self.running, self.start, self.happened)
+        failing = asyncio.create_task(faults.run())
+        await self._feed()
+        await failing
+        await self._drained()
+        for task in coordinators:
+            task.cancel()
+
+    async def _feed(self) -> None:
+        """The bot runtimes and the console: never down, and nothing of theirs comes twice unless the feed says so."""
+        runtime = Process("runtime", self.rng)
+        self.processes.append(runtime)
+        line = Line(self.broker, runtime, repeats=False)
+        feeder = Feeder(line, self.policy, SimClock(NOW_MS))
+        unfed = classified(self.lines)
+        while unfed:
+            size = self.rng.choice((1, 3, 10, 50))
+            if unfed[0].is_command:
+                size = max(size, sum(1 for _ in _head(self.lines)))
+            await feeder.feed(unfed[:size])
+            unfed = unfed[size:]
+            await asyncio.sleep(self.rng.random() * 3)
+        await feeder.close()
+
+    async def _drained(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not all(self._is_read(group) for group in self.groups.values()):
+            assert loop.time() < LONGEST_S, f"not drained: {self._unread()}"
+            self._raise_what_failed()
+            await asyncio.sleep(1)
+
+    def _raise_what_failed(self) -> None:
+        for process in self.processes:
+            for task in process.tasks:
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    task.result()
+
+    def _is_read(self, group: Coordinator) -> bool:
+        return all(group.committed[place] >= self.broker.ends[place] for place in group.places)
+
+    def _unread(self) -> dict[Place, tuple[int, int]]:
+        return {
+            place: (group.committed[place], self.broker.ends[place])
+            for group in self.groups.values()
+            for place in group.places
+            if group.committed[place] < self.broker.ends[place]
+        }
+
+
+def _head(lines: list[bytes]) -> list[bytes]:
+    """The commands that a feed begins with."""
+    first = next((place for place, text in enumerate(lines) if not is_command(text)), len(lines))
+    return lines[:first]
+
+
+def live_all(seeds: range, most_events: int = MOST_EVENTS) -> Lives:
+    """Live one life a seed."""
+    logging.disable(logging.CRITICAL)  # Everything goes wrong here, on purpose.
+    lives = Lives()
+    for seed in seeds:
+        try:
+            lives.happened += live(seed, most_events)
+            lives.lived += 1
+        except Exception:
+            lives.failed.append((seed, traceback.format_exc(limit=-6)))
+    return lives
+
+
+def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
+    """Live one life and audit it; what happened in it. Raises whatever is wrong."""
+    loop = VirtualLoop(Random(seed))
+    try:
+        asyncio.set_event_loop(loop)
+        world = loop.run_until_complete(_world(seed, most_events))
+        loop.run_until_complete(world.live())
+        view(world.broker)
+        audit(world.store, meter(world.lines, NOW_MS), world.lines)
+        return world.happened + Counter(events=len(world.lines))
+    finally:
+        _end(loop)
+
+
+async def _world(seed: int, most_events: int) -> World:
+    return World(seed, most_events)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -1,0 +1,35 @@
+"""What the world does in one simulated life: a feed in the order in which it arrives, drawn from a seed."""
+
+from random import Random
+
+from tests.feeds.disorder import contradict_some, malformed, repeat_some, shuffle_within
+from tests.feeds.generator import generate
+from tests.feeds.lines import HOUR_MS, is_command, time_of
+
+LARGEST = 10_000
+"""Bytes of a line at most: a large one costs time and shows nothing here."""
+
+
+def drawn(rng: Random, most: int) -> list[bytes]:
+    """A feed of at most `most` chat events, before what is repeated, contradicted and malformed."""
+    events = rng.randint(max(1, most // 6), most)
+    lines = generate(rng.randrange(2**31), events, days=rng.choice((1, 1, 2, 4)))
+    if rng.random() < 0.8:
+        lines = shuffle_within(lines, rng.choice((1, 5, 20)) * HOUR_MS, rng.randrange(2**31))
+    lines = repeat_some(lines, rng.choice((0.0, 0.1, 0.3)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
+    lines = contradict_some(lines, rng.choice((0.0, 0.05)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
+    return _with_some_malformed(lines, rng.choice((0, 0, 4)), rng)
+
+
+def _with_some_malformed(lines: list[bytes], number: int, rng: Random) -> list[bytes]:
+    """With lines that must be refused among the rest, some of them because they are late."""
+    if number == 0:
+        return lines
+    first = next(place for place, text in enumerate(lines) if not is_command(text)) + 1
+    place = rng.randint(first, len(lines))
+    now_ms = max(time_of(text) or 0 for text in lines[:place] if not is_command(text))
+    for broken in rng.sample(malformed(now_ms), number):
+        if len(broken) <= LARGEST:
+            place = rng.randint(place, len(lines))
+            lines = [*lines[:place], broken, *lines[place:]]
+    return lines
