@@ -123,7 +123,7 @@ async def test_hole_is_read_again() -> None:
 
 
 async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last batch of all was dropped, so no later one shows it; the consumer's place does, once it has been quiet."""
+    """The last batch of all was dropped, so no later one shows it; the place of a quiet consumer does."""
     monkeypatch.setattr(module, "QUIET_S", -1.0)
     async with running(World(committed=3)) as world:
         for position in (None, 3):
