@@ -11,6 +11,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from schemas.topics import MAX_RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
+KEYS_KNOWN = 100_000
+"""Keys whose partition is remembered, at most."""
 
 Headers = list[tuple[str, bytes]]
 Delivery = Awaitable[object]
@@ -82,6 +84,8 @@ class Log:
         found = self._partition_of.get((topic, key))
         if found is None:
             every = list(range(await self.partitions(topic)))
+            if len(self._partition_of) >= KEYS_KNOWN:
+                self._partition_of.clear()  # Dead letters keep the keys they came with, whatever those are.
             found = self._partition_of[topic, key] = int(DefaultPartitioner()(key, every, every))
         return found
 
