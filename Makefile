@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help run test check simulate clean
+.PHONY: help run test check chaos simulate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,8 +28,15 @@ check: $(READY) ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+# The proofs, longer than in the suite. Each variable is optional, each last line tells, each fails where something differs.
+ROUNDS ?= 5
+SIZE ?= 3000
+SEED ?= 1
 SEEDS ?= 1000
 FROM ?= 1
+
+chaos: $(READY) ## ROUNDS=100 SIZE=3000 SEED=1: real workers on a real Kafka while things are killed
+	@$(PY) -m tests.chaos --rounds $(ROUNDS) --size $(SIZE) --seed $(SEED)
 
 simulate: $(READY) ## SEEDS=10000 FROM=1: lives in which everything fails, without processes or a wall clock
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FROM)

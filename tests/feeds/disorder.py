@@ -23,6 +23,12 @@ CONTRADICTIONS: dict[str, Callable[[Any], Any]] = {
 """Each field of a chat event's data that a second event with the same id could hold otherwise."""
 
 
+def disordered(lines: list[bytes], seed: int) -> list[bytes]:
+    """A feed as the world delivers it: out of order by hours, repeated, contradicted, and with broken lines."""
+    shuffled = shuffle_within(lines, 6 * HOUR_MS, seed)
+    return with_malformed(contradict_some(repeat_some(shuffled, 0.1, seed), 0.05, seed), seed)[0]
+
+
 def shuffle_within(lines: list[bytes], window_ms: int, seed: int) -> list[bytes]:
     """The lines of each window of event time in any order, so none is late by `window_ms`; its commands go first."""
     rng = Random(seed)

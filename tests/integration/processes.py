@@ -17,6 +17,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from meter.embedded import die_with_parent
 from schemas.topics import TOPICS
 from tests.brokers import KAFKA, Broker
 
@@ -71,7 +72,7 @@ class Worker:
 
     def __init__(self, program: str, env: dict[str, str], log_file: Path) -> None:
         self.program = program
-        self._log_file = log_file
+        self.log_file = log_file
         with log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", program, "worker"],
@@ -80,16 +81,19 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent(),
             )
 
     @property
     def log(self) -> str:
         """What it has printed."""
-        return self._log_file.read_text("utf-8", "replace")
+        return self.log_file.read_text("utf-8", "replace")
 
     def ready(self, timeout_s: float = 60) -> str:
         """Wait for its word that it works; the URL of its metrics."""
-        eventually(f"{self.program} is ready", lambda: self._ended() or bool(_READY.search(self.log)), timeout_s)
+        eventually(
+            f"{self.program} is ready", lambda: self.ended() is not None or bool(_READY.search(self.log)), timeout_s
+        )
         found = _READY.search(self.log)
         assert found, f"{self.program} ended with {self._process.returncode}: {self.log}"
         return found["url"]
@@ -125,8 +129,9 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
-    def _ended(self) -> bool:
-        return self._process.poll() is not None
+    def ended(self) -> int | None:
+        """How it ended, negative for the signal that did it; None while it runs."""
+        return self._process.poll()
 
 
 @dataclass

@@ -8,8 +8,9 @@ import pytest
 
 from tests.brokers import Broker
 from tests.feeds.generator import generate
-from tests.integration.outcome import assert_ledger_sound, assert_metered, assert_money_conserved, outcome_of
+from tests.integration.outcome import assert_ledger_sound, assert_metered, assert_money_conserved
 from tests.integration.processes import deployed
+from tests.integration.views import outcome_of
 from tests.oracle.oracle import meter
 
 pytestmark = pytest.mark.integration

@@ -15,21 +15,20 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.topics import CHAT_EVENTS, MAX_RECORD_BYTES, WALLET_INPUTS
 from tests.brokers import KAFKA, Broker
-from tests.feeds.disorder import contradict_some, repeat_some, shuffle_within, with_malformed
+from tests.feeds.disorder import disordered
 from tests.feeds.generator import generate
-from tests.feeds.lines import HOUR_MS, chat_data, envelope, line, millis
+from tests.feeds.lines import chat_data, envelope, line, millis
+from tests.integration.differences import named_field
 from tests.integration.outcome import (
-    Row,
     assert_charged,
     assert_exact,
     assert_ledger_sound,
     assert_metered,
     assert_money_conserved,
-    named_field,
     oracle,
-    outcome_of,
 )
 from tests.integration.processes import ROOT, Deployment, command, deployed
+from tests.integration.views import Row, outcome_of
 
 pytestmark = pytest.mark.integration
 
@@ -65,12 +64,6 @@ def test_workers_side_by_side_meter_a_feed_exactly(broker: Broker, tmp_path: Pat
     assert len({row["month"] for row in outcome.monthly}) == 2
 
 
-def disordered(seed: int, events: int) -> list[bytes]:
-    """A feed as the world delivers it: out of order by hours, repeated, contradicted, and with broken lines."""
-    lines = shuffle_within(generate(seed, events, start_ms=START_MS), 6 * HOUR_MS, seed)
-    return with_malformed(contradict_some(repeat_some(lines, 0.1, seed), 0.05, seed), seed)[0]
-
-
 def test_disordered_feed_is_metered_exactly_whatever_is_killed(broker: Broker, tmp_path: Path) -> None:
     """Kill -9 of any worker at any moment, again and again, changes nothing (DOMAIN, Metering 5).
 
@@ -78,7 +71,7 @@ def test_disordered_feed_is_metered_exactly_whatever_is_killed(broker: Broker, t
     """
     seed = SystemRandom().randrange(10**6)
     print(f"the moments of death follow from seed {seed}")
-    lines = disordered(SEED, 40_000)
+    lines = disordered(generate(SEED, 40_000, start_ms=START_MS), SEED)
     with deployed(broker, tmp_path, METER_CHECKPOINT_MS="200", AGGREGATOR_FLUSH_MS="50") as deployment:
         deployment.produce(lines)
         programs = ["aggregator", "meter"] + (["meter"] if broker.name == KAFKA else [])

@@ -322,6 +322,11 @@ def _properties(directory: Path, port: int, controller_port: int) -> str:
         # Tests of rebalances should not wait for the patience production needs.
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
+        # A broker that was killed is let in again only when its last session is over, after nine seconds as a rule.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        # Topics that were deleted are gone from the disk soon, not after a minute.
+        "log.segment.delete.delay.ms": 1000,
         # The largest record a test may send (32 MiB), and room for the batch around it.
         "message.max.bytes": MAX_MESSAGE_BYTES,
         "replica.fetch.max.bytes": MAX_MESSAGE_BYTES,

@@ -172,7 +172,7 @@ def _bill(result: Result, chain: Conversation, account: Account, policy: Policy)
     for block in range(billed):
         at = chain.first + block * BLOCK_MS
         for lot, kind, amount in account.debit(bot, at, plan.price):
-            result.charges.append(Charge(workspace, bot, at, lot, kind, amount))
+            result.charges.append(Charge(workspace, bot, at, lot, kind, amount, (*chain.key, chain.first)))
             free = amount if kind == "free" else 0
             row.add(Usage(charged_free=free, charged_paid=amount - free))
 

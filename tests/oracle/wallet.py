@@ -54,6 +54,8 @@ class Charge:
     lot: str
     lot_kind: str
     amount: int
+    conversation: tuple[str, str, str, str, int]
+    """(workspace, bot, channel, channel user, first message) of what the unit belongs to."""
 
 
 @dataclass

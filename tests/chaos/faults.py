@@ -1,0 +1,106 @@
+"""Carries out the faults of a plan, each when its time comes, and gives back what was taken away."""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from tests.chaos.clickhouse import Server
+from tests.chaos.fleet import Fleet
+from tests.chaos.plan import BROKER_KILL, Fault, Plan
+from tests.kafka.local_kafka import LocalKafka
+
+Act = Callable[[], None]
+
+
+class Timeline:
+    """What is still to happen, in order of time."""
+
+    def __init__(self, plan: Plan, fleet: Fleet, clickhouse: Server, kafka: LocalKafka, log_file: Path) -> None:
+        self.done: Counter[str] = Counter()
+        self._fleet = fleet
+        self._clickhouse = clickhouse
+        self._kafka = kafka
+        self._log_file = log_file
+        self._began_at = time.monotonic()
+        self._order = count()
+        self._due: list[tuple[float, int, Act]] = []
+        self._clickhouse_away = False
+        for fault in plan.faults:
+            self._at(fault.at_s, lambda fault=fault: self._strike(fault))  # type: ignore[misc]
+
+    def advance(self) -> bool:
+        """Do what is due; whether all is done."""
+        while self._due and self._due[0][0] <= self._now_s():
+            heapq.heappop(self._due)[2]()
+        return not self._due
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._began_at
+
+    def _at(self, at_s: float, act: Act) -> None:
+        heapq.heappush(self._due, (at_s, next(self._order), act))
+
+    def _strike(self, fault: Fault) -> None:
+        if fault.kind == BROKER_KILL:
+            back: Act | None = self._broker_kill()
+        elif fault.kind.startswith("clickhouse"):
+            back = self._clickhouse_fault(fault)
+        else:
+            back = self._worker_fault(fault)
+        if back is None:
+            return
+        self.done[fault.kind] += 1
+        self._note(f"{fault.kind} {fault.program if 'clickhouse' not in fault.kind else ''} {fault.length_s:.1f} s")
+        self._at(self._now_s() + fault.length_s, back)
+
+    def _worker_fault(self, fault: Fault) -> Act | None:
+        fleet = self._fleet
+        if fault.kind == "join":
+            guest = fleet.start(fault.program)
+            return lambda: fleet.leave(guest)
+        worker = fleet.pick(fault.program, fault.which)
+        if worker is None:
+            return None
+        if fault.kind == "pause":
+            fleet.pause(worker)
+            return lambda: fleet.wake(worker)
+        if fault.kind == "stop":
+            fleet.leave(worker)
+            fleet.start(fault.program)
+        else:
+            fleet.kill(worker)
+        return _nothing
+
+    def _clickhouse_fault(self, fault: Fault) -> Act | None:
+        """None while it is away already."""
+        if self._clickhouse_away:
+            return None
+        self._clickhouse_away = True
+        if fault.kind == "clickhouse pause":
+            self._clickhouse.pause()
+            give_back = self._clickhouse.wake
+        else:
+            self._clickhouse.kill()
+            give_back = self._clickhouse.start
+
+        def back() -> None:
+            give_back()
+            self._clickhouse_away = False
+
+        return back
+
+    def _broker_kill(self) -> Act:
+        self._kafka.kill()
+        self._kafka.start()
+        return _nothing
+
+    def _note(self, what: str) -> None:
+        with self._log_file.open("a") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {self._now_s():6.2f} s  {what}\n")
+
+
+def _nothing() -> None:
+    """Nothing is to be given back."""

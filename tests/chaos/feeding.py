@@ -1,0 +1,117 @@
+"""What a round writes to Kafka, slice by slice while faults happen: a disordered feed, and what no feed can hold."""
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from meter.core.policy import Policy
+from meter.feed import Feeder, read_feeds
+from meter.log import Log
+from meter.log import Record as Written
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from tests.chaos.plan import Plan
+from tests.feeds.disorder import disordered
+from tests.feeds.generator import WORKSPACES, generate
+from tests.feeds.lines import millis
+
+START_MS: Final = millis(2026, 8, 29)
+"""Shortly before a month ends, so that a feed belongs to two."""
+
+_POISON_SHARE: Final = 0.5
+_LARGE_BYTES: Final = (1_048_577, 3_000_000)
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A record that is no line of any feed, and the code it is refused with."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    code: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is written at once, `at_s` seconds into the round."""
+
+    at_s: float
+    lines: list[bytes]
+    poison: list[Poison]
+
+
+def slices_of(plan: Plan, size: int) -> list[Slice]:
+    """The round's feed of `size` chat events and what the world adds to it, cut where the plan says."""
+    rng = Random(f"slices {plan.seed}")
+    lines = disordered(generate(plan.seed, size, start_ms=START_MS), plan.seed)
+    cuts = sorted(rng.randrange(len(lines) + 1) for _ in plan.slices_at_s[1:])
+    return [
+        Slice(at_s, lines[start:end], poison(rng))
+        for at_s, start, end in zip(plan.slices_at_s, [0, *cuts], [*cuts, len(lines)], strict=True)
+    ]
+
+
+def poison(rng: Random) -> list[Poison]:
+    """What strangers write: nothing, emptiness, broken text, far too much, and noise, to both topics that are open."""
+    drawn: list[Poison] = []
+    for topic in (CHAT_EVENTS.name, WALLET_INPUTS.name):
+        if rng.random() < _POISON_SHARE:
+            code, value = rng.choice(
+                (
+                    ("null_value", None),
+                    ("not_json", b""),
+                    ("not_json", b"<html>%d" % rng.getrandbits(64)),
+                    ("invalid_utf8", b'{"id":"\xff\xfe%d"}' % rng.getrandbits(64)),
+                    ("invalid_utf8", b"\x80" + rng.randbytes(200)),
+                    ("too_large", rng.randbytes(16) + b"x" * rng.randint(*_LARGE_BYTES)),
+                )
+            )
+            key = None if value is not None and rng.random() < 0.3 else rng.choice(WORKSPACES).encode()
+            drawn.append(Poison(topic, key, value, code))
+    return drawn
+
+
+class Feeding(threading.Thread):
+    """Writes the slices when their time comes, then moves event time to the end of the feed."""
+
+    def __init__(self, bootstrap: str, slices: list[Slice], directory: Path) -> None:
+        super().__init__(name="feeding", daemon=True)
+        self._broker = bootstrap
+        self._slices = slices
+        self._directory = directory
+        self._failed: Exception | None = None
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            asyncio.run(self._feed())
+        except Exception as error:
+            self._failed = error
+
+    def finished(self) -> bool:
+        """Whether all is written. Raises what prevented it."""
+        if self._failed is not None:
+            raise self._failed
+        return not self.is_alive()
+
+    async def _feed(self) -> None:
+        began_at = time.monotonic()
+        log = Log(self._broker, idempotent=True)
+        await log.start()
+        try:
+            feeder = Feeder(log, Policy())
+            for number, part in enumerate(self._slices):
+                await asyncio.sleep(max(0.0, began_at + part.at_s - time.monotonic()))
+                file = self._directory / f"slice-{number:03}.ndjson"
+                file.write_bytes(b"".join(line + b"\n" for line in part.lines))
+                await feeder.feed(read_feeds([file]))
+                for record in part.poison:
+                    partition = await log.partition_of(record.topic, record.key or b"")
+                    await log.write(record.topic, partition, [Written(record.key, record.value)])
+            await feeder.close()
+        finally:
+            await log.stop()

@@ -1,0 +1,93 @@
+"""The workers of a round, and the supervisor that any deployment has: what ends by itself is started again."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from tests.integration.processes import STOP_S, Worker
+
+_SIGTERM: Final = -15
+"""How a worker ends that was asked to before it could listen."""
+
+
+class Fleet:
+    """Workers of both programs with one environment; logs go to one directory."""
+
+    def __init__(self, env: dict[str, str], directory: Path) -> None:
+        self._env = env
+        self._directory = directory
+        self._started = 0
+        self._running: list[Worker] = []
+        self._paused: list[Worker] = []
+        self._leaving: list[Worker] = []
+        self.kills: Counter[str] = Counter()
+        self.crashes: Counter[int] = Counter()
+        """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away."""
+        self.stuck: list[str] = []
+        """Logs of those that were asked to end and did not."""
+
+    def start(self, program: str) -> Worker:
+        """One more."""
+        self._started += 1
+        worker = Worker(program, self._env, self._directory / f"{self._started:02}-{program}.log")
+        self._running.append(worker)
+        return worker
+
+    def pick(self, program: str, which: int) -> Worker | None:
+        """One of those that run, None if none does."""
+        found = [worker for worker in self._running if worker.program == program]
+        return found[which % len(found)] if found else None
+
+    def kill(self, worker: Worker) -> None:
+        """End it with -9 and start another in its place."""
+        self._running.remove(worker)
+        worker.kill()
+        self.start(worker.program)
+
+    def leave(self, worker: Worker) -> None:
+        """Ask it to end, and do not wait for it."""
+        if worker in self._running:
+            self._running.remove(worker)
+            worker.ask_to_stop()
+            self._leaving.append(worker)
+
+    def pause(self, worker: Worker) -> None:
+        """Stop it where it stands."""
+        self._running.remove(worker)
+        worker.pause()
+        self._paused.append(worker)
+
+    def wake(self, worker: Worker) -> None:
+        """It goes on, and does not know what happened meanwhile."""
+        self._paused.remove(worker)
+        worker.wake()
+        self._running.append(worker)
+
+    def supervise(self) -> None:
+        """Start again what has ended by itself."""
+        for worker in [each for each in self._running if each.ended() is not None]:
+            self._running.remove(worker)
+            self.crashes[worker.ended() or 0] += 1
+            self.start(worker.program)
+
+    def stop(self, program: str) -> None:
+        """End all of a program in order; none may be paused any more."""
+        for worker in [each for each in self._running if each.program == program]:
+            self.leave(worker)
+        deadline = time.monotonic() + STOP_S
+        for worker in self._leaving:
+            while worker.ended() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            code = worker.ended()
+            if code is None:
+                self.stuck.append(str(worker.log_file))
+                worker.kill()
+            elif code not in (0, _SIGTERM):
+                self.crashes[code] += 1
+        self._leaving.clear()
+
+    def kill_all(self) -> None:
+        """Leave no process behind."""
+        for worker in self._running + self._paused + self._leaving:
+            worker.kill()

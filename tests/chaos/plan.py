@@ -1,0 +1,77 @@
+"""What a round will do, all of it drawn from its seed: how many workers, with what settings, and which faults when."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+SESSION_S: Final = 3
+"""Silence after which a worker's partitions go to others: short, for every kill -9 makes the group wait for it."""
+
+KINDS: Final = {
+    "kill": 10,
+    "stop": 4,
+    "pause": 5,
+    "join": 3,
+    "clickhouse kill": 3,
+    "clickhouse pause": 2,
+}
+"""The faults that a draw comes to, and their weights. `broker kill` is drawn once a round, for it is slow."""
+
+BROKER_KILL: Final = "broker kill"
+BROKER_ROUNDS: Final = 0.2
+_METER_SHARE: Final = 0.65
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens `at_s` seconds into a round, to the `which`-th of the workers of a program, if to any.
+
+    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long ClickHouse is away.
+    """
+
+    at_s: float
+    kind: str
+    program: str
+    which: int
+    length_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One round. Times are seconds since its workers were started."""
+
+    seed: int
+    meters: int
+    aggregators: int
+    checkpoint_ms: int
+    flush_ms: int
+    slices_at_s: tuple[float, ...]
+    """When each slice of the feed is written."""
+    faults: tuple[Fault, ...]
+
+
+def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
+    """The plan of a round of `size` events. As many faults as its length calls for, unless their number is given."""
+    rng = Random(seed)
+    span_s = 7 + size / 10_000
+    number = 7 + size // 15_000 if faults is None else faults
+    drawn = [_draw(rng, span_s) for _ in range(number)]
+    if rng.random() < BROKER_ROUNDS:
+        drawn.append(Fault(rng.uniform(0, span_s), BROKER_KILL, "", 0, 0))
+    return Plan(
+        seed=seed,
+        meters=rng.choice((2, 2, 3)),
+        aggregators=rng.choice((1, 2, 2)),
+        checkpoint_ms=rng.choice((50, 200, 1_000)),
+        flush_ms=rng.choice((20, 100, 500)),
+        slices_at_s=tuple(sorted(rng.uniform(0, span_s) for _ in range(round(2 * span_s)))),
+        faults=tuple(sorted(drawn, key=lambda fault: fault.at_s)),
+    )
+
+
+def _draw(rng: Random, span_s: float) -> Fault:
+    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    program = "meter" if rng.random() < _METER_SHARE else "aggregator"
+    # A pause is of use only beyond the session: what wakes up has lost its partitions and does not know.
+    length_s = SESSION_S + rng.uniform(0.3, 2) if kind == "pause" else rng.uniform(0.3, 3)
+    return Fault(rng.uniform(0.5, span_s), kind, program, rng.randrange(6), length_s)
