@@ -1,9 +1,11 @@
 """`python -m tests.chaos`: what `make chaos` does."""
 
+import logging
 import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,7 @@ import click
 from tests.chaos.plan import plan_of
 from tests.chaos.rounds import Report, run_round
 from tests.kafka import local_kafka
-from tests.kafka.local_kafka import LocalKafka
+from tests.kafka.local_kafka import LocalKafka, LocalKafkaError
 
 _DIFFERS: Final = 1
 _NO_KAFKA: Final = 2
@@ -30,7 +32,7 @@ def main(rounds: int, size: int, seed: int) -> None:
 
     Each round starts two or three meter workers, one or two aggregators and a ClickHouse of its own, and writes a
     disordered feed slice by slice, with records among it that nobody can read. Meanwhile workers are killed (-9),
-    stopped, paused beyond their session, joined by others; ClickHouse is killed and paused; in one round of five the
+    stopped, paused beyond their session, joined by others; ClickHouse is killed and paused; in every fifth round the
     broker is killed. When all of it is metered, conversations, units, ledger, days, months, balances and dead letters
     are held against the oracle (tests/oracle).
 
@@ -38,7 +40,7 @@ def main(rounds: int, size: int, seed: int) -> None:
     A line a round:
       round    its number      seed      what it was drawn from
       events   records written, repeats and broken ones included
-      faults   how many of each kind
+      ...      faults, how many of each kind
       ended    exit codes of workers that ended by themselves and were started
                again: 70 after an error, 1 where a server was away at the start
       differs  rows that differ, either way
@@ -53,6 +55,7 @@ def main(rounds: int, size: int, seed: int) -> None:
     if why := local_kafka.why_unavailable():
         click.echo(f"chaos needs an Apache Kafka of its own to kill: {why}", err=True)
         sys.exit(_NO_KAFKA)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # It would tell of every broker that was killed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     events, kills, difference = 0, 0, 0
@@ -61,7 +64,7 @@ def main(rounds: int, size: int, seed: int) -> None:
             for number in range(rounds):
                 report = _round(kafka, number + 1, rounds, seed + number, size, directory)
                 events += report.events
-                kills += report.kills.total()
+                kills += sum(number for kind, number in report.faults.items() if "kill" in kind)
                 difference += len(report.differences)
     finally:
         shutil.rmtree(directory / "kafka", ignore_errors=True)
@@ -74,18 +77,32 @@ def main(rounds: int, size: int, seed: int) -> None:
 def _round(kafka: LocalKafka, number: int, rounds: int, seed: int, size: int, directory: Path) -> Report:
     """Play one round and tell of it."""
     files = directory / f"seed-{seed}"
-    report = run_round(kafka, plan_of(seed, size), size, files)
+    _have_running(kafka)
+    try:
+        report = run_round(kafka, plan_of(seed, size), size, files)
+    except Exception as error:  # One round less is no reason to go without the others.
+        files.mkdir(exist_ok=True)
+        (files / "traceback.txt").write_text(traceback.format_exc())
+        report = Report(0, differences=[f"the round broke off: {error!r}"])
     click.echo(
-        f"round {number}/{rounds}  seed {seed}  {report.events} events  {_told(report.kills)}  "
+        f"round {number}/{rounds}  seed {seed}  {report.events} events  {_told(report.faults)}  "
         f"ended {_told(report.crashes) or 'none'}  {report.seconds:.1f} s  differs {len(report.differences)}"
     )
     if report.differences:
         for line in report.differences[:_SHOWN]:
             click.echo(f"  {line[:500]}")
-        click.echo(f"  all of it, the logs and the topics are kept in {files}")
+        click.echo(f"  all of them, the feed, logs and topics are kept in {files}")
     else:
         shutil.rmtree(files)
     return report
+
+
+def _have_running(kafka: LocalKafka) -> None:
+    """A round that broke off may have left it down."""
+    try:
+        _ = kafka.pid
+    except LocalKafkaError:
+        kafka.start()
 
 
 def _told(counts: Counter[str] | Counter[int]) -> str:

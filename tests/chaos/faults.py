@@ -94,8 +94,7 @@ class Timeline:
 
     def _broker_kill(self) -> Act:
         self._kafka.kill()
-        self._kafka.start()
-        return _nothing
+        return self._kafka.start
 
     def _note(self, what: str) -> None:
         with self._log_file.open("a") as log:

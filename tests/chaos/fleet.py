@@ -71,6 +71,10 @@ class Fleet:
             self.crashes[worker.ended() or 0] += 1
             self.start(worker.program)
 
+    def last_words(self) -> list[str]:
+        """The last line of each one's log, after its name."""
+        return [f"{each.log_file.name}: {(each.log.splitlines() or [''])[-1]}" for each in self._running]
+
     def stop(self, program: str) -> None:
         """End all of a program in order; none may be paused any more."""
         for worker in [each for each in self._running if each.program == program]:

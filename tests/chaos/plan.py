@@ -15,10 +15,12 @@ KINDS: Final = {
     "clickhouse kill": 3,
     "clickhouse pause": 2,
 }
-"""The faults that a draw comes to, and their weights. `broker kill` is drawn once a round, for it is slow."""
+"""The faults that a draw comes to, and their weights."""
 
 BROKER_KILL: Final = "broker kill"
-BROKER_ROUNDS: Final = 0.2
+BROKER_ROUND: Final = 5
+"""Seeds that this divides have one more fault: it takes the broker some seconds to come back."""
+
 _METER_SHARE: Final = 0.65
 
 
@@ -26,7 +28,7 @@ _METER_SHARE: Final = 0.65
 class Fault:
     """Something that happens `at_s` seconds into a round, to the `which`-th of the workers of a program, if to any.
 
-    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long ClickHouse is away.
+    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long a server is away.
     """
 
     at_s: float
@@ -56,8 +58,8 @@ def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
     span_s = 7 + size / 10_000
     number = 7 + size // 15_000 if faults is None else faults
     drawn = [_draw(rng, span_s) for _ in range(number)]
-    if rng.random() < BROKER_ROUNDS:
-        drawn.append(Fault(rng.uniform(0, span_s), BROKER_KILL, "", 0, 0))
+    if seed % BROKER_ROUND == 0:
+        drawn.append(Fault(rng.uniform(0.5, span_s), BROKER_KILL, "", 0, rng.uniform(0, 2)))
     return Plan(
         seed=seed,
         meters=rng.choice((2, 2, 3)),

@@ -33,8 +33,8 @@ class Report:
     """What a round did and what came of it."""
 
     events: int
-    kills: Counter[str] = field(default_factory=Counter)
-    """Faults by kind."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """How many of each kind."""
     crashes: Counter[int] = field(default_factory=Counter)
     """Exit codes of workers that ended by themselves."""
     seconds: float = 0
@@ -54,7 +54,7 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
         clickhouse.start()
         with ClickHouse(clickhouse.dsn) as tables:
             apply(tables)
-        report.kills = _play(kafka, clickhouse, fleet, plan, slices, directory)
+        report.faults = _play(kafka, clickhouse, fleet, plan, slices, directory)
         report.differences += _drain(kafka, fleet, directory, timeout_s=90 + size / 1_000)
         report.differences += [f"a worker did not end in order: its log is {log}" for log in fleet.stuck]
         report.differences += _judge(kafka, clickhouse, slices, directory)
@@ -109,13 +109,15 @@ def _drain(kafka: LocalKafka, fleet: Fleet, directory: Path, timeout_s: float) -
     finally:
         waiting.kill()
         waiting.wait()
+    last_words = fleet.last_words()
     fleet.stop("meter")
     # A worker that was superseded may have written to the end.
     in_time = asyncio.run(logs.wait_aggregated(kafka.bootstrap, timeout_s))
     fleet.stop("aggregator")
     if waiting.returncode or not in_time:
         told = (directory / "drained.log").read_text("utf-8", "replace").strip()
-        return [f"not drained within {timeout_s:.0f} s: {told or 'the ledger was not read to its end'}"]
+        late = f"not drained within {timeout_s:.0f} s: {told or 'the ledger was not read to its end'}"
+        return [late, *(f"the last word of {log}" for log in last_words)]
     return []
 
 

@@ -13,7 +13,7 @@ K = TypeVar("K", bound=Hashable)
 _START = ("workspace_id", "bot_id", "channel", "channel_user_id", "first_ms")
 CONVERSATION = (*_START, "last_ms", "messages", "requests", "sessions")
 _UNDOES = {"reversal": "charge", "lapse_reversal": "lapse"}
-_USAGE = {
+USAGE = {
     "conversations": "conversations",
     "sessions": "sessions",
     "requests": "requests",
@@ -56,12 +56,12 @@ def _usage(rows: Iterable[Row], period: str) -> Iterator[tuple[object, ...]]:
     """What was used and what it cost, by (workspace, bot, day or month)."""
     for row in rows:
         charged = row["charged_free_micros"] + row["charged_paid_micros"]
-        yield (row["workspace_id"], row["bot_id"], row[period], *(row[column] for column in _USAGE.values()), charged)
+        yield (row["workspace_id"], row["bot_id"], row[period], *(row[column] for column in USAGE.values()), charged)
 
 
 def _expected_usage(rows: Mapping[tuple[str, str, str], Usage]) -> Iterator[tuple[object, ...]]:
     for key, row in rows.items():
-        yield (*key, *(getattr(row, column) for column in _USAGE), row.charged_free + row.charged_paid)
+        yield (*key, *(getattr(row, column) for column in USAGE), row.charged_free + row.charged_paid)
 
 
 def charged(outcome: Outcome, expected: Result, *, by_lot: bool) -> list[str]:
