@@ -22,6 +22,10 @@ from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER
 
 LAG_EVERY_S: Final = 2.0
 
+METADATA_MS: Final = 5_000
+"""How long a worker may not know the topics: a leader that could not ask for them gives nobody any partition, and the
+client asks again only then."""
+
 
 class KafkaUnusableError(Exception):
     """Kafka is away or lacks the topics: one sentence that says what to do."""
@@ -59,6 +63,7 @@ def build(settings: Settings, clickhouse: ClickHouse, datadir: str, on_ready: Ca
         stream_wait_empty=False,
         stream_buffer_maxsize=4,  # In batches, each of thousands of records.
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MS,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 3,
         worker_redirect_stdouts=False,

@@ -20,6 +20,10 @@ from meter.stage import Stage
 from meter.transport import Batch
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
 
+METADATA_MS: Final = 5_000
+"""How long a worker may not know the topics. The client does not repeat a failed question before this time is over, and
+a leader that knows no topics gives nobody any partition: a broker's restart could idle a group for five minutes."""
+
 CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
 
@@ -56,6 +60,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         broker_heartbeat_interval=settings.kafka_session_timeout_s / 5,
         broker_request_timeout=max(40.0, settings.kafka_session_timeout_s + 5),
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MS,
         datadir=datadir,
         store="memory://",
         stream_buffer_maxsize=2,  # Batches, not records: what waits here is memory and is read again after a crash.
