@@ -1,11 +1,15 @@
 """What a round will do, all of it drawn from its seed: how many workers, with what settings, and which faults when."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-SESSION_S: Final = 3
-"""Silence after which a worker's partitions go to others: short, for every kill -9 makes the group wait for it."""
+SESSIONS_S: Final = (1.5, 2.0, 3.0)
+"""Silence after which a worker's partitions go to others: short, for while a group waits for the dead nobody works."""
+
+SLICE_EVERY_S: Final = 0.12
+"""A trickle, so that at any moment something is read, charged, saved and inserted: a kill in idleness shows nothing."""
 
 KINDS: Final = {
     "kill": 10,
@@ -45,6 +49,7 @@ class Plan:
     seed: int
     meters: int
     aggregators: int
+    session_s: float
     checkpoint_ms: int
     flush_ms: int
     slices_at_s: tuple[float, ...]
@@ -55,25 +60,32 @@ class Plan:
 def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
     """The plan of a round of `size` events. As many faults as its length calls for, unless their number is given."""
     rng = Random(seed)
+    session_s = rng.choice(SESSIONS_S)
     span_s = 7 + size / 10_000
-    number = 7 + size // 15_000 if faults is None else faults
-    drawn = [_draw(rng, span_s) for _ in range(number)]
+    drawn: list[Fault] = []
+    for _ in range(9 + size // 15_000 if faults is None else faults):
+        drawn += _draw(rng, span_s, session_s)
     if seed % BROKER_ROUND == 0:
         drawn.append(Fault(rng.uniform(0.5, span_s), BROKER_KILL, "", 0, rng.uniform(0, 2)))
     return Plan(
         seed=seed,
         meters=rng.choice((2, 2, 3)),
         aggregators=rng.choice((1, 2, 2)),
+        session_s=session_s,
         checkpoint_ms=rng.choice((50, 200, 1_000)),
         flush_ms=rng.choice((20, 100, 500)),
-        slices_at_s=tuple(sorted(rng.uniform(0, span_s) for _ in range(round(2 * span_s)))),
+        slices_at_s=tuple(sorted(rng.uniform(0, span_s) for _ in range(round(span_s / SLICE_EVERY_S)))),
         faults=tuple(sorted(drawn, key=lambda fault: fault.at_s)),
     )
 
 
-def _draw(rng: Random, span_s: float) -> Fault:
+def _draw(rng: Random, span_s: float, session_s: float) -> Iterator[Fault]:
     kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
     program = "meter" if rng.random() < _METER_SHARE else "aggregator"
+    at_s = rng.uniform(0.5, span_s)
     # A pause is of use only beyond the session: what wakes up has lost its partitions and does not know.
-    length_s = SESSION_S + rng.uniform(0.3, 2) if kind == "pause" else rng.uniform(0.3, 3)
-    return Fault(rng.uniform(0.5, span_s), kind, program, rng.randrange(6), length_s)
+    length_s = session_s + rng.uniform(0.3, 2) if kind == "pause" else rng.uniform(0.3, 3)
+    yield Fault(at_s, kind, program, rng.randrange(6), length_s)
+    if kind.startswith("clickhouse") and rng.random() < 0.5:
+        # Whoever waits for ClickHouse holds rows that are nowhere else.
+        yield Fault(at_s + rng.uniform(0.1, length_s), "kill", "aggregator", rng.randrange(6), 0)

@@ -19,7 +19,7 @@ from tests.chaos.faults import Timeline
 from tests.chaos.feeding import Feeding, Slice, slices_of
 from tests.chaos.fleet import Fleet
 from tests.chaos.judgement import TOPICS_READ, Book, Given, book_from, judge
-from tests.chaos.plan import SESSION_S, Plan
+from tests.chaos.plan import Plan
 from tests.integration.outcome import oracle
 from tests.integration.processes import ROOT, environment
 from tests.integration.views import Row
@@ -68,7 +68,7 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
 def _environment(kafka: LocalKafka, clickhouse: Server, plan: Plan) -> dict[str, str]:
     return environment(
         KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap,
-        KAFKA_SESSION_TIMEOUT_S=str(SESSION_S),
+        KAFKA_SESSION_TIMEOUT_S=str(plan.session_s),
         CLICKHOUSE_DSN=clickhouse.dsn,
         METER_CHECKPOINT_MS=str(plan.checkpoint_ms),
         METER_LOG_LEVEL="INFO",

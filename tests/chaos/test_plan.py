@@ -1,7 +1,7 @@
 """A seed makes one round, and seeds together make every fault there is."""
 
 from tests.chaos.feeding import slices_of
-from tests.chaos.plan import BROKER_KILL, KINDS, SESSION_S, plan_of
+from tests.chaos.plan import BROKER_KILL, KINDS, plan_of
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import generate
 from tests.feeds.lines import millis
@@ -23,7 +23,8 @@ def test_all_kinds_of_faults_occur() -> None:
         (kind, program) for kind in ("kill", "stop", "pause", "join") for program in ("meter", "aggregator")
     }
     assert sum(fault.kind == BROKER_KILL for fault in faults) == len(SEEDS) / 5
-    assert all(fault.length_s > SESSION_S for fault in faults if fault.kind == "pause")
+    plans = [plan_of(seed, 3_000) for seed in SEEDS]
+    assert all(each.length_s > plan.session_s for plan in plans for each in plan.faults if each.kind == "pause")
 
 
 def test_faults_come_while_there_is_work() -> None:
