@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.simulation.life import Lives, live_all
 
-SHARE = 25
+SHARE = 8
 """Lives that a process is given at a time."""
 
 

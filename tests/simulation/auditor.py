@@ -13,14 +13,8 @@ from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold
 from schemas.instants import DAY_MS, from_ms
-from tests.integration.outcome import (
-    Outcome,
-    assert_charged,
-    assert_ledger_sound,
-    assert_metered,
-    assert_money_conserved,
-    assert_refused,
-)
+from tests.integration import differences
+from tests.integration.views import Outcome
 from tests.oracle.oracle import Result
 from tests.simulation.clickhouse import Row, Store
 
@@ -28,13 +22,17 @@ _NOT_ADDED = ("workspace_id", "bot_id", "day", "version")
 
 
 def audit(store: Store, expected: Result, lines: list[bytes]) -> None:
-    """Raises AssertionError at the first thing that differs."""
+    """Raises AssertionError with all that differs."""
     outcome = outcome_of(store)
-    assert_metered(outcome, expected)
-    assert_refused(outcome, expected, lines)
-    assert_charged(outcome, expected, by_lot=False)
-    assert_money_conserved(outcome)
-    assert_ledger_sound(outcome)
+    found = [
+        *differences.metered(outcome, expected),
+        *differences.refused(outcome, expected, lines),
+        *differences.units(outcome, expected),
+        *differences.charged(outcome, expected, by_lot=False),
+        *differences.money_conserved(outcome),
+        *differences.ledger_sound(outcome),
+    ]
+    assert not found, "\n".join(found)
 
 
 def assert_truthful(
