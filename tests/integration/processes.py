@@ -85,6 +85,11 @@ class Worker:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What it has printed."""
         return self.log_file.read_text("utf-8", "replace")

@@ -1,0 +1,83 @@
+"""Nothing that the folds hold grows for ever: what the late horizon has passed is forgotten, seen ids with it."""
+
+import pickle
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from meter.charger import Charger
+from meter.checkpoints import Restored
+from meter.core.policy import Policy
+from meter.fold import Fold
+from meter.log import Record
+from meter.sessionizer import Sessionizer
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from tests.feeds.lines import DAY_MS, millis
+from tests.properties.pipeline import stored
+from tests.week.load import Load
+
+START_MS = millis(2026, 9, 7)
+NOW_MS = START_MS + 30 * DAY_MS
+DAYS = 6
+BATCH = 200
+
+
+class Reader:
+    """One fold that reads a log of its own, with a checkpoint after every batch."""
+
+    def __init__(self, topic: str, fold: Fold) -> None:
+        self.fold = fold
+        self.saved: dict[bytes, bytes] = {}
+        self._topic = topic
+        self._next_offset = 0
+
+    def read(self, values: Iterable[bytes | None]) -> Iterator[bytes | None]:
+        """What a batch makes it tell the wallets."""
+        offsets = range(self._next_offset, self._next_offset + BATCH)
+        batch = [
+            stored(self._topic, 0, offset, Record(b"w", value), NOW_MS)
+            for offset, value in zip(offsets, values, strict=False)
+        ]
+        self._next_offset += len(batch)
+        outputs = [*self.fold.take(batch), *self.fold.confirm(self._next_offset - 1)] if batch else []
+        for key, value in self.fold.changes():
+            self.saved.pop(key, None)
+            if value is not None:
+                self.saved[key] = value
+        for output in outputs:
+            if output.topic == WALLET_INPUTS:
+                yield from (record.value for record in output.records)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes in memory, private heaps and all, and records that compaction would keep."""
+        return len(pickle.dumps(self.fold)), len(self.saved)
+
+
+@pytest.fixture(scope="module")
+def days() -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """What sessionizer and charger held at the end of each day of a steady load."""
+    nothing = Restored(-1, None, {})
+    sessionizer = Reader(CHAT_EVENTS.name, Sessionizer(Policy(), 0, nothing))
+    charger = Reader(WALLET_INPUTS.name, Charger(Policy(), 0, nothing))
+    load = Load(1, START_MS, events_a_minute=1.5)
+    held = []
+    for day in range(1, DAYS + 1):
+        lines = list(load.until(START_MS + day * DAY_MS))
+        for at in range(0, len(lines), BATCH):
+            told = list(sessionizer.read(lines[at : at + BATCH]))
+            for start in range(0, len(told), BATCH):
+                list(charger.read(told[start : start + BATCH]))
+        held.append((sessionizer.held, charger.held))
+    return held
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["sessionizer", "charger"])
+@pytest.mark.parametrize("what", [0, 1], ids=["memory", "state topic"])
+def test_nothing_grows_once_the_horizon_is_full(
+    days: list[tuple[tuple[int, int], tuple[int, int]]], who: int, what: int
+) -> None:
+    """From the third day on as much is forgotten as is learnt."""
+    curve = [day[who][what] for day in days]
+    assert max(curve[3:]) < 1.1 * curve[2], curve
+    assert curve[2] > 100
