@@ -34,6 +34,11 @@ class Fleet:
         self._running.append(worker)
         return worker
 
+    def ready(self) -> None:
+        """Return when all that run have partitions."""
+        for worker in self._running:
+            worker.ready()
+
     def pick(self, program: str, which: int) -> Worker | None:
         """One of those that run, None if none does."""
         found = [worker for worker in self._running if worker.program == program]

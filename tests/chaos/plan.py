@@ -12,7 +12,7 @@ SLICE_EVERY_S: Final = 0.12
 """A trickle, so that at any moment something is read, charged, saved and inserted: a kill in idleness shows nothing."""
 
 KINDS: Final = {
-    "kill": 10,
+    "kill": 12,
     "stop": 4,
     "pause": 5,
     "join": 3,
@@ -25,7 +25,7 @@ BROKER_KILL: Final = "broker kill"
 BROKER_ROUND: Final = 5
 """Seeds that this divides have one more fault: it takes the broker some seconds to come back."""
 
-_METER_SHARE: Final = 0.65
+_METER_SHARE: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """One round. Times are seconds since its workers were started."""
+    """One round. Times are seconds since its workers began to work."""
 
     seed: int
     meters: int
@@ -82,10 +82,10 @@ def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
 def _draw(rng: Random, span_s: float, session_s: float) -> Iterator[Fault]:
     kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
     program = "meter" if rng.random() < _METER_SHARE else "aggregator"
-    at_s = rng.uniform(0.5, span_s)
+    at_s = rng.uniform(0.2, span_s)
     # A pause is of use only beyond the session: what wakes up has lost its partitions and does not know.
     length_s = session_s + rng.uniform(0.3, 2) if kind == "pause" else rng.uniform(0.3, 3)
     yield Fault(at_s, kind, program, rng.randrange(6), length_s)
-    if kind.startswith("clickhouse") and rng.random() < 0.5:
+    if kind.startswith("clickhouse"):
         # Whoever waits for ClickHouse holds rows that are nowhere else.
         yield Fault(at_s + rng.uniform(0.1, length_s), "kill", "aggregator", rng.randrange(6), 0)

@@ -82,6 +82,7 @@ def _play(
     """Feed and disturb until both are through; everything taken away is there again at the end."""
     for program in ["meter"] * plan.meters + ["aggregator"] * plan.aggregators:
         fleet.start(program)
+    fleet.ready()
     timeline = Timeline(plan, fleet, clickhouse, kafka, directory / "faults.log")
     feeding = Feeding(kafka.bootstrap, slices, directory)
     feeding.start()
