@@ -4,23 +4,17 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 import click
-from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from meter import admin, app, metrics, processes, run, show, sql
-from meter.embedded import EmbeddedBrokerError
 from meter.feed import FeedError
-from meter.log import Log, LogError
-from meter.settings import Settings, SettingsError, load
-
-_FAILED = 1
-_USAGE_ERROR = 2
-_STOPPED = 130
+from meter.letters_cli import dead_letters_group
+from meter.log import Log
+from meter.refusals import FAILED, refusals
+from meter.settings import Settings, load
 
 _ENVIRONMENT = """
 \b
@@ -63,13 +57,17 @@ _FEED = click.option(
     "  python -m meter worker                                 as many as you like\n"
     "  python -m aggregator worker                            as many as you like\n"
     "  python -m meter produce --feed FILE --close            a feed, as a bot runtime\n"
-    "  python -m meter drained --timeout 60                   all of it in ClickHouse?",
+    "  python -m meter drained --timeout 60                   all of it in ClickHouse?\n"
+    "  python -m meter dead-letters list                      what was refused, and why",
     epilog=_ENVIRONMENT,
 )
 def main() -> None:
     """The group holds the commands; each says itself what it does."""
     # What the client would say of an error, a command says in one sentence.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+main.add_command(dead_letters_group)
 
 
 @main.command("run")
@@ -84,7 +82,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
     """
     if once and not feeds:
         raise click.UsageError("--once needs a feed to come to the end of: add --feed FILE")
-    with _refusals():
+    with refusals():
         settings = load()
         _check_feeds(feeds)
         _run(settings, list(feeds), data, once=once)
@@ -98,7 +96,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
 )
 def demo_command(data: Path) -> None:
     """Meter sample traffic on the embedded engines and show the result: what `make run` does."""
-    with _refusals():
+    with refusals():
         feeds = show.sample_feeds()
         click.echo(f"Metering {', '.join(str(feed) for feed in feeds)}")
         _run(load(), feeds, data, once=True)
@@ -136,7 +134,7 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
     Tables: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
     python -m meter sql --data DIR "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
     """
-    with _refusals():
+    with refusals():
         if data is not None:
             answer = sql.query_data(data, query, output_format)
         else:
@@ -147,7 +145,7 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
 @main.command("worker")
 def worker_command() -> None:
     """Sessionize and charge, until stopped (SIGTERM, Ctrl-C). Any number side by side share the partitions."""
-    with _refusals():
+    with refusals():
         settings = load()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         asyncio.run(_require_log(settings))
@@ -167,7 +165,7 @@ async def _require_log(settings: Settings) -> None:
 @main.command("topics")
 def topics_command() -> None:
     """Create the topics that are missing. Safe to repeat."""
-    with _refusals():
+    with refusals():
         settings = load()
         created = asyncio.run(
             admin.create_topics(
@@ -187,7 +185,7 @@ def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
     """Write a feed to Kafka as bot runtimes and the console would."""
     if not feeds:
         raise click.UsageError("nothing to produce: add --feed FILE")
-    with _refusals():
+    with refusals():
         settings = load()
         _check_feeds(feeds)
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
@@ -204,7 +202,7 @@ def drained_command(timeout_s: float) -> None:
 
     Judged by the committed offsets of both groups, so it works beside running workers.
     """
-    with _refusals():
+    with refusals():
         settings = load()
         waiting: dict[str, str] = {}
         done = asyncio.run(
@@ -216,7 +214,7 @@ def drained_command(timeout_s: float) -> None:
         )
     if not done:
         click.echo(f"not drained after {timeout_s:g} s: still reading {waiting.get('on', 'nothing')}", err=True)
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
     click.echo("drained")
 
 
@@ -225,32 +223,3 @@ def _check_feeds(feeds: tuple[Path, ...]) -> None:
     for feed in feeds:
         if not feed.is_file() or not os.access(feed, os.R_OK):
             raise FeedError(f"the feed {feed} cannot be read: no such file. Give the path of a file of events.")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Errors that a person can do something about, as one sentence."""
-    try:
-        yield
-    except (SettingsError, FeedError) as refusal:
-        _refuse(refusal, _USAGE_ERROR)
-    except KafkaConnectionError as refusal:
-        _refuse(admin.broker_away(load().kafka_bootstrap_servers), _FAILED, refusal)
-    except (
-        admin.BrokerAwayError,
-        admin.TopicsMissingError,
-        LogError,
-        metrics.PortsTakenError,
-        processes.RunError,
-        sql.SqlError,
-        EmbeddedBrokerError,
-        KafkaError,
-    ) as refusal:
-        _refuse(refusal, _FAILED)
-    except processes.Stopped:
-        raise SystemExit(_STOPPED) from None
-
-
-def _refuse(refusal: Exception, status: int, cause: Exception | None = None) -> NoReturn:
-    click.echo(f"meter: {refusal}", err=True)
-    raise SystemExit(status) from cause

@@ -6,14 +6,22 @@ from meter import metrics
 from meter.core.sessionize import Rejected
 from meter.fold import Output
 from meter.log import Record
-from schemas.dead_letters import DeadLetter
+from schemas.dead_letters import REPLAY_OF, DeadLetter
 from schemas.topics import DEAD_LETTERS
 
 
 def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:
-    """The refused record, whole."""
+    """The refused record, whole. If it was to put another letter back, it says so, or nobody would know."""
+    replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
-        rejected.code, rejected.reason, record.topic, record.partition, record.offset, record.key, record.value
+        rejected.code,
+        rejected.reason,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        replay_of,
     )
 
 

@@ -11,6 +11,9 @@ OFFSET = "source-offset"
 NULL = "source-null"
 """Present when the refused record had no value at all, which Kafka would take for a deletion mark."""
 
+REPLAY_OF = "replay-of"
+"""Id of the letter that a record puts back. On the record itself, and on the letter of one that was refused again."""
+
 
 class DeadLetter(msgspec.Struct, frozen=True):
     """`code` is one of few words, for counting; `reason` is a sentence that names the field."""
@@ -22,6 +25,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
     source_offset: int
     key: bytes | None
     value: bytes | None
+    replay_of: str = ""
+
+    @property
+    def letter_id(self) -> str:
+        """Where the refused record lay, as people type it: `chat-events/3/2238`."""
+        return f"{self.source_topic}/{self.source_partition}/{self.source_offset}"
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers that say all but key and value."""
@@ -34,6 +43,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
         ]
         if self.value is None:
             headers.append((NULL, b"1"))
+        if self.replay_of:
+            headers.append((REPLAY_OF, self.replay_of.encode()))
         return headers
 
 
@@ -48,4 +59,5 @@ def from_record(key: bytes | None, value: bytes | None, headers: list[tuple[str,
         source_offset=int(found.get(OFFSET, "-1")),
         key=key,
         value=None if NULL in found else value,
+        replay_of=found.get(REPLAY_OF, ""),
     )

@@ -149,7 +149,17 @@ def test_broken_variable_is_refused_by_the_aggregator(tmp_path: Path, word: str,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [("topics",), ("worker",), ("produce", "--feed"), ("drained", "--timeout", "2")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("topics",),
+        ("worker",),
+        ("produce", "--feed"),
+        ("drained", "--timeout", "2"),
+        ("dead-letters", "list"),
+        ("dead-letters", "replay", "chat-events/0/0"),
+    ],
+)
 def test_broker_away_is_refused_by_the_meter(words: tuple[str, ...], feed: Path, closed_port: int) -> None:
     """By the address where it was sought."""
     address = f"127.0.0.1:{closed_port}"
@@ -158,7 +168,9 @@ def test_broker_away_is_refused_by_the_meter(words: tuple[str, ...], feed: Path,
     assert_refused(done, address, "KAFKA_BOOTSTRAP_SERVERS")
 
 
-@pytest.mark.parametrize("words", [("worker",), ("produce", "--feed"), ("drained", "--timeout", "2")])
+@pytest.mark.parametrize(
+    "words", [("worker",), ("produce", "--feed"), ("drained", "--timeout", "2"), ("dead-letters", "list")]
+)
 def test_topics_missing_is_refused_by_the_meter(words: tuple[str, ...], feed: Path, tmp_path: Path) -> None:
     """By the names of the topics, with the command that makes them."""
     more = [str(feed)] if words[0] == "produce" else []

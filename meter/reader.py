@@ -1,0 +1,68 @@
+"""Reading a topic as a bystander: from where one likes to its present end, without a group, once."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.topics import MAX_RECORD_BYTES, Topic
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def records(
+    bootstrap: str, topic: Topic, starts: Mapping[int, int] | None = None
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """What the topic holds, one partition after another. With `starts` only those partitions, each from its offset."""
+    async with _consumer(bootstrap) as consumer:
+        await consumer._client._wait_on_metadata(topic.name)
+        partitions = sorted(consumer.partitions_for_topic(topic.name) or ()) if starts is None else sorted(starts)
+        for partition in partitions:
+            tp = TopicPartition(topic.name, partition)
+            consumer.assign([tp])
+            if starts is None:
+                await consumer.seek_to_beginning(tp)
+            else:
+                consumer.seek(tp, starts[partition])
+            async for record in _to_the_end(consumer, tp):
+                yield record
+
+
+async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIterator[ConsumerRecord]:
+    """Until the broker answers that there is no more. Its word on where the log ends may count what nobody can read."""
+    while True:
+        asked_at_ms = time.time() * 1000
+        fetched = await consumer.getmany(tp, timeout_ms=100)
+        while not fetched and (consumer.last_poll_timestamp(tp) or 0) <= asked_at_ms:
+            fetched = await consumer.getmany(tp, timeout_ms=100)
+        fetched = fetched or await consumer.getmany(tp, timeout_ms=0)  # What the answer brought.
+        if not fetched:
+            return
+        for record in fetched[tp]:
+            yield record
+
+
+async def tail(bootstrap: str, topic: Topic, partition: int, count: int) -> AsyncIterator[ConsumerRecord]:
+    """About the last `count` records of a partition; how many is as good as the broker's word on where the log ends."""
+    tp = TopicPartition(topic.name, partition)
+    async with _consumer(bootstrap) as consumer:
+        beginning = (await consumer.beginning_offsets([tp]))[tp]
+        end = (await consumer.end_offsets([tp]))[tp]
+        consumer.assign([tp])
+        consumer.seek(tp, max(beginning, end - count))
+        async for record in _to_the_end(consumer, tp):
+            yield record
