@@ -22,8 +22,16 @@ def from_ms(at_ms: int) -> datetime:
 
 
 def rfc3339(at_ms: int) -> str:
-    """`at_ms` as RFC 3339 in UTC with milliseconds, as CloudEvents writes it."""
-    return from_ms(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`at_ms` as RFC 3339 in UTC with milliseconds, as CloudEvents writes it.
+
+    An offset can put an instant of the first or the last day before the year 1 or after 9999, for which there is no
+    such text; it is shown as the first or the last one there is.
+    """
+    return from_ms(min(max(at_ms, _FIRST_MS), _LAST_MS)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_FIRST_MS = to_ms(datetime.min.replace(tzinfo=UTC))
+_LAST_MS = to_ms(datetime.max.replace(tzinfo=UTC))
 
 
 def day_of(at_ms: int) -> int:

@@ -4,7 +4,7 @@ Each record says how a conversation stands now, not what changed, so a repeat ch
 an earlier one. Its origin is the partition and offset of chat-events that it was built from: the higher is newer.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,6 +17,10 @@ Kind = Literal["proactive", "alert", "agent", "developer"]
 """Two kinds of notification, and two of message that are recorded without being billed."""
 
 
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a checkpoint can hold. Anybody can write to wallet-inputs, and a larger number would end every worker."""
+
+
 class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """What both have in common. `produced_ms` is the Kafka timestamp of the event that caused it, for latency."""
 
@@ -24,9 +28,9 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     bot_id: str
     channel: str
     channel_user_id: str
-    origin_partition: int
-    origin_offset: int
-    produced_ms: int
+    origin_partition: Whole
+    origin_offset: Whole
+    produced_ms: Whole
 
 
 class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
@@ -36,13 +40,13 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     """
 
     conversation_id: str
-    opened_ms: int
+    opened_ms: Whole
     state: State
-    first_ms: int
-    last_ms: int
-    messages: int
-    requests: int
-    sessions: int
+    first_ms: Whole
+    last_ms: Whole
+    messages: Whole
+    requests: Whole
+    sessions: Whole
     absorbed_into: str | None = None
 
 
@@ -51,7 +55,7 @@ class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
 
     kind: Kind
     unit_id: str
-    at_ms: int
+    at_ms: Whole
 
 
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
@@ -61,9 +65,9 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     Whatever arrives later with an offset at or below it is a repeat; what is older than the horizon can be forgotten.
     """
 
-    origin_partition: int
-    origin_offset: int
-    watermark_ms: int
+    origin_partition: Whole
+    origin_offset: Whole
+    watermark_ms: Whole
 
 
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand

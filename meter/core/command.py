@@ -12,6 +12,7 @@ from schemas.commands import (
     BotCreated,
     CreditsPurchased,
     GrantAssigned,
+    GrantData,
     PlanChanged,
     PlanName,
     WorkspaceCreated,
@@ -44,7 +45,7 @@ class Refused(msgspec.Struct, frozen=True):
 def obey(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Refused:
     """Apply one command, once: a repeat of (source, id) changes nothing, another content under it is a conflict."""
     key = event_key(command.data.workspace_id, command.source, command.id).hex()
-    content = digest(msgspec.json.encode(command).decode()).hex()
+    content = _content(command)
     known = book.wallet.commands.get(key)
     if known is not None:
         return Repeated() if known == content else Refused("conflict", f"id: {command.id} was another command before")
@@ -52,6 +53,15 @@ def obey(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done
     if not isinstance(outcome, Refused):
         book.wallet.commands[key] = content
     return outcome
+
+
+def _content(command: AnyCommand) -> str:
+    """A digest of all that a command says. Instants count as such, in whatever zone they were written."""
+    instants, data = [to_ms(command.time)], command.data
+    if isinstance(data, GrantData) and data.expires_at is not None:
+        instants.append(to_ms(data.expires_at))
+        data = msgspec.structs.replace(data, expires_at=None)
+    return digest(type(command).__name__, str(instants), msgspec.json.encode(data).decode()).hex()
 
 
 def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Refused:

@@ -15,7 +15,7 @@ MAX_MICROS = 10**15
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
 Check = Callable[[Any], bool]
@@ -83,7 +83,7 @@ def is_name(value: Any) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def is_amount(value: Any) -> bool:
@@ -163,7 +163,9 @@ def read(number: int, line: bytes) -> Event | Command:
     demand(record, envelope)
     kind, data = record["type"], record["data"]
     demand(data, REQUIRED[kind])
-    demand({k: v for k, v in data.items() if v is not None}, OPTIONAL.get(kind, {}), optional=True)
+    for field, check in OPTIONAL.get(kind, {}).items():
+        if data.get(field) is not None or field in data.repeated:
+            demand(data, {field: check})
     demand(data, dict.fromkeys(DESCRIPTIVE.get(kind, ()), is_text), optional=True)
     head = (number, data["workspace_id"], record["source"], record["id"], kind, to_ms(record["time"]))
     if kind not in CHAT_TYPES:
@@ -175,7 +177,7 @@ def read(number: int, line: bytes) -> Event | Command:
 def parse(line: bytes) -> dict[str, Any]:
     """A JSON object in UTF-8, or RefusedError. NaN and Infinity are Python's own and no JSON."""
     try:
-        record = json.loads(line.decode("utf-8"), parse_constant=_no_json, parse_int=_integer)
+        record = json.loads(line.decode("utf-8"), parse_constant=_no_json, parse_int=_integer, object_pairs_hook=Parsed)
     except (ValueError, RecursionError):
         raise RefusedError("unreadable") from None
     if not isinstance(record, dict):
@@ -183,9 +185,20 @@ def parse(line: bytes) -> dict[str, Any]:
     return record
 
 
+class Parsed(dict[str, Any]):
+    """A JSON object that knows which names it held more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.repeated = {name for name in names if names.count(name) > 1} if len(self) < len(names) else set()
+
+
 def demand(record: dict[str, Any], checks: dict[str, Check], *, optional: bool = False) -> None:
-    """Every field must be there, unless optional, and pass its check."""
+    """Every field must be there, unless optional, once, and pass its check."""
     for field, check in checks.items():
+        if isinstance(record, Parsed) and field in record.repeated:
+            raise RefusedError("invalid", field)
         if optional and field not in record:
             continue
         if field not in record or not check(record[field]):

@@ -117,9 +117,31 @@ def test_a_repeated_command_counts_once() -> None:
     bought = [command("credits.purchased", order_id="o", amount_micros=5, method="card", id=i) for i in "112"]
     given = [command("grant.assigned", 0, grant_id="o", amount_micros=3, id=i) for i in "334"]
     other = command("credits.purchased", ws="w2", order_id="o", amount_micros=5, method="card", id="1")
-    result = run(STANDARD, *bought, *given, other, command("workspace.created", plan="standard", id="again"))
-    assert result.duplicates == [2, 3, 5, 6, 8]
+    result = run(STANDARD, *bought, *given, other)
+    assert result.duplicates == [2, 3, 5, 6]
     assert (result.balances["w"].paid, result.balances["w"].free, result.balances["w2"].paid) == (5, 3, 5)
+
+
+def test_a_command_that_contradicts_another_is_refused() -> None:
+    """DOMAIN, Metering 6 and 7: under a taken id, with other terms, for a workspace that is there; the first stands."""
+    first = command("credits.purchased", order_id="o", amount_micros=5, method="card", id="1")
+    grant = command("grant.assigned", 0, grant_id="g", amount_micros=3, id="2")
+    wrong = [
+        command("credits.purchased", order_id="o", amount_micros=5, method="wire", id="1"),
+        command("credits.purchased", order_id="o", amount_micros=6, method="card", id="3"),
+        command("grant.assigned", 1, grant_id="g", amount_micros=3, id="4"),
+        command("workspace.created", plan="standard", free_grant_micros=0, id="5"),
+        command("grant.assigned", 0, grant_id="h", amount_micros=3, expires_at=stamp(T0)),
+    ]
+    result = run(STANDARD, first, grant, *wrong)
+    assert [(letter.line - 3, letter.code, letter.field) for letter in result.dead_letters] == [
+        (0, "conflict", "id"),
+        (1, "conflict", "order_id"),
+        (2, "conflict", "grant_id"),
+        (3, "conflict", "workspace_id"),
+        (4, "invalid", "expires_at"),
+    ]
+    assert (result.balances["w"].paid, result.balances["w"].free) == (5, 3)
 
 
 def test_soonest_expiry_goes_before_age() -> None:

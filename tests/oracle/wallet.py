@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tests.oracle.reading import DAY_MS, MINUTE_MS, Command, RefusedError, to_ms
+from tests.oracle.reading import DAY_MS, DESCRIPTIVE, MINUTE_MS, OPTIONAL, REQUIRED, Command, RefusedError, to_ms
 
 BLOCK_MS = 15 * MINUTE_MS
 STANDARD_PRICE = 200_000
@@ -78,14 +78,24 @@ class Account:
     plans: list[Plan] = field(default_factory=list)
     bot_plans: dict[str, list[Plan]] = field(default_factory=dict)
     prices: list[tuple[int, int]] = field(default_factory=list)
-    seen: set[tuple[str, ...]] = field(default_factory=set)
+    seen: dict[tuple[str, ...], tuple[object, ...]] = field(default_factory=dict)
     overdrawn: int = 0
 
     def apply(self, command: Command) -> bool:
-        """False for a repeated command: same id, or the same grant, order or workspace once more."""
-        marks = self._marks(command)
-        if any(mark in self.seen for mark in marks):
-            return False
+        """False for a repeated command: same id, or the same grant or order once more, with the same terms.
+
+        Raises RefusedError where it contradicts an earlier one (DOMAIN, Metering 6 and 7).
+        """
+        said: dict[tuple[str, ...], tuple[object, ...]] = {("id", command.source, command.id): _content(command)}
+        own_id = OWN_ID.get(command.type)
+        if own_id is not None:
+            said[own_id, command.data[own_id]] = _terms(command)
+        for mark, content in said.items():
+            if mark in self.seen:
+                if self.seen[mark] != content or (mark[0] == "workspace_id"):
+                    raise RefusedError("conflict", mark[0])
+                self.seen.update(said)
+                return False
         {
             "billing.workspace.created": self._create,
             "billing.bot.created": self._create_bot,
@@ -93,15 +103,8 @@ class Account:
             "billing.credits.purchased": self._purchase,
             "billing.plan.changed": self._change_plan,
         }[command.type](command)
-        self.seen.update(marks)
+        self.seen.update(said)
         return True
-
-    def _marks(self, command: Command) -> list[tuple[str, ...]]:
-        marks: list[tuple[str, ...]] = [("id", command.source, command.id)]
-        own_id = OWN_ID.get(command.type)
-        if own_id is not None:
-            marks.append((own_id, command.data[own_id]))
-        return marks
 
     def _create(self, command: Command) -> None:
         if command.data["plan"] == "enterprise" and command.data.get("session_price_micros") is None:
@@ -141,6 +144,8 @@ class Account:
     def _grant(self, command: Command) -> None:
         expires = command.data.get("expires_at")
         expires_at = command.time + GRANT_LIFE_MS if expires is None else to_ms(expires)
+        if expires_at <= command.time:
+            raise RefusedError("invalid", "expires_at")
         self.add_grant(command.data["grant_id"], command.data["amount_micros"], command.time, expires_at)
 
     def _purchase(self, command: Command) -> None:
@@ -190,3 +195,24 @@ def debit_order(lot: Lot) -> tuple[int, int, int, str]:
     """DOMAIN, Debit order 1: free by expiry, age, id; then designated, then shared, each by age and id."""
     rank = ("free", "designated", "shared").index(lot.kind)
     return (rank, lot.expires_at or 0, lot.assigned_at, lot.id)
+
+
+def _content(command: Command) -> tuple[object, ...]:
+    """All that a command says in the fields that it may have; what it leaves out says the default."""
+    optional, descriptive = OPTIONAL.get(command.type, {}), DESCRIPTIVE.get(command.type, ())
+    data = [command.data[name] for name in REQUIRED[command.type]]
+    data += [command.data.get(name) for name in optional if name != "expires_at"]
+    data += [command.data.get(name, "") for name in descriptive]
+    return (command.type, command.time, _expiry(command), *data)
+
+
+def _terms(command: Command) -> tuple[object, ...]:
+    """What a second grant or order under one id must agree on to be the same."""
+    return (command.time, _expiry(command), command.data.get("amount_micros"), command.data.get("bot_id"))
+
+
+def _expiry(command: Command) -> int | None:
+    if command.type != "billing.grant.assigned":
+        return None
+    expires = command.data.get("expires_at")
+    return command.time + GRANT_LIFE_MS if expires is None else to_ms(expires)

@@ -3,11 +3,11 @@
 import pytest
 
 from meter.core.announce import Announcements
-from meter.core.sessionize import ConversationTouched, Sessions
+from meter.core.sessionize import ConversationTouched, Rejected, Sessions
 from meter.intake import read
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered
-from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command
+from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command, stamp
 from tests.unit.till import GAP, Till, charged, fresh_sessions, moved
 
 SECOND = 1_000
@@ -207,3 +207,17 @@ def test_what_time_had_passed_already_is_not_restored() -> None:
     standing.watermark_ms = before.watermark_ms
     standing.restore(dict(before.interactions))
     assert (standing.interactions, standing.touched) == (before.interactions, set())
+@pytest.mark.parametrize(
+    ("text", "code", "shown"),
+    [
+        ("9999-12-31T23:59:59-14:00", "future", "9999-12-31T23:59:59.999Z"),
+        ("0001-01-01T00:00:00+14:00", "too_old", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_time_outside_the_calendar_is_refused(text: str, code: str, shown: str) -> None:
+    """DOMAIN, Metering 6: an offset may lead out of the years 1 to 9999. That ends no worker."""
+    event = read(chat(0).replace(stamp(T0).encode(), text.encode()), decode_event)
+    outcome = fresh_sessions().step(event, NOW)  # type: ignore[arg-type]
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == code
+    assert outcome.reason.startswith(f"time: {shown} is ")
