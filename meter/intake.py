@@ -53,7 +53,7 @@ def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
     except UnicodeDecodeError as error:
         return Rejected("invalid_utf8", f"value: byte {error.start} is not UTF-8")
     except msgspec.ValidationError as error:
-        return _invalid(str(error))
+        return _not_json(value) or _invalid(str(error))
     except msgspec.DecodeError as error:
         mended = _without_lone_surrogates(value, decode)
         return Rejected("not_json", f"value: {_plain(str(error))}") if mended is None else mended
@@ -68,11 +68,26 @@ def _without_lone_surrogates(value: bytes, decode: Callable[[bytes], T]) -> T | 
 
     None where that is not what is wrong, or where it stands in a field that counts: another id must stay another.
     """
-    mended = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape["lone"] else escape[0], value)
+    mended = _replaced(value)
     if mended == value:
         return None
     found = read(mended, decode)
     return None if isinstance(found, Rejected) or b"\xef\xbf\xbd" in msgspec.json.encode(found) else found
+
+
+def _replaced(value: bytes) -> bytes:
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape["lone"] else escape[0], value)
+
+
+def _not_json(value: bytes) -> Rejected | None:
+    """Whether the rest of a record with a wrong field is JSON at all: if not, that is the reason (Metering 6)."""
+    try:
+        msgspec.json.decode(_replaced(value))
+    except RecursionError:
+        return Rejected("not_json", "value: is nested too deeply")
+    except msgspec.DecodeError as error:
+        return Rejected("not_json", f"value: {_plain(str(error))}")
+    return None
 
 
 def _is_plain(value: bytes) -> bool:

@@ -57,6 +57,12 @@ def test_offset_is_that_of_rfc_3339(zone: str) -> None:
     assert wrong(GRANT.replace(end.encode(), end[:-1].encode() + zone.encode())) == ("invalid_field", "data.expires_at")
 
 
+@pytest.mark.parametrize("value", [chat(0).replace(b'"user"', b'"robot"')[:-1], b'"x",', b'{"id": 5, "x": NaN}'])
+def test_what_is_no_json_is_no_wrong_field(value: bytes) -> None:
+    """DOMAIN, Metering 6: of several reasons it is the first in the table, wherever in the record it lies."""
+    assert wrong(value) == ("not_json", "value")
+
+
 def test_unknown_field_may_stand_twice() -> None:
     """Nobody takes either of them; not even one that is called as a known field is elsewhere."""
     extra = b'{"text": "a", "text": "b", "channel": "x", "nested": {"time": 1, "time": 2}, "expires_at": "+0100", '
