@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help run test check chaos simulate clean
+.PHONY: help run test check chaos simulate mutants fuzz week clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,18 +28,29 @@ check: $(READY) ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-# The proofs, longer than in the suite. Each variable is optional, each last line tells, each fails where something differs.
+# The proofs, longer than in the suite. Variables are optional; the last line tells, and where something differs they fail.
 ROUNDS ?= 5
 SIZE ?= 3000
 SEED ?= 1
 SEEDS ?= 1000
 FROM ?= 1
+COUNT ?= 100000
+EVENTS ?= 1000000
 
-chaos: $(READY) ## ROUNDS=100 SIZE=3000 SEED=1: real workers on a real Kafka while things are killed
+chaos: $(READY) ## ROUNDS=100 SIZE=3000 SEED=1: real workers on a real Kafka, killed at random, every row compared
 	@$(PY) -m tests.chaos --rounds $(ROUNDS) --size $(SIZE) --seed $(SEED)
 
 simulate: $(READY) ## SEEDS=10000 FROM=1: lives in which everything fails, without processes or a wall clock
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+mutants: $(READY) ## known bugs brought back, one at a time: do the proofs notice?
+	@$(PY) -m tests.mutants
+
+fuzz: $(READY) ## COUNT=1000000 SEED=1: damaged records, each in dead letters or metered, whole
+	@$(PY) -m tests.fuzz --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+
+week: $(READY) ## EVENTS=1000000: a week of event time, and what the workers hold meanwhile
+	@$(PY) -m tests.week --events $(EVENTS)
 
 clean: ## remove what was built, keep .venv
 	rm -rf build
