@@ -72,11 +72,12 @@ def _without_lone_surrogates(value: bytes, decode: Callable[[bytes], T]) -> T | 
     if mended == value:
         return None
     found = read(mended, decode)
-    return None if isinstance(found, Rejected) or b"\xef\xbf\xbd" in msgspec.json.encode(found) else found
+    # If it mattered what stands there, something else would be read.
+    return None if isinstance(found, Rejected) or found != read(_replaced(value, b"\\ufffc"), decode) else found
 
 
-def _replaced(value: bytes) -> bytes:
-    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape["lone"] else escape[0], value)
+def _replaced(value: bytes, stand_in: bytes = b"\\ufffd") -> bytes:
+    return _ESCAPE.sub(lambda escape: stand_in if escape["lone"] else escape[0], value)
 
 
 def _not_json(value: bytes) -> Rejected | None:

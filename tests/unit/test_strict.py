@@ -63,6 +63,13 @@ def test_what_is_no_json_is_no_wrong_field(value: bytes) -> None:
     assert wrong(value) == ("not_json", "value")
 
 
+def test_replacement_character_in_an_id_is_a_character() -> None:
+    """Also where half a character stands in a text that nobody reads."""
+    plain = chat(0, user="\ufffd")
+    assert isinstance(read(plain, decode_event), Message)
+    assert read(plain[:-1] + rb', "text": "\ud83d"}', decode_event) == read(plain, decode_event)
+
+
 def test_unknown_field_may_stand_twice() -> None:
     """Nobody takes either of them; not even one that is called as a known field is elsewhere."""
     extra = b'{"text": "a", "text": "b", "channel": "x", "nested": {"time": 1, "time": 2}, "expires_at": "+0100", '
