@@ -15,9 +15,9 @@ from aiokafka import ConsumerRecord
 from meter.charger import Charger
 from meter.checkpoints import Restored
 from meter.core.policy import Policy
+from meter.fold import Fold, Output
 from meter.log import Record
 from meter.sessionizer import Sessionizer
-from meter.stage import Fold, Output
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS

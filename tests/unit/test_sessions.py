@@ -207,6 +207,8 @@ def test_what_time_had_passed_already_is_not_restored() -> None:
     standing.watermark_ms = before.watermark_ms
     standing.restore(dict(before.interactions))
     assert (standing.interactions, standing.touched) == (before.interactions, set())
+
+
 @pytest.mark.parametrize(
     ("text", "code", "shown"),
     [
