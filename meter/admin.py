@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, for_code
 
-from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TOPICS, WALLET_INPUTS, Topic
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TALLIES, TOPICS, WALLET_INPUTS, Topic
 
 _ALREADY_EXISTS: Final = 36
 
 # In the order of the data's way: once a topic is drained, all that it causes is in the next.
-_CHAIN: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS)
+_CHAIN: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, TALLIES)
 
 
 class BrokerAwayError(Exception):

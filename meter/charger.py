@@ -1,4 +1,4 @@
-"""The second stage: account commands and metered records in; ledger pages and dead letters out."""
+"""The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -20,14 +20,20 @@ from meter.intake import read
 from meter.log import Record
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
-from schemas.metered import decode_wallet_input
-from schemas.topics import LEDGER
+from schemas.metered import SafePoint, decode_wallet_input
+from schemas.tallies import Tally, encode_tally
+from schemas.topics import LEDGER, TALLIES
 
 PAGE_INPUTS: Final = 2_000
 """Inputs between two rounds of pages: it bounds the size of a page."""
 
-Mark = dict[int, Source]
-"""What every checkpoint holds: what is known of each partition of chat-events."""
+
+class Mark(msgspec.Struct, array_like=True):
+    """What every checkpoint holds: what is known of each partition of chat-events, and how many inputs were refused."""
+
+    sources: dict[int, Source] = {}
+    refused: int = 0
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_mark = msgspec.msgpack.Decoder(Mark).decode
@@ -42,7 +48,9 @@ class Charger:
 
     def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
         self._partition = partition
-        self._wallets = Wallets(policy, _decode_mark(restored.mark) if restored.mark else None)
+        mark = _decode_mark(restored.mark) if restored.mark else Mark()
+        self._refused = mark.refused
+        self._wallets = Wallets(policy, mark.sources)
         self._wallets.restore(_books(restored.records))
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
@@ -52,18 +60,36 @@ class Charger:
 
     def _take_round(self, records: list[ConsumerRecord]) -> Iterator[Output]:
         letters: list[DeadLetter] = []
+        tallies: list[Tally] = []
         for record in records:
             given = read(record.value, decode_wallet_input)
-            if isinstance(given, Rejected):
-                letters.append(dead_letter(record, given))
-                continue
-            refused = self._wallets.step(given)
+            if isinstance(given, SafePoint):
+                tallies += self._tally(given, record.offset)
+            refused = given if isinstance(given, Rejected) else self._wallets.step(given)
             if refused is not None:
+                self._refused += 1
                 letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
         pages = self._wallets.take_pages(self._partition, records[-1].offset)
         _observe(pages)
         yield dead_letters(letters)
         yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])
+        # Keyed by where the events came from, so that what is told of one partition stays in one place.
+        yield Output(TALLIES, [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in tallies])
+
+    def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:
+        """What was taken up to a safe point, where that can be told."""
+        source = self._wallets.taken_up_to(point)
+        if source is not None:
+            yield Tally(
+                origin_partition=point.origin_partition,
+                origin_offset=point.origin_offset,
+                wallet_partition=self._partition,
+                version=version,
+                counts=point.counts,
+                messages=source.messages,
+                occurrences=source.occurrences,
+                refused_inputs=self._refused,
+            )
 
     def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
         """The wallets, accounts and days that changed or ended."""
@@ -82,8 +108,8 @@ class Charger:
             book.touched_accounts, book.touched_usage = set(), set()
 
     def mark(self) -> bytes:
-        """What is known of each partition of chat-events."""
-        return _encode(self._wallets.sources)
+        """What is known of each partition of chat-events, and how many inputs were refused."""
+        return _encode(Mark(self._wallets.sources, self._refused))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """A wallet has nobody to tell."""

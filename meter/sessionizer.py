@@ -30,6 +30,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import decode_event, encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import OccurrenceMetered, SafePoint
+from schemas.tallies import EventCounts
 from schemas.topics import WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS
@@ -38,9 +39,10 @@ SAFE_POINT_OFFSETS: Final = 100_000
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """What every checkpoint of a sessionizer holds."""
+    """What every checkpoint of a sessionizer holds: as of its offset, like all of it."""
 
-    watermark_ms: int
+    watermark_ms: int = 0
+    counts: EventCounts = EventCounts()
 
 
 _NEVER_MS: Final = -(2**62)
@@ -56,10 +58,12 @@ class Sessionizer:
     """The fold of one partition of chat-events."""
 
     def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
-        watermark_ms = _decode_mark(restored.mark).watermark_ms if restored.mark else 0
+        mark = _decode_mark(restored.mark) if restored.mark else Mark()
         self._partition = partition
         self._told_ms, self._told_offset = _NEVER_MS, 0
-        self._sessions = Sessions(policy, watermark_ms)
+        self._saved = mark
+        self._events, self._outcomes = mark.counts.events, _outcomes(mark.counts)
+        self._sessions = Sessions(policy, mark.watermark_ms, mark.counts.closed_messages)
         self._sessions.restore(
             {_decode_key(key): _decode_interaction(value) for key, value in restored.records.items()}
         )
@@ -87,6 +91,8 @@ class Sessionizer:
                 self._told_ms = _NEVER_MS
                 for key, conversation in self._sessions.close_all():
                     announcements.closed(key, conversation, record.offset, record.timestamp)
+        self._events += len(records)
+        self._outcomes.update(outcomes)
         self._observe(outcomes, records[-1].timestamp)
         yield dead_letters(letters)
         yield self._metered(announcements)
@@ -110,20 +116,37 @@ class Sessionizer:
             yield _encode(key), None if interaction is None else _encode(interaction)
 
     def mark(self) -> bytes:
-        """How far event time has come."""
-        return _encode(Mark(self._sessions.watermark_ms))
+        """How far event time has come, and what has become of all records so far."""
+        self._saved = Mark(self._sessions.watermark_ms, self._counts())
+        return _encode(self._saved)
+
+    def _counts(self) -> EventCounts:
+        outcomes = self._outcomes
+        return EventCounts(
+            events=self._events,
+            messages=outcomes["conversation"],
+            closed_messages=self._sessions.closed_messages,
+            occurrences=outcomes["occurrence"],
+            duplicates=outcomes["duplicate"] + outcomes["conflict"],
+            refused=outcomes["dead_letter"],
+            ticks=outcomes["tick"],
+        )
 
     def confirm(self, offset: int) -> Iterable[Output]:
         """Tell every wallet that nothing at or below `offset` will be told for the first time any more.
 
         Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
         """
-        moved_ms = self._sessions.watermark_ms - self._told_ms
+        watermark_ms = self._saved.watermark_ms
+        moved_ms = watermark_ms - self._told_ms
         if moved_ms < SAFE_POINT_MS and offset - self._told_offset < SAFE_POINT_OFFSETS:
             return
-        self._told_ms, self._told_offset = self._sessions.watermark_ms, offset
+        self._told_ms, self._told_offset = watermark_ms, offset
         point = SafePoint(
-            origin_partition=self._partition, origin_offset=offset, watermark_ms=self._sessions.watermark_ms
+            origin_partition=self._partition,
+            origin_offset=offset,
+            watermark_ms=watermark_ms,
+            counts=self._saved.counts,
         )
         yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
 
@@ -151,3 +174,14 @@ _NAMES: dict[type[Outcome], str] = {
     Conflict: "conflict",
     Rejected: "dead_letter",
 }
+
+
+def _outcomes(counts: EventCounts) -> Counter[str]:
+    """The outcomes that `counts` were made of; what both repeats and conflicts are needs no telling apart any more."""
+    return Counter(
+        conversation=counts.messages,
+        occurrence=counts.occurrences,
+        duplicate=counts.duplicates,
+        dead_letter=counts.refused,
+        tick=counts.ticks,
+    )

@@ -83,6 +83,19 @@ class BalanceFact(msgspec.Struct, frozen=True, kw_only=True):
     lapsed_micros: int
 
 
+class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages of a workspace hold in all, up to this one: whoever keeps their rows can count them.
+
+    `entries` is the newest `seq`; `conversations` counts them in any state, `messages` are those of closed ones,
+    `occurrences` the events that stand for themselves.
+    """
+
+    entries: int = 0
+    conversations: int = 0
+    messages: int = 0
+    occurrences: int = 0
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One workspace's part of a batch. `version` is the highest wallet-inputs offset it was built from."""
 
@@ -95,6 +108,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     conversations: list[ConversationFact]
     usage: list[UsageFact]
     balance: BalanceFact
+    totals: ControlTotals = ControlTotals()
 
 
 encode_page = msgspec.json.Encoder().encode

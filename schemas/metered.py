@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.commands import AnyCommand
+from schemas.tallies import EventCounts
 
 State = Literal["open", "closed", "absorbed"]
 """open: may go on; closed: 15 minutes of silence have passed; absorbed: a late message bridged it into another."""
@@ -63,11 +64,13 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     event time has reached `watermark_ms`. Written to every partition of wallet-inputs after each checkpoint.
 
     Whatever arrives later with an offset at or below it is a repeat; what is older than the horizon can be forgotten.
+    `counts` are the partition's up to `origin_offset`.
     """
 
     origin_partition: Whole
     origin_offset: Whole
     watermark_ms: Whole
+    counts: EventCounts = EventCounts()
 
 
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand

@@ -25,8 +25,9 @@ METER_GROUP: Final = "meter"
 AGGREGATOR_GROUP: Final = "aggregator"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
+_TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
 # An event is in the future if it is ahead of its arrival, and arrival is told by the broker's clock, not the runtime's.
-_EVENTS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000), "message.timestamp.type": "LogAppendTime"}
+_EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
 # Whether a replay has begun just now is judged by the broker's clock, one for all operators.
 _REPLAYS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # A paused worker that was superseded may still write an old state record after a newer one. Readers take the one of
@@ -45,7 +46,8 @@ WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, and what was me
 LEDGER: Final = Topic("ledger", "pages: entries, conversations, usage and balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "dead letters that were put back: what, and where", None, _REPLAYS)
+TALLIES: Final = Topic("tallies", "counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
 
-TOPICS: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, REPLAYS, CONVERSATION_STATE, WALLET_STATE)
+TOPICS: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, REPLAYS, TALLIES, CONVERSATION_STATE, WALLET_STATE)

@@ -78,6 +78,11 @@ class Account(msgspec.Struct, array_like=True):
         if metered.state != "open":
             self.messages, self.requests = metered.messages, metered.requests
 
+    @property
+    def closed_messages(self) -> int:
+        """Its messages, if it is closed now."""
+        return self.messages if self.state == "closed" else 0
+
     def fact(self) -> ConversationFact:
         """The account as the ledger topic tells it."""
         return ConversationFact(

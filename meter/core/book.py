@@ -8,7 +8,7 @@ from meter.core.accounts import Account, Usage, UsageKey
 from meter.core.lots import Lot, Lots
 from meter.core.plans import Timeline
 from schemas.instants import day_of
-from schemas.ledger import BalanceFact, Entry, EntryKind, Page
+from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, Page
 from schemas.metered import Metered
 
 Status = Literal["unknown", "provisioned", "created"]
@@ -39,6 +39,10 @@ class Wallet(msgspec.Struct, array_like=True):
     free_micros: int = 0
     paid_micros: int = 0
     lapsed_micros: int = 0
+    conversations: int = 0
+    messages: int = 0
+    occurrences: int = 0
+    """Control totals: see `schemas.ledger.ControlTotals`."""
 
 
 class Posting(msgspec.Struct, frozen=True):
@@ -146,6 +150,12 @@ class Book:
             usage=[usage.fact(key) for key, usage in self.page_usage.items()],
             balance=BalanceFact(
                 free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
+            ),
+            totals=ControlTotals(
+                entries=wallet.seq,
+                conversations=wallet.conversations,
+                messages=wallet.messages,
+                occurrences=wallet.occurrences,
             ),
         )
         self.entries, self.page_accounts, self.page_usage = [], {}, {}

@@ -62,6 +62,11 @@ class Interaction(msgspec.Struct, array_like=True):
     due_ms: int = 0
     """The earliest event time at which something here may close or be forgotten."""
 
+    @property
+    def closed_messages(self) -> int:
+        """Messages of its conversations that are closed and not forgotten."""
+        return sum(each.messages for each in self.conversations if each.closed)
+
 
 class Joined(NamedTuple):
     """What one message did: where it belongs now, and the conversation that it bridged into it, if any."""

@@ -65,9 +65,11 @@ Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflic
 class Sessions:
     """The state of one partition: interactions, the ids seen in them, and how far event time has come."""
 
-    def __init__(self, policy: Policy, watermark_ms: int = 0) -> None:
+    def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:
         self.policy = policy
         self.watermark_ms = watermark_ms
+        self.closed_messages = closed_messages
+        """Messages of conversations that are closed, forgotten ones too."""
         self.interactions: dict[InteractionKey, Interaction] = {}
         self.touched: set[InteractionKey] = set()
         """Interactions that changed, or ended, since the last checkpoint; whoever writes it clears this."""
@@ -139,10 +141,12 @@ class Sessions:
     def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
         gap_ms = self.policy.gap_ms
         before = {each.conversation_id: _charged_by(each, gap_ms) for each in interaction.conversations}
+        self.closed_messages -= interaction.closed_messages
         joined = join(interaction, seen.at_ms, by_user, seen.event_key, gap_ms)
         conversation = joined.conversation
         was_closed = conversation.closed
         conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
+        self.closed_messages += interaction.closed_messages
         self._schedule(key, interaction, conversation.last_ms + gap_ms + 1)
         charged_by = _charged_by(conversation, gap_ms)
         changed = joined.absorbed is not None or charged_by != before.get(conversation.conversation_id)
@@ -174,15 +178,19 @@ class Sessions:
             if not conversation.closed
         ]
         for _, key, conversation in sorted(still_open, key=lambda each: each[:2]):
-            conversation.closed = True
+            self._end(conversation)
             self.touched.add(key)
             yield key, conversation
 
     def _close(self, interaction: Interaction) -> Iterator[Conversation]:
         for conversation in interaction.conversations:
             if not conversation.closed and conversation.last_ms + self.policy.gap_ms < self.watermark_ms:
-                conversation.closed = True
+                self._end(conversation)
                 yield conversation
+
+    def _end(self, conversation: Conversation) -> None:
+        conversation.closed = True
+        self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
         oldest_ms = self.watermark_ms - self.policy.horizon_ms

@@ -19,11 +19,18 @@ from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, Saf
 
 
 class Source(msgspec.Struct, array_like=True):
-    """What is known of one partition of chat-events. `recent` are the occurrences' offsets above the safe one."""
+    """What is known of one partition of chat-events. `recent` are the occurrences' offsets above the safe one.
+
+    `taken_offset` is the newest that anything was taken from. `messages` are those of conversations that are closed,
+    `occurrences` all, both since the beginning.
+    """
 
     safe_offset: int = -1
     watermark_ms: int = 0
     recent: set[int] = set()
+    taken_offset: int = -1
+    messages: int = 0
+    occurrences: int = 0
 
 
 class Wallets:
@@ -73,6 +80,16 @@ class Wallets:
         pages = (book.take_page(partition, version) for book in books.values())
         return [page for page in pages if page is not None]
 
+    def taken_up_to(self, point: SafePoint) -> Source | None:
+        """What is known of the point's partition as of exactly its offset; asked before the point itself is taken.
+
+        None if the point is a repeat, or if what is newer has been taken already: after a crash the log holds more than
+        the point covers. A later point will be the one.
+        """
+        source = self._source(point.origin_partition)
+        is_news = point.origin_offset > source.safe_offset and point.origin_offset >= source.taken_offset
+        return source if is_news else None
+
     def _book(self, workspace_id: str) -> Book:
         """The workspace's book, about to change."""
         book = self.books.get(workspace_id)
@@ -80,6 +97,9 @@ class Wallets:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
         self.touched[workspace_id] = self.open_pages[workspace_id] = book
         return book
+
+    def _source(self, partition: int) -> Source:
+        return self.sources.setdefault(partition, Source())
 
     def _is_repeat(self, given: Metered) -> bool:
         source = self.sources.get(given.origin_partition)
@@ -92,11 +112,14 @@ class Wallets:
         account = book.accounts.get(metered.conversation_id)
         if account is None:
             account = book.accounts[metered.conversation_id] = Account.opened_by(metered)
+            book.wallet.conversations += 1
         elif account.knows(metered):
             return
         else:
             self._take_out(book, account)
+        self._count_messages(book, account, -1)
         account.learn(metered)
+        self._count_messages(book, account, +1)
         self._provision(book, metered.first_ms)
         if book.wallet.status != "unknown":
             settle(book, account, self.policy, self.clock_ms)
@@ -105,12 +128,21 @@ class Wallets:
         book.caused_by(metered)
         self._appointments.watch_account(book, account)
 
+    def _count_messages(self, book: Book, account: Account, sign: int) -> None:
+        source = self._source(account.origin_partition)
+        source.taken_offset = max(source.taken_offset, account.origin_offset)
+        source.messages += sign * account.closed_messages
+        book.wallet.messages += sign * account.closed_messages
+
     def _occur(self, given: OccurrenceMetered) -> None:
-        source = self.sources.setdefault(given.origin_partition, Source())
+        source = self._source(given.origin_partition)
         if self._is_repeat(given) or given.origin_offset in source.recent:
             return
         source.recent.add(given.origin_offset)
+        source.taken_offset = max(source.taken_offset, given.origin_offset)
+        source.occurrences += 1
         book = self._book(given.workspace_id)
+        book.wallet.occurrences += 1
         self._provision(book, given.at_ms)
         self._usage(book, given.bot_id, given.at_ms).occur(given.kind)
         book.caused_by(given)
@@ -173,7 +205,7 @@ class Wallets:
 
     def _pass(self, point: SafePoint) -> None:
         """Event time moves on: show lapses, forget what can no longer change."""
-        source = self.sources.setdefault(point.origin_partition, Source())
+        source = self._source(point.origin_partition)
         if point.origin_offset <= source.safe_offset:
             return
         source.safe_offset = point.origin_offset

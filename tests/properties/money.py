@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from meter.core.wallets import Wallets
 from schemas.instants import day_of
-from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact
+from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.oracle.oracle import Result
@@ -23,12 +23,13 @@ class Book:
     conversations: dict[str, ConversationFact] = field(default_factory=dict)
     usage: dict[tuple[str, int], UsageFact] = field(default_factory=dict)
     balance: BalanceFact | None = None
+    totals: ControlTotals | None = None
 
     def read(self, page: Page) -> None:
         self.entries += page.entries
         self.conversations |= {fact.conversation_id: fact for fact in page.conversations}
         self.usage |= {(fact.bot_id, fact.day): fact for fact in page.usage}
-        self.balance = page.balance
+        self.balance, self.totals = page.balance, page.totals
 
     def audit(self) -> None:
         """Every law of conservation."""
@@ -38,6 +39,7 @@ class Book:
         self._audit_reversals()
         self._audit_conversations()
         self._audit_usage()
+        self._audit_totals()
 
     def _audit_balance(self) -> None:
         """The sum of the ledger is the balance; what lapsed is what expiry took and no late unit took back."""
@@ -91,6 +93,19 @@ class Book:
             assert [*found, usage.charged_free_micros, usage.charged_paid_micros] == sums.pop(key, [0] * 5)
         assert not sums
 
+    def _audit_totals(self) -> None:
+        """The control totals are what the rows come to: entries, conversations, closed messages, occurrences."""
+        days = self.usage.values()
+        assert self.totals == ControlTotals(
+            entries=len(self.entries),
+            conversations=len(self.conversations),
+            messages=sum(fact.messages for fact in self.conversations.values() if fact.state == "closed"),
+            occurrences=sum(
+                day.proactive_notifications + day.alert_notifications + day.agent_messages + day.developer_messages
+                for day in days
+            ),
+        )
+
 
 def audit(found: View) -> None:
     """Audit the final view of a feed, workspace by workspace."""
@@ -100,6 +115,7 @@ def audit(found: View) -> None:
             {each: fact for (ws, each), fact in found.conversations.items() if ws == workspace_id},
             {(bot, day): fact for (ws, bot, day), fact in found.usage.items() if ws == workspace_id},
             balance,
+            found.totals[workspace_id],
         ).audit()
 
 

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.instants import DAY_MS, from_ms
-from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact, decode_page
+from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact, decode_page
 from schemas.topics import DEAD_LETTERS, LEDGER
 from tests.oracle.oracle import Usage
 
@@ -22,6 +22,7 @@ class View:
     conversations: dict[tuple[str, str], ConversationFact] = field(default_factory=dict)
     usage: dict[tuple[str, str, int], UsageFact] = field(default_factory=dict)
     balances: dict[str, BalanceFact] = field(default_factory=dict)
+    totals: dict[str, ControlTotals] = field(default_factory=dict)
     dead: dict[tuple[str, int, int], DeadLetter] = field(default_factory=dict)
 
     def daily(self) -> dict[tuple[str, str, str], Usage]:
@@ -98,6 +99,7 @@ def facts(page: Page) -> Iterator[tuple[object, object]]:
     for usage in page.usage:
         yield (page.workspace_id, usage.bot_id, usage.day), usage
     yield page.workspace_id, page.balance
+    yield (page.workspace_id, "totals", "", ""), page.totals
 
 
 def place_fact(found: View, key: Any, fact: object) -> None:
@@ -109,3 +111,5 @@ def place_fact(found: View, key: Any, fact: object) -> None:
             found.usage[key] = fact
         case BalanceFact():
             found.balances[key] = fact
+        case ControlTotals():
+            found.totals[key[0]] = fact

@@ -88,12 +88,14 @@ delays = st.sampled_from((0, 0, 0, STEP, GAP, HOUR_MS, HORIZON))
 
 
 @st.composite
-def chats(draw: DrawFn, *, most: int = 30, in_order: bool = False, who: tuple[Who, ...] = WHO) -> list[Arrival]:
+def chats(
+    draw: DrawFn, *, least: int = 1, most: int = 30, in_order: bool = False, who: tuple[Who, ...] = WHO
+) -> list[Arrival]:
     """Chat events, each once or more."""
     drawn = draw(
         st.lists(
             st.tuples(times, st.sampled_from(who), st.sampled_from(KINDS), delays, st.none() | delays),
-            min_size=1,
+            min_size=least,
             max_size=most,
         )
     )

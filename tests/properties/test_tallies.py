@@ -1,0 +1,169 @@
+"""Every event is accounted for, at every moment that a tally tells of, whatever crashes in between."""
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from meter.core.policy import Policy
+from meter.core.sessionize import Rejected, Sessions
+from meter.intake import read
+from schemas.dead_letters import from_record
+from schemas.events import decode_event
+from schemas.tallies import EventCounts, Tally, decode_tally
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, TALLIES, WALLET_INPUTS
+from tests.feeds.lines import HOUR_MS, MINUTE_MS
+from tests.properties.pipeline import MemoryLog, Pipeline, Turn, driven
+from tests.properties.view import view
+from tests.properties.worlds import (
+    GAP,
+    HOLD,
+    HORIZON,
+    NOW,
+    POLICY,
+    START,
+    STRANGERS,
+    WHO,
+    Arrival,
+    arranged,
+    chat,
+    chats,
+    command,
+    delays,
+    times,
+    turns,
+)
+
+PARTITIONS = 2
+
+refused = st.lists(
+    st.one_of(
+        st.builds(lambda at: Arrival(at, b"no event at all"), times),
+        st.builds(lambda at: Arrival(at, chat(NOW + HOUR_MS, "ahead", WHO[0])), times),
+        st.builds(lambda at: Arrival(at + HORIZON + GAP, chat(at - HORIZON, f"late-{at}", WHO[1])), times),
+        st.builds(lambda at: Arrival(at, command("plan.changed", at, f"x-{at}", WHO[0][0], plan="enterprise")), times),
+    ),
+    max_size=5,
+)
+"""Lines that are refused, for one reason or another, among events and among commands."""
+
+conflicts = st.lists(
+    st.builds(lambda at, who: Arrival(at, chat(at, "one-id", who)), times, st.sampled_from(WHO)), max_size=4
+)
+
+created = st.lists(
+    st.builds(
+        lambda at, delay: Arrival(at + delay, command("workspace.created", at, "c", STRANGERS[0][0], plan="standard")),
+        times,
+        delays,
+    ),
+    max_size=1,
+)
+"""The workspace that nobody knew may become known after all."""
+
+few = chats(least=12, most=30, who=(WHO[0], WHO[3], *STRANGERS[:1]))
+"""So few people that their conversations are often joined late, bridged and opened again."""
+
+worlds = st.builds(arranged, chats() | few, refused, conflicts, created)
+
+
+def tallies_of(log: MemoryLog) -> dict[tuple[int, int], dict[int, Tally]]:
+    """(origin partition, offset) -> wallet partition -> what it told. What is told twice must be the same twice."""
+    told: defaultdict[tuple[int, int], dict[int, Tally]] = defaultdict(dict)
+    for record in log.all_of(TALLIES.name):
+        tally = decode_tally(record.value)
+        of_point = told[tally.origin_partition, tally.origin_offset]
+        assert of_point.setdefault(tally.wallet_partition, tally) == tally
+    return told
+
+
+def letters_up_to(log: MemoryLog, topic: str, partition: int, offset: int) -> int:
+    """How many records of a partition were refused up to an offset, however often each was."""
+    letters = (from_record(each.key, each.value, list(each.headers)) for each in log.all_of(DEAD_LETTERS.name))
+    places = {(each.source_topic, each.source_partition, each.source_offset) for each in letters}
+    return sum(at[:2] == (topic, partition) and at[2] <= offset for at in places)
+
+
+def assert_adds_up(log: MemoryLog) -> int:
+    """Every equation of every tally that all wallets have told. Returns how many there were."""
+    complete = {point: told for point, told in tallies_of(log).items() if len(told) == PARTITIONS}
+    for (partition, offset), told in complete.items():
+        (counts,) = {each.counts for each in told.values()}
+        assert counts.events == offset + 1
+        classes = counts.messages, counts.occurrences, counts.duplicates, counts.refused, counts.ticks
+        assert sum(classes) == counts.events
+        assert counts.closed_messages == sum(each.messages for each in told.values())
+        assert counts.occurrences == sum(each.occurrences for each in told.values())
+        assert counts.refused == letters_up_to(log, CHAT_EVENTS.name, partition, offset)
+        for each in told.values():
+            letters = letters_up_to(log, WALLET_INPUTS.name, each.wallet_partition, each.version)
+            assert each.refused_inputs == letters
+    return len(complete)
+
+
+@pytest.mark.parametrize("policy", [POLICY, HOLD], ids=["provision", "hold"])
+@given(worlds, turns)
+def test_tallies_add_up_whatever_crashes(policy: Policy, lines: list[bytes], taken: list[Turn]) -> None:
+    """At every offset that is told of: events are messages, occurrences, duplicates, dead letters and ticks; messages
+    of closed conversations and occurrences are those that the wallets took; dead letters are those that lie there."""
+    found = assert_adds_up(driven(lines, NOW, taken, policy))
+    event(f"{min(found, 10)} points or more")
+    assert found >= PARTITIONS  # The last points, at least, are told by everybody.
+
+
+@given(worlds, turns)
+def test_tallies_add_up_before_the_feed_has_ended(lines: list[bytes], taken: list[Turn]) -> None:
+    """The same while conversations are open and lines are on their way, at whatever turn one looks."""
+    pipeline = Pipeline(lines, NOW, POLICY, PARTITIONS)
+    for turn in taken:
+        pipeline.feed(turn.feed)
+        pipeline.take(turn)
+        assert_adds_up(pipeline.log)
+
+
+@given(worlds, turns)
+def test_in_the_end_all_that_was_said_is_in_closed_conversations(lines: list[bytes], taken: list[Turn]) -> None:
+    """After the last tick no message is open, and the rows hold as many messages and occurrences as were counted."""
+    log = driven(lines, NOW, taken, POLICY)
+    counts = [last_counts(log, partition) for partition in range(PARTITIONS)]
+    totals = view(log).totals.values()
+    assert [each.messages for each in counts] == [each.closed_messages for each in counts]
+    assert sum(each.messages for each in counts) == sum(each.messages for each in totals)
+    assert sum(each.occurrences for each in counts) == sum(each.occurrences for each in totals)
+
+
+def last_counts(log: MemoryLog, partition: int) -> EventCounts:
+    """The counts of a partition at the newest offset that is told of."""
+    newest = max(point for point in tallies_of(log) if point[0] == partition)
+    return tallies_of(log)[newest][0].counts
+
+
+def test_closed_messages_follow_their_conversations() -> None:
+    """A late message may join a conversation that stays closed, bridge two, or open one again; then it closes anew."""
+    sessions, known = Sessions(POLICY), []
+    spoken = [(0, 0), (2 * GAP, 0), (5 * GAP, 1), (3 * GAP, 0), (GAP, 0), (4 * GAP, 0), (5 * GAP + 1, 1)]
+    for number, (at, who) in enumerate(spoken):
+        happened = read(chat(START + at, f"e-{number}", WHO[who]), decode_event)
+        assert not isinstance(happened, Rejected)
+        sessions.step(happened, NOW)
+        list(sessions.advance())
+        known.append(sessions.closed_messages)
+    assert known == [0, 1, 2, 3, 4, 0, 5]
+    list(sessions.close_all())
+    assert sessions.closed_messages == len(spoken)
+
+
+@pytest.mark.parametrize("cut", [None, 50])
+def test_wallets_agree_while_a_conversation_is_open_again(cut: int | None) -> None:
+    """A point is told while a conversation that closed before is open again, and while two that closed are one; by a
+    worker that goes on, and by one that restarts after each event."""
+    spoken = [(0, 0), (GAP + MINUTE_MS, 1), (GAP - MINUTE_MS, 0), (GAP + 3 * MINUTE_MS, 1)]  # Open again.
+    spoken += [(4 * GAP, 0), (6 * GAP, 1), (5 * GAP, 1), (2 * GAP, 0), (8 * GAP, 1), (3 * GAP, 0), (9 * GAP, 1)]
+    events = [chat(START + at, f"e-{number}", WHO[who]) for number, (at, who) in enumerate(spoken)]
+    lines = arranged([Arrival(number, text) for number, text in enumerate(events)])
+    pipeline = Pipeline(lines, NOW, POLICY, PARTITIONS)
+    pipeline.run(
+        [Turn(partition=at, checkpoint=True, cut=cut, feed=at == 0) for _ in spoken for at in range(PARTITIONS)]
+    )
+    assert assert_adds_up(pipeline.log) >= 7
