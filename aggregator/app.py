@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import faust
 import mode
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -18,8 +19,10 @@ from aggregator.intake import QUIET_S, Intake, Partition
 from aggregator.offsets import GroupOffsets
 from aggregator.settings import Settings
 from aggregator.sink import write
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER
+from aggregator.watch import Watch
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
 
+READ: Final = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
 LAG_EVERY_S: Final = 2.0
 
 METADATA_MS: Final = 5_000
@@ -31,13 +34,14 @@ class KafkaUnusableError(Exception):
     """Kafka is away or lacks the topics: one sentence that says what to do."""
 
 
-async def require_topics(bootstrap_servers: str) -> None:
-    """Raises KafkaUnusableError unless Kafka answers and has the topics that are read here."""
+async def require_topics(bootstrap_servers: str) -> int:
+    """How many partitions each topic has. Raises KafkaUnusableError unless Kafka answers and has those read here."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # What it would say is in the sentences below.
     try:
         await admin.start()
-        missing = {LEDGER.name, DEAD_LETTERS.name} - set(await admin.list_topics())
+        missing = set(READ) - set(await admin.list_topics())
+        described = [] if missing else await admin.describe_topics([TALLIES.name])
     except KafkaError:
         raise KafkaUnusableError(
             f"Kafka does not answer at {bootstrap_servers}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"
@@ -48,9 +52,12 @@ async def require_topics(bootstrap_servers: str) -> None:
     if missing:
         names = ", ".join(sorted(missing))
         raise KafkaUnusableError(f"Kafka lacks the topics {names}: create them with `python -m meter topics`")
+    return len(described[0]["partitions"])
 
 
-def build(settings: Settings, clickhouse: ClickHouse, datadir: str, on_ready: Callable[[], None]) -> Any:
+def build(
+    settings: Settings, clickhouse: ClickHouse, partitions: int, datadir: str, on_ready: Callable[[], None]
+) -> Any:
     """The app. `on_ready` is called at every assignment of partitions; Faust wants a `datadir` and leaves it empty."""
     app = faust.App(
         AGGREGATOR_GROUP,
@@ -69,12 +76,14 @@ def build(settings: Settings, clickhouse: ClickHouse, datadir: str, on_ready: Ca
         worker_redirect_stdouts=False,
     )
     offsets = GroupOffsets(app)
-    intake = Intake(offsets, partial(write, clickhouse), settings.flush_ms)
+    intake = Intake(offsets, partial(write, clickhouse), settings.flush_ms, partitions)
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
     _measure_lag(app, intake, offsets)
     _look_for_holes(app, intake)
+    if settings.reconcile_s:
+        _reconcile(app, clickhouse, settings.reconcile_s)
     return app
 
 
@@ -83,11 +92,11 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
 
     Raises KafkaUnusableError before anything is started.
     """
-    asyncio.run(require_topics(settings.bootstrap_servers))
+    partitions = asyncio.run(require_topics(settings.bootstrap_servers))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with TemporaryDirectory(prefix="aggregator-") as datadir:
-        app = build(settings, clickhouse, datadir, on_ready)
+        app = build(settings, clickhouse, partitions, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.
         worker.execute_from_commandline()
@@ -100,7 +109,7 @@ def _read_from(app: Any, intake: Intake) -> None:
                 partition = Partition(*event.message.tp)
                 await _or_crash(app, intake.take(partition, event.value))
 
-    for topic in (LEDGER.name, DEAD_LETTERS.name):
+    for topic in READ:
         # No acknowledgements: aggregator/offsets.py moves the offsets.
         channel = app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
         app.agent(channel, name=f"aggregator.{topic}", supervisor_strategy=mode.CrashingSupervisor)(read)
@@ -142,6 +151,16 @@ def _look_for_holes(app: Any, intake: Intake) -> None:
         await _or_crash(app, intake.look_for_holes())
 
     app.timer(interval=QUIET_S)(look)
+
+
+def _reconcile(app: Any, clickhouse: ClickHouse, every_s: float) -> None:
+    # Everybody sees all tables, so one worker is enough: whoever has the first partition, which somebody always has.
+    watch = Watch(clickhouse, lambda: TopicPartition(LEDGER.name, 0) in app.consumer.assignment())
+
+    async def look() -> None:
+        await watch.look()
+
+    app.timer(interval=every_s)(look)
 
 
 async def _or_crash(app: Any, work: Awaitable[None]) -> None:

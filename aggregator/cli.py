@@ -1,13 +1,13 @@
-"""`python -m aggregator`: one command for the tables, one for the process that fills them."""
+"""`python -m aggregator`: one command for the tables, one for the process that fills them, one that checks them."""
 
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import click
 
-from aggregator import app, metrics, migrate
+from aggregator import app, metrics, migrate, report
 from aggregator.clickhouse import ClickHouse, ClickHouseAwayError
 from aggregator.directory_lock import DirectoryTakenError
 from aggregator.settings import Settings, SettingsError, from_environment
@@ -24,6 +24,8 @@ Environment (all of it optional):
   METRICS_HOST             where /metrics listens  127.0.0.1
   METRICS_PORT             0 takes the first free one from 9102 upward  0
   AGGREGATOR_FLUSH_MS      how long rows wait for others  500
+  AGGREGATOR_RECONCILE_S   how often a worker looks whether everything adds up,
+                           0 for never  60
   KAFKA_SESSION_TIMEOUT_S  silence after which others take over  10
 """
 
@@ -31,7 +33,8 @@ Environment (all of it optional):
 @click.group(
     help="Reads what the meter wrote to Kafka and keeps ClickHouse's tables: conversations, ledger, usage_daily, "
     "usage_monthly, balances, dead_letters.\n\n"
-    "First `migrate`, then as many `worker`s as there are partitions, at most.",
+    "First `migrate`, then as many `worker`s as there are partitions, at most. `reconcile` says whether all of it adds "
+    "up, at any time.",
     epilog=_ENVIRONMENT,
 )
 def main() -> None:
@@ -75,6 +78,40 @@ def worker_command() -> None:
         app.KafkaUnusableError,
     ) as refusal:
         _refuse(refusal, _FAILED)
+
+
+@main.command("reconcile", epilog=_ENVIRONMENT)
+@click.option(
+    "--settle",
+    "settle_s",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds after which rows that have stopped half-way count as missing.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(get_args(report.Format)),
+    default="table",
+    show_default=True,
+    help="json is one line, with every difference.",
+)
+def reconcile_command(settle_s: float, output_format: report.Format) -> None:
+    """Compare events, units, ledger, rollups and balances, row by row where they differ.
+
+    Exits with 0 if all agree, beside running workers too, and with 1 otherwise: then it names the first rows. A data
+    directory (chdb:///DIR) has to be out of use.
+    """
+    settings = _settings()
+    try:
+        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
+            migrate.require(clickhouse)
+            agrees = report.reconcile(clickhouse, settle_s, output_format)
+    except (ClickHouseAwayError, DirectoryTakenError, migrate.TablesError) as refusal:
+        _refuse(refusal, _FAILED)
+    if not agrees:
+        sys.exit(_FAILED)
 
 
 def _once(line: str) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """ClickHouse, a server's or the engine in this process (chdb), behind one handle opened from a DSN."""
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -50,8 +51,8 @@ def address_of(dsn: str) -> Address:
 
 
 class ClickHouse:
-    """One handle, for one thread at a time. After any failure it is thrown away and the next call opens another:
-    chdb needs that, and a server's restart or failover wants it.
+    """One handle; threads that use it at once wait for one another. After any failure it is thrown away and the next
+    call opens another: chdb needs that, and a server's restart or failover wants it.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -59,6 +60,7 @@ class ClickHouse:
         self._address = address_of(dsn)
         self._lock = DirectoryLock(self._address.directory) if self._address.directory else None
         self._client: Any = None
+        self._in_use = threading.Lock()
         try:
             self._client = _connect(self._address)
         except BaseException:
@@ -101,13 +103,14 @@ class ClickHouse:
         self.close()
 
     def _call(self, use: Callable[[Any], Answer]) -> Answer:
-        if self._client is None:
-            self._client = _connect(self._address)
-        try:
-            return use(self._client)
-        except Exception:
-            self._drop()
-            raise
+        with self._in_use:
+            if self._client is None:
+                self._client = _connect(self._address)
+            try:
+                return use(self._client)
+            except Exception:
+                self._drop()
+                raise
 
     def _drop(self) -> None:
         client, self._client = self._client, None

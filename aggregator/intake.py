@@ -12,9 +12,9 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from aggregator import metrics
-from aggregator.core.records import Record, read_letter, read_page
+from aggregator.core.records import Record, read_letter, read_page, read_tally
 from aggregator.sink import Findings
-from schemas.topics import DEAD_LETTERS, LEDGER
+from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
 
 MAX_ROWS: Final = 50_000
 """Rows that wait at most; then whoever reads the topics waits."""
@@ -81,12 +81,17 @@ def _nothing() -> _Waiting:
 class Intake:
     """One for all partitions of a worker. `take` each batch, `run` once, `forget` whenever partitions move, and
     `look_for_holes` now and then.
+
+    `partitions` is how many each topic has.
     """
 
-    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
+    def __init__(
+        self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int, partitions: int
+    ) -> None:
         self._offsets = offsets
         self._write = write
         self._flush_ms = flush_ms
+        self._partitions = partitions
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
         """Of each partition that this worker reads, the first offset that is not in ClickHouse yet."""
@@ -172,7 +177,7 @@ class Intake:
         waiting = self._waiting
         for record in batch.records:
             if record.offset >= expected:
-                _read(record, waiting)
+                _read(record, waiting, self._partitions)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         waiting.next_offsets[partition] = self._expected[partition]
         self._arrived.set()
@@ -191,11 +196,15 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _read(record: Record, waiting: _Waiting) -> None:
+def _read(record: Record, waiting: _Waiting, partitions: int) -> None:
     if record.topic == LEDGER.name:
         page = read_page(record)
         waiting.findings.pages.append(page)
         waiting.rows += len(page.entries) + len(page.conversations) + len(page.usage) + 1
+    elif record.topic == TALLIES.name:
+        tally = read_tally(record, partitions)
+        waiting.findings.tallies += [tally] if tally else []
+        waiting.rows += 1
     else:
         assert record.topic == DEAD_LETTERS.name, record.topic
         waiting.findings.letters.append(read_letter(record))

@@ -30,6 +30,16 @@ LAG: Final = Gauge(
 )
 REFETCHES: Final = Counter("aggregator_refetches", "Times a partition was read again as fetched records were dropped")
 CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert succeeded, 0 while inserts fail")
+RECONCILIATION_DIFFERENCE: Final = Gauge(
+    "aggregator_reconciliation_difference", "Workspaces and partitions that do not add up; where it is shown", ["pair"]
+)
+RECONCILIATION_UNSETTLED: Final = Gauge(
+    "aggregator_reconciliation_unsettled", "Workspaces and partitions not judged, as they were being written"
+)
+RECONCILIATION_TIMESTAMP: Final = Gauge(
+    "aggregator_reconciliation_timestamp_seconds",
+    "When the last round of all workspaces began that has ended; 0 where another worker looks, or nobody is to",
+)
 
 # A series that appears only with its first failure cannot be alerted on.
 for _table in TABLES:

@@ -26,6 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """0 takes the first free port from 9102 upward."""
     flush_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = msgspec.field(name="AGGREGATOR_FLUSH_MS", default=500)
     """How long rows may wait for others before they are written."""
+    reconcile_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = msgspec.field(
+        name="AGGREGATOR_RECONCILE_S", default=60
+    )
+    """How often a worker looks whether everything adds up; 0 for never."""
     session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = msgspec.field(
         name="KAFKA_SESSION_TIMEOUT_S", default=10
     )
@@ -38,6 +42,7 @@ _WANTED: Final = {
     "METRICS_HOST": "set it to the address to listen on, such as 127.0.0.1 or 0.0.0.0",
     "METRICS_PORT": "set it to a port from 1 to 65535, or to 0 for the first free one from 9102 upward",
     "AGGREGATOR_FLUSH_MS": "set it to whole milliseconds from 1 to 60000",
+    "AGGREGATOR_RECONCILE_S": "set it to seconds from 1 to 86400, or to 0 for never",
     "KAFKA_SESSION_TIMEOUT_S": "set it to seconds from 1 to 90",
 }
 

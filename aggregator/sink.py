@@ -10,10 +10,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 
 from aggregator import metrics
 from aggregator.clickhouse import ClickHouse, is_passing
-from aggregator.core.rows import Block, letter_blocks, page_blocks
-from aggregator.core.tables import Landing
+from aggregator.core.rows import Block, letter_blocks, page_blocks, tally_blocks
+from aggregator.core.tables import Landing, Telling
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page
+from schemas.tallies import Tally
 
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 15.0
@@ -26,11 +27,13 @@ class Findings(msgspec.Struct):
 
     pages: list[Page]
     letters: list[tuple[Landing, DeadLetter]]
+    tallies: list[tuple[Telling, Tally]] = []
 
 
 async def write(clickhouse: ClickHouse, findings: Findings) -> None:
     """Returns once all rows are safely in ClickHouse. Raises only what trying again cannot mend, which is a bug."""
-    for block in page_blocks(findings.pages) + letter_blocks(findings.letters):
+    # What others are compared with comes last: the balances of the pages, then the tallies.
+    for block in page_blocks(findings.pages) + letter_blocks(findings.letters) + tally_blocks(findings.tallies):
         await _insert(clickhouse, block)
     _count(findings)
 

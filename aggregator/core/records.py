@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Protocol
+from zlib import crc32
 
 import msgspec
 
-from aggregator.core.tables import Landing
+from aggregator.core.tables import TALLY_SLOTS, Landing, Telling
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.ledger import Page, decode_page
+from schemas.tallies import Tally, decode_tally
 
 
 class Record(Protocol):
@@ -40,6 +42,16 @@ def read_page(record: Record) -> Page:
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
         place = f"{record.topic}, partition {record.partition}, offset {record.offset}"
         raise NotAPageError(f"{place}: not a page of the ledger: {broken}") from broken
+
+
+def read_tally(record: Record, wallet_partitions: int) -> tuple[Telling, Tally] | None:
+    """The tally that a record of the tallies topic holds; None for a stranger's record, which counts nothing here."""
+    try:
+        tally = decode_tally(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    slot = crc32(str(tally.origin_offset).encode()) % TALLY_SLOTS
+    return Telling(wallet_partitions, slot, tally.version), tally
 
 
 def read_letter(record: Record) -> tuple[Landing, DeadLetter]:

@@ -10,13 +10,16 @@ from aggregator.core.tables import (
     CONVERSATION_FACTS,
     DEAD_LETTER_FACTS,
     LEDGER_ENTRIES,
+    TALLY_FACTS,
     USAGE_DAILY_FACTS,
     Column,
     Landing,
     Table,
+    Telling,
 )
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page
+from schemas.tallies import Tally
 
 _Carried = tuple[object, object]
 """A carrier and one of the facts it carries."""
@@ -53,6 +56,11 @@ def page_blocks(pages: Iterable[Page]) -> list[Block]:
 def letter_blocks(letters: Iterable[tuple[Landing, DeadLetter]]) -> list[Block]:
     """The dead letters, one row a refused record. No letters, no block."""
     return _blocks((DEAD_LETTER_FACTS, list(letters)))
+
+
+def tally_blocks(tallies: Iterable[tuple[Telling, Tally]]) -> list[Block]:
+    """The tallies, one row each. No tallies, no block."""
+    return _blocks((TALLY_FACTS, list(tallies)))
 
 
 def _blocks(*stated: tuple[Table, Sequence[_Carried]]) -> list[Block]:

@@ -8,6 +8,9 @@ from typing import Final
 
 import msgspec
 
+from schemas.ledger import ControlTotals
+from schemas.tallies import EventCounts
+
 
 class Landing(msgspec.Struct, frozen=True):
     """Where and when a dead letter lay on its own topic. `version` is its offset there."""
@@ -18,8 +21,16 @@ class Landing(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
 
+class Telling(msgspec.Struct, frozen=True):
+    """How many partitions of wallets tell of one offset, and the slot that it has. `version` is the tally's own."""
+
+    wallet_partitions: int
+    slot: int
+    version: int
+
+
 class Column(msgspec.Struct, frozen=True):
-    """`attribute` is the cell's value, on the carrier or else on the fact."""
+    """`attribute`, with dots where it lies deeper, is the cell's value, on the carrier or else on the fact."""
 
     name: str
     type: str
@@ -52,8 +63,13 @@ def _bytes(name: str, attribute: str) -> Column:
     return Column(name, "Nullable(String)", attribute)
 
 
-def _count(name: str) -> Column:
-    return Column(name, "UInt64", name)
+def _count(name: str, attribute: str = "", *, on_carrier: bool = False) -> Column:
+    return Column(name, "UInt64", attribute or name, on_carrier)
+
+
+def _number(name: str, *, on_carrier: bool = False) -> Column:
+    """Of a partition, or how many there are."""
+    return Column(name, "Int32", name, on_carrier)
 
 
 def _signed(name: str) -> Column:
@@ -137,7 +153,14 @@ USAGE_DAILY_FACTS: Final = Table(
 BALANCE_FACTS: Final = Table(
     "balance_facts",
     ("workspace_id",),
-    (_WORKSPACE, _signed("free_micros"), _signed("paid_micros"), _signed("lapsed_micros"), _VERSION),
+    (
+        _WORKSPACE,
+        _signed("free_micros"),
+        _signed("paid_micros"),
+        _signed("lapsed_micros"),
+        *(_count(name, f"totals.{name}", on_carrier=True) for name in ControlTotals.__struct_fields__),
+        _VERSION,
+    ),
 )
 
 DEAD_LETTER_FACTS: Final = Table(
@@ -145,7 +168,7 @@ DEAD_LETTER_FACTS: Final = Table(
     ("source_topic", "source_partition", "source_offset"),
     (
         _word("source_topic"),
-        Column("source_partition", "Int32", "source_partition"),
+        _number("source_partition"),
         _signed("source_offset"),
         _word("code"),
         _text("reason"),
@@ -156,4 +179,24 @@ DEAD_LETTER_FACTS: Final = Table(
     ),
 )
 
-TABLES: Final = (LEDGER_ENTRIES, CONVERSATION_FACTS, USAGE_DAILY_FACTS, BALANCE_FACTS, DEAD_LETTER_FACTS)
+TALLY_SLOTS: Final = 256
+"""How many offsets of a partition are remembered: hours, at one a minute, by which a partition of wallets may lag."""
+
+TALLY_FACTS: Final = Table(
+    "tally_facts",
+    ("origin_partition", "wallet_partition", "slot"),
+    (
+        _number("origin_partition"),
+        _number("wallet_partition"),
+        _count("slot", on_carrier=True),
+        _signed("origin_offset"),
+        _number("wallet_partitions", on_carrier=True),
+        *(_count(name, f"counts.{name}") for name in EventCounts.__struct_fields__),
+        _count("taken_messages", "messages"),
+        _count("taken_occurrences", "occurrences"),
+        _count("refused_inputs"),
+        _VERSION,
+    ),
+)
+
+TABLES: Final = (LEDGER_ENTRIES, CONVERSATION_FACTS, USAGE_DAILY_FACTS, BALANCE_FACTS, DEAD_LETTER_FACTS, TALLY_FACTS)

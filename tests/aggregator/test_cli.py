@@ -20,7 +20,10 @@ def test_migrate_says_what_it_did(dsn: str) -> None:
     """The first run names each step, the second says that there was none."""
     run = CliRunner(env={"CLICKHOUSE_DSN": dsn})
     first, second = run.invoke(main, ["migrate"]), run.invoke(main, ["migrate"])
-    assert (first.exit_code, first.output) == (0, "applied 0001_facts\napplied 0002_views\n")
+    assert (first.exit_code, first.output) == (
+        0,
+        "applied 0001_facts\napplied 0002_views\napplied 0003_reconciliation\n",
+    )
     assert (second.exit_code, second.output) == (0, "the tables are up to date\n")
 
 

@@ -18,7 +18,7 @@ from aggregator.clickhouse import ClickHouse
 from aggregator.migrate import apply
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
 from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, page, usage
 from tests.brokers import EMBEDDED, KAFKA, Broker, available_brokers, running_broker, why_no_kafka
 
@@ -138,7 +138,7 @@ async def create_topics(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic.name, PARTITIONS, 1) for topic in (LEDGER, DEAD_LETTERS)])
+        await admin.create_topics([NewTopic(topic.name, PARTITIONS, 1) for topic in (LEDGER, DEAD_LETTERS, TALLIES)])
     finally:
         await admin.close()
 
@@ -171,5 +171,7 @@ async def offsets(broker: Broker) -> int:
     """The group's committed offsets, added up over all partitions."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=AGGREGATOR_GROUP, enable_auto_commit=False)
     async with consumer:
-        places = [TopicPartition(topic.name, at) for topic in (LEDGER, DEAD_LETTERS) for at in range(PARTITIONS)]
+        places = [
+            TopicPartition(topic.name, at) for topic in (LEDGER, DEAD_LETTERS, TALLIES) for at in range(PARTITIONS)
+        ]
         return sum([await consumer.committed(place) or 0 for place in places])
