@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from aggregator.clickhouse import ClickHouse
+from aggregator.core.differences import Difference
 from aggregator.core.reconcile import EVENTS
 from aggregator.reconcile import Reconciliation, settled
 
@@ -65,13 +66,23 @@ def _print_table(reconciliation: Reconciliation) -> None:
         print(f"unsettled        {reconciliation.unsettled}: still being written, look again or with a longer --settle")
     found = reconciliation.differences
     if found:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for name in ("pair", "place", "row", "figure", "one side", "the other"):
-            table.add_column(name, overflow="fold")
-        for each in found[:SHOWN]:
-            sides = f"{each.one:,} in {each.one_table}", f"{each.other:,} in {each.other_table}"
-            table.add_row(each.pair, each.place, each.row, each.figure, *sides)
-        console = Console(markup=False, highlight=False)
-        console.print(table)
-        if len(found) > SHOWN:
-            console.print(f"and {len(found) - SHOWN} more; --format json has them all")
+        _console().print(_named(found[:SHOWN]))
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN} more; --format json has them all")
+
+
+def _named(found: list[Difference]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("pair", no_wrap=True)
+    table.add_column("place", overflow="fold")
+    table.add_column("what differs", overflow="fold")
+    for each in found:
+        sides = f"{each.one:,} in {each.one_table}, {each.other:,} in {each.other_table}"
+        table.add_row(each.pair, each.place, f"{each.row}: {each.figure}: {sides}")
+    return table
+
+
+def _console() -> Console:
+    console = Console(markup=False, highlight=False)
+    # A file or a pipe has no width: there a difference is a line, and can be searched for.
+    return console if console.is_terminal else Console(markup=False, highlight=False, width=250)

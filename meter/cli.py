@@ -88,6 +88,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
         _run(settings, list(feeds), data, once=once)
         if once:
             show.summary(data)
+            click.echo(run.reconciled(data))
 
 
 @main.command("demo")
@@ -101,6 +102,7 @@ def demo_command(data: Path) -> None:
         click.echo(f"Metering {', '.join(str(feed) for feed in feeds)}")
         _run(load(), feeds, data, once=True)
         show.summary(data)
+        click.echo(run.reconciled(data) + "\n")
         show.next_steps(data)
 
 

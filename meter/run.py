@@ -125,6 +125,24 @@ def _migrate(environment: dict[str, str], log_file: Path) -> None:
         raise RunError(f"the tables cannot be created: {done.stderr.strip()}")
 
 
+def reconciled(data: Path) -> str:
+    """Has the aggregator compare what it wrote under `data`; the line that says so. Raises RunError if it differs."""
+    dsn = data_dsn(data)
+    done = subprocess.run(
+        [sys.executable, "-m", "aggregator", "reconcile", "--settle", "0", "--format", "json"],
+        env=os.environ | {"CLICKHOUSE_DSN": dsn},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        told = done.stderr.strip() or "rows differ"
+        raise RunError(f"{told}: see `CLICKHOUSE_DSN={dsn} python -m aggregator reconcile`")
+    pairs: dict[str, int] = msgspec.json.decode(done.stdout)["pairs"]
+    compared = dict.fromkeys(word for pair in pairs for word in pair.split("_"))
+    return f"reconciled: {', '.join(compared)}: difference {sum(pairs.values())}"
+
+
 def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, finish: bool) -> None:
     """Write the feeds and, if told to `finish`, move event time to their end and wait until ClickHouse has it all."""
     settings = running.settings

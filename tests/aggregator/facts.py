@@ -1,7 +1,7 @@
 """Pages as a wallet would write them, short enough to read in a test."""
 
 from schemas.instants import DAY_MS
-from schemas.ledger import BalanceFact, ConversationFact, Entry, Page, UsageFact
+from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact
 
 DAY = 19_000
 """2022-01-08, as days since 1970."""
@@ -79,6 +79,7 @@ def page(
     usage: list[UsageFact] | None = None,
     free_micros: int = 0,
     paid_micros: int = 0,
+    totals: ControlTotals | None = None,
 ) -> Page:
     return Page(
         workspace_id=workspace_id,
@@ -89,4 +90,5 @@ def page(
         conversations=conversations or [],
         usage=usage or [],
         balance=BalanceFact(free_micros=free_micros, paid_micros=paid_micros, lapsed_micros=0),
+        totals=totals or ControlTotals(),
     )

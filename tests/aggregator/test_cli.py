@@ -12,7 +12,15 @@ from meter.embedded import free_port
 def test_help_teaches() -> None:
     """The commands, what they need and in which order are in the help."""
     text = CliRunner().invoke(main, ["--help"]).output
-    for word in ("migrate", "worker", "KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_DSN", "chdb:///DIR", "usage_daily"):
+    for word in (
+        "migrate",
+        "worker",
+        "reconcile",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "CLICKHOUSE_DSN",
+        "chdb:///DIR",
+        "usage_daily",
+    ):
         assert word in text
 
 
@@ -34,7 +42,7 @@ def refusal(command: str, environment: dict[str, str]) -> tuple[int, str]:
     return result.exit_code, result.stderr
 
 
-@pytest.mark.parametrize("command", ["migrate", "worker"])
+@pytest.mark.parametrize("command", ["migrate", "worker", "reconcile"])
 def test_wrong_setting_exits_2(command: str) -> None:
     """Broken configuration is one sentence on stderr and exit code 2."""
     code, sentence = refusal(command, {"METRICS_PORT": "many"})
@@ -42,7 +50,7 @@ def test_wrong_setting_exits_2(command: str) -> None:
     assert sentence.startswith("METRICS_PORT")
 
 
-@pytest.mark.parametrize("command", ["migrate", "worker"])
+@pytest.mark.parametrize("command", ["migrate", "worker", "reconcile"])
 def test_taken_directory_exits_1(command: str, dsn: str) -> None:
     """A data directory in use is one sentence and exit code 1."""
     with ClickHouse(dsn):
@@ -51,7 +59,7 @@ def test_taken_directory_exits_1(command: str, dsn: str) -> None:
     assert "in use by another process" in sentence
 
 
-@pytest.mark.parametrize("command", ["migrate", "worker"])
+@pytest.mark.parametrize("command", ["migrate", "worker", "reconcile"])
 def test_absent_server_exits_1(command: str) -> None:
     """ClickHouse away is one sentence and exit code 1."""
     code, sentence = refusal(command, {"CLICKHOUSE_DSN": f"clickhouse://127.0.0.1:{free_port()}/default"})

@@ -20,6 +20,7 @@ def test_variables_are_read() -> None:
             "CLICKHOUSE_DSN": "chdb:///data",
             "METRICS_PORT": "9200",
             "AGGREGATOR_FLUSH_MS": "50",
+            "AGGREGATOR_RECONCILE_S": "0",
             "KAFKA_SESSION_TIMEOUT_S": "1.5",
         }
     )
@@ -28,6 +29,7 @@ def test_variables_are_read() -> None:
         clickhouse_dsn="chdb:///data",
         metrics_port=9200,
         flush_ms=50,
+        reconcile_s=0,
         session_timeout_s=1.5,
     )
 
@@ -44,6 +46,7 @@ def test_variables_are_read() -> None:
         ("METRICS_PORT", "http", "1 to 65535"),
         ("AGGREGATOR_FLUSH_MS", "0", "1 to 60000"),
         ("AGGREGATOR_FLUSH_MS", "0.5", "whole milliseconds"),
+        ("AGGREGATOR_RECONCILE_S", "-1", "0 for never"),
         ("KAFKA_SESSION_TIMEOUT_S", "soon", "seconds"),
         ("KAFKA_SESSION_TIMEOUT_S", "nan", "seconds"),
     ],
