@@ -27,6 +27,7 @@ NAMED_PLACES: Final = 20
 _WORKSPACE: Final = "workspace"
 _POINT: Final = "point"
 _LETTERS: Final = "letters"
+_BEGUN: Final = "begun"
 
 _Key = tuple[str, str]
 """What kind of place, and its name."""
@@ -46,6 +47,8 @@ class Reconciliation:
         """Of what differs: what was seen, and what that means."""
         self._pinned: dict[str, tallies.Claim] = {}
         """Dead letters that were not there yet: looked for until they are."""
+        self._begun: dict[str, tallies.Begun] = {}
+        """Workspaces that were not there yet, likewise."""
         self._named = 0
         self.partitions = 0
         """Partitions of chat-events that could be compared in the last look."""
@@ -140,7 +143,25 @@ class Reconciliation:
         for point in points:
             name = point.place
             self._settle((_POINT, name), point, list(tallies.of_point(point)))
-        claims = {each.place: each for each in tallies.claims(points, self._ask(tallies.inputs()))} | self._pinned
+        told = self._ask(tallies.inputs())
+        self._look_for_letters({each.place: each for each in tallies.claims(points, told)} | self._pinned)
+        self._look_for_workspaces({each.place: each for each in tallies.begun(told)} | self._begun)
+
+    def _look_for_workspaces(self, claims: dict[str, tallies.Begun]) -> None:
+        there = {row[0]: row[1:] for row in self._ask(tallies.balances(claims.values()))} if claims else {}
+        for name, claim in claims.items():
+            key = _BEGUN, name
+            count, newest = there.get(claim.partition, (0, -1))
+            found = [tallies.of_begun(claim, count)] if count != claim.workspaces else []
+            if not found or newest > claim.version:
+                self._begun.pop(name, None)
+                self._settle(key, (claim, count), found)
+                continue
+            self._begun[name] = claim
+            if self._has_stopped(key, (claim, count, newest)):
+                self._found[key] = (claim, count), found
+
+    def _look_for_letters(self, claims: dict[str, tallies.Claim]) -> None:
         if not claims:
             return
         there = {

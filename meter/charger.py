@@ -65,7 +65,7 @@ class Charger:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, SafePoint):
                 tallies += self._tally(given, record.offset)
-            refused = given if isinstance(given, Rejected) else self._wallets.step(given)
+            refused = given if isinstance(given, Rejected) else self._wallets.step(given, record.offset)
             if refused is not None:
                 self._refused += 1
                 letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
@@ -89,6 +89,7 @@ class Charger:
                 messages=source.messages,
                 occurrences=source.occurrences,
                 refused_inputs=self._refused,
+                workspaces=self._wallets.workspaces,
             )
 
     def changes(self) -> Iterable[tuple[bytes, bytes | None]]:

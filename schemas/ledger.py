@@ -109,6 +109,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     usage: list[UsageFact]
     balance: BalanceFact
     totals: ControlTotals = ControlTotals()
+    since: int = -1
+    """The wallet-inputs offset at which the workspace began."""
 
 
 encode_page = msgspec.json.Encoder().encode

@@ -29,7 +29,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     `occurrences`.
 
     `version` is the wallet-inputs offset that the tally was made at, `refused_inputs` what was refused of them up to
-    it.
+    it, `workspaces` how many have begun there by then.
     """
 
     origin_partition: int
@@ -40,6 +40,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
     occurrences: int
     refused_inputs: int
+    workspaces: int
 
 
 encode_tally = msgspec.json.Encoder().encode

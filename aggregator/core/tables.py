@@ -159,6 +159,8 @@ BALANCE_FACTS: Final = Table(
         _signed("paid_micros"),
         _signed("lapsed_micros"),
         *(_count(name, f"totals.{name}", on_carrier=True) for name in ControlTotals.__struct_fields__),
+        Column("wallet_partition", "Int32", "partition", on_carrier=True),
+        Column("since", "Int64", "since", on_carrier=True),
         _VERSION,
     ),
 )
@@ -195,6 +197,7 @@ TALLY_FACTS: Final = Table(
         _count("taken_messages", "messages"),
         _count("taken_occurrences", "occurrences"),
         _count("refused_inputs"),
+        _count("workspaces"),
         _VERSION,
     ),
 )

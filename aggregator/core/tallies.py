@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from aggregator.core.differences import Difference
-from aggregator.core.reconcile import EVENTS, Row
+from aggregator.core.reconcile import EVENTS, LEDGER_BALANCES, Row
 from schemas.tallies import EventCounts
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
@@ -72,8 +72,8 @@ def read_points(rows: Iterable[Row]) -> list[Point]:
 
 
 def inputs() -> str:
-    """Asks for what the newest tally of each partition of wallets says of refused inputs."""
-    return """SELECT wallet_partition, max(version), argMax(refused_inputs, version)
+    """Asks for what the newest tally of each partition of wallets says of its inputs, and of its workspaces."""
+    return """SELECT wallet_partition, max(version), argMax(refused_inputs, version), argMax(workspaces, version)
         FROM tally_facts FINAL GROUP BY wallet_partition ORDER BY wallet_partition"""
 
 
@@ -81,8 +81,45 @@ def claims(found: Iterable[Point], told: Iterable[Row]) -> Iterator[Claim]:
     """What dead letters there have to be."""
     for point in found:
         yield Claim(CHAT_EVENTS.name, point.partition, point.offset, point.counts.refused)
-    for partition, version, refused in told:
+    for partition, version, refused, _ in told:
         yield Claim(WALLET_INPUTS.name, partition, version, refused)
+
+
+class Begun(NamedTuple):
+    """So many workspaces of a partition of wallets have begun, up to and with an offset: so many have a balance."""
+
+    partition: int
+    version: int
+    workspaces: int
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return place(WALLET_INPUTS.name, self.partition)
+
+
+def begun(told: Iterable[Row]) -> Iterator[Begun]:
+    """What workspaces there have to be."""
+    for partition, version, _, workspaces in told:
+        yield Begun(partition, version, workspaces)
+
+
+def balances(claimed: Iterable[Begun]) -> str:
+    """Asks how many workspaces of each claim have a balance, and for the newest balance there. At least one claim.
+
+    Pages of a partition come in the order of their versions: once one is newer than the claim, all of the claim's came.
+    """
+    cases = ", ".join(f"wallet_partition = {each.partition}, {each.version}" for each in claimed)
+    return f"""SELECT wallet_partition, countIf(since >= 0 AND since <= multiIf({cases}, -1)), max(version)
+        FROM balance_facts FINAL GROUP BY wallet_partition"""
+
+
+def of_begun(claim: Begun, found: int) -> Difference:
+    """Workspaces that are gone, or too many."""
+    row = f"begun up to offset {claim.version}"
+    return Difference(
+        LEDGER_BALANCES, claim.place, row, "workspaces", "tally_facts", claim.workspaces, "balance_facts", found
+    )
 
 
 def letters(claimed: Iterable[Claim]) -> str:

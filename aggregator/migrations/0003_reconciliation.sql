@@ -6,6 +6,10 @@ ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS conversations UInt64 DEFAULT 
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS messages UInt64 DEFAULT 0 AFTER conversations;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS occurrences UInt64 DEFAULT 0 AFTER messages;
 
+-- Where and when a workspace began, to notice one that is gone altogether.
+ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS wallet_partition Int32 DEFAULT -1 AFTER occurrences;
+ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS since Int64 DEFAULT -1 AFTER wallet_partition;
+
 -- What became of the records of a partition of chat-events up to an offset, and what one partition of wallets has taken
 -- of them. Only the newest offset that all have told of is compared. So that nothing older piles up, an offset has one of
 -- few slots, and what is told later of a slot replaces what was told before.
@@ -26,6 +30,7 @@ CREATE TABLE IF NOT EXISTS tally_facts
     taken_messages UInt64,
     taken_occurrences UInt64,
     refused_inputs UInt64,
+    workspaces UInt64,
     version UInt64
 )
 ENGINE = ReplacingMergeTree(version)

@@ -39,6 +39,8 @@ class Wallet(msgspec.Struct, array_like=True):
     free_micros: int = 0
     paid_micros: int = 0
     lapsed_micros: int = 0
+    since: int = -1
+    """The wallet-inputs offset of the first input that changed anything."""
     conversations: int = 0
     messages: int = 0
     occurrences: int = 0
@@ -157,6 +159,7 @@ class Book:
                 messages=wallet.messages,
                 occurrences=wallet.occurrences,
             ),
+            since=wallet.since,
         )
         self.entries, self.page_accounts, self.page_usage = [], {}, {}
         self.changed, self.produced_ms = False, 0

@@ -43,6 +43,7 @@ class Wallets:
         self.touched: dict[str, Book] = {}
         """Books that changed since the last checkpoint; whoever writes it clears this."""
         self.open_pages: dict[str, Book] = {}
+        self._beginning: list[Book] = []
         self._appointments = Appointments(policy)
 
     @property
@@ -61,8 +62,20 @@ class Wallets:
             for key in book.usage:
                 self._appointments.watch_usage(book, key)
 
-    def step(self, given: WalletInput) -> Refused | None:
+    def step(self, given: WalletInput, offset: int = 0) -> Refused | None:
         """Take one input from the log. Returns why a command was refused; all else shows in the pages."""
+        refused = self._step(given)
+        while self._beginning:
+            book = self._beginning.pop()
+            book.wallet.since = offset if book.changed else -1
+        return refused
+
+    @property
+    def workspaces(self) -> int:
+        """How many have begun: a page holds, or will hold, something of them."""
+        return sum(book.wallet.since >= 0 for book in self.books.values())
+
+    def _step(self, given: WalletInput) -> Refused | None:
         match given:
             case ConversationMetered():
                 self._meter(given)
@@ -96,6 +109,8 @@ class Wallets:
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
         self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        if book.wallet.since < 0:
+            self._beginning.append(book)
         return book
 
     def _source(self, partition: int) -> Source:

@@ -101,7 +101,8 @@ def test_a_row_deleted_by_hand_is_noticed(table: str, seed: int, filled: ClickHo
     assert found.differences
     assert {each.pair for each in found.differences} <= DELETED[table]
     expected = f"{gone[0]}/{gone[1]}" if table == "dead_letter_facts" else gone[0]
-    assert {each.place for each in found.differences} == {expected}
+    assert {each.place for each in found.differences if each.figure != "workspaces"} == {expected}
+    assert sum(each.figure == "workspaces" for each in found.differences) == (table == "balance_facts")
     fill(filled, log)
     found.look()
     assert found.differences == []
@@ -177,15 +178,30 @@ def test_a_workspace_that_stays_unfinished_differs(filled: ClickHouse, log: Memo
     filled.command(f"ALTER TABLE balance_facts DELETE WHERE workspace_id = {quoted(workspace)} {NOW}")
     clock = Clock()
     reconciliation = Reconciliation(filled.query, 10, clock)
-    for waited_s, expected in ((0.0, (0, 1)), (9.0, (0, 1)), (1.0, (1, 0))):
+    for waited_s, expected in ((0.0, (0, 2)), (9.0, (0, 2)), (1.0, (2, 0))):
         clock.wait(waited_s)
         reconciliation.look()
         assert (len(reconciliation.differences), reconciliation.unsettled) == expected
-    (difference,) = reconciliation.differences
+    of_partition, difference = reconciliation.differences
+    assert (of_partition.figure, of_partition.other - of_partition.one) == ("workspaces", -1)
     assert (difference.place, difference.row) == (workspace, "balance, which is missing")
     fill(filled, log)
     reconciliation.look()
     assert (reconciliation.differences, reconciliation.unsettled) == ([], 0)
+
+
+def test_a_workspace_that_is_gone_altogether_is_noticed(filled: ClickHouse, log: MemoryLog) -> None:
+    """Nothing is left of it that could differ but the number of workspaces."""
+    ((workspace, partition),) = filled.query(
+        "SELECT workspace_id, wallet_partition FROM balance_facts FINAL ORDER BY ALL LIMIT 1"
+    )
+    for table in ("ledger_entries", "conversation_facts", "usage_daily_facts", "balance_facts"):
+        filled.command(f"ALTER TABLE {table} DELETE WHERE workspace_id = {quoted(workspace)} {NOW}")
+    (difference,) = looked(filled).differences
+    assert (difference.place, difference.figure) == (f"wallet-inputs/{partition}", "workspaces")
+    assert difference.one == difference.other + 1
+    fill(filled, log)
+    assert looked(filled).differences == []
 
 
 @pytest.mark.parametrize("name", ["it's", "back\\slash", "'; --", "日本語"])

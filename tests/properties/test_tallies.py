@@ -11,8 +11,9 @@ from meter.core.sessionize import Rejected, Sessions
 from meter.intake import read
 from schemas.dead_letters import from_record
 from schemas.events import decode_event
+from schemas.ledger import decode_page
 from schemas.tallies import EventCounts, Tally, decode_tally
-from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, TALLIES, WALLET_INPUTS
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS
 from tests.feeds.lines import HOUR_MS, MINUTE_MS
 from tests.properties.pipeline import MemoryLog, Pipeline, Turn, driven
 from tests.properties.view import view
@@ -85,6 +86,15 @@ def letters_up_to(log: MemoryLog, topic: str, partition: int, offset: int) -> in
     return sum(at[:2] == (topic, partition) and at[2] <= offset for at in places)
 
 
+def begun_up_to(log: MemoryLog, partition: int, offset: int) -> int:
+    """How many workspaces have pages that say that they began by then. Whoever wrote a page says the same."""
+    since: dict[str, int] = {}
+    for record in log.topics[LEDGER.name, partition]:
+        page = decode_page(record.value)
+        assert 0 <= since.setdefault(page.workspace_id, page.since) == page.since <= page.version
+    return sum(each <= offset for each in since.values())
+
+
 def assert_adds_up(log: MemoryLog) -> int:
     """Every equation of every tally that all wallets have told. Returns how many there were."""
     complete = {point: told for point, told in tallies_of(log).items() if len(told) == PARTITIONS}
@@ -99,6 +109,7 @@ def assert_adds_up(log: MemoryLog) -> int:
         for each in told.values():
             letters = letters_up_to(log, WALLET_INPUTS.name, each.wallet_partition, each.version)
             assert each.refused_inputs == letters
+            assert each.workspaces == begun_up_to(log, each.wallet_partition, each.version)
     return len(complete)
 
 
