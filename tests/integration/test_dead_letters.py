@@ -20,8 +20,9 @@ from schemas.dead_letters import REPLAY_OF
 from schemas.topics import CHAT_EVENTS
 from tests.brokers import Broker
 from tests.feeds.lines import MINUTE_MS, chat_data, envelope, line, millis
-from tests.integration.outcome import assert_charged, assert_ledger_sound, assert_metered, oracle, outcome_of
+from tests.integration.outcome import assert_charged, assert_ledger_sound, assert_metered, oracle
 from tests.integration.processes import ROOT, Deployment, Finished, command, deployed
+from tests.integration.views import outcome_of
 
 pytestmark = pytest.mark.integration
 

@@ -13,8 +13,9 @@ from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.brokers import EMBEDDED, running_broker
 from tests.fuzz.__main__ import ranges
 from tests.fuzz.world import Input, judged, written
-from tests.integration.outcome import assert_ledger_sound, assert_metered, assert_money_conserved, outcome_of
+from tests.integration.outcome import assert_ledger_sound, assert_metered, assert_money_conserved
 from tests.integration.processes import deployed
+from tests.integration.views import outcome_of
 from tests.properties.pipeline import stored
 
 pytestmark = pytest.mark.integration

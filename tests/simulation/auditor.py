@@ -13,11 +13,13 @@ from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold
 from schemas.instants import DAY_MS, from_ms
+from schemas.topics import CHAT_EVENTS
 from tests.integration import differences
 from tests.integration.views import Outcome
 from tests.oracle.oracle import Result
 from tests.simulation.clickhouse import Row, Store
 
+_LETTERS = "dead_letter_facts"
 _NOT_ADDED = ("workspace_id", "bot_id", "day", "version")
 
 
@@ -31,8 +33,30 @@ def audit(store: Store, expected: Result, lines: list[bytes]) -> None:
         *differences.charged(outcome, expected, by_lot=False),
         *differences.money_conserved(outcome),
         *differences.ledger_sound(outcome),
+        *_uncounted(store),
     ]
     assert not found, "\n".join(found)
+
+
+def _uncounted(store: Store) -> list[str]:
+    """Every record of a partition of events is accounted for, as of each offset that all wallets have told of."""
+    points: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    for tally in store.rows("tally_facts"):
+        points[tally["origin_partition"], tally["origin_offset"]].append(tally)
+    letters = [(row["source_topic"], row["source_partition"], row["source_offset"]) for row in store.rows(_LETTERS)]
+    found: list[str] = []
+    for (partition, offset), told in points.items():
+        if len(told) < told[0]["wallet_partitions"]:
+            continue
+        refused = sum(at[:2] == (CHAT_EVENTS.name, partition) and at[2] <= offset for at in letters)
+        taken = sum(tally["taken_messages"] for tally in told)
+        occurrences = sum(tally["taken_occurrences"] for tally in told)
+        for counts in told:
+            still_open = counts["messages"] - counts["closed_messages"]
+            accounted = taken + still_open + occurrences + counts["duplicates"] + counts["ticks"] + refused
+            if counts["events"] != accounted or counts["events"] != offset + 1:
+                found.append(f"events up to {partition}/{offset}: {counts}, accounted for: {accounted}")
+    return found
 
 
 def assert_truthful(

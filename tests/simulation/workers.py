@@ -17,7 +17,7 @@ from meter.fold import Fold, MakeFold
 from meter.sessionizer import Sessionizer
 from meter.stage import Stage
 from meter.transport import Batch
-from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, LEDGER, WALLET_INPUTS, WALLET_STATE
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS, WALLET_STATE
 from tests.simulation.auditor import assert_truthful
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
@@ -28,7 +28,7 @@ Kind = Callable[[Policy, int, Restored], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
 METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
-AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name)
+AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
 
 AUDITED = 0.3
 """Share of restores that are held against one pass over the log."""
@@ -173,7 +173,8 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
 def start_aggregator(process: Process, broker: Broker, group: Coordinator, store: Store, *, drops: float) -> None:
     """An `aggregator worker`: an intake, its agents and its writer."""
     member = Member(group, process)
-    intake = Intake(_Offsets(member, group), partial(write, Handle(store, process)), FLUSH_MS)  # type: ignore[arg-type]
+    handle: Any = Handle(store, process)
+    intake = Intake(_Offsets(member, group), partial(write, handle), FLUSH_MS, broker.number)
     member.on_assigned = intake.forget
 
     async def take(batch: Batch, generation: int) -> None:
