@@ -63,6 +63,11 @@ def test_what_is_no_json_is_no_wrong_field(value: bytes) -> None:
     assert wrong(value) == ("not_json", "value")
 
 
+def test_number_that_no_float_can_hold_is_json() -> None:
+    """It is in the wrong place, and that is the reason."""
+    assert wrong(chat(0).replace(b'"1.0"', b"1e40992")) == ("invalid_field", "specversion")
+
+
 def test_replacement_character_in_an_id_is_a_character() -> None:
     """Also where half a character stands in a text that nobody reads."""
     plain = chat(0, user="\ufffd")
