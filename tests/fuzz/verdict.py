@@ -11,7 +11,6 @@ from aiokafka import ConsumerRecord
 from schemas.dead_letters import DeadLetter
 from tests.oracle.oracle import Result, Usage
 from tests.oracle.reading import MAX_LINE_BYTES
-from tests.oracle.wallet import FREE_GRANT
 from tests.properties.view import View
 
 CODES: Final = {
@@ -73,11 +72,8 @@ def otherwise_metered(seen: View, result: Result) -> Iterator[str]:
         yield f"days differ: {found.items() - expected.items()} for {expected.items() - found.items()}"
     left = {name: each.free_micros + each.paid_micros for name, each in seen.balances.items()}
     due = {name: each.free + each.paid for name, each in result.balances.items()}
-    units = {workspace for (workspace, _, _), row in result.daily.items() if row.total_units}
     for name in left.keys() | due.keys():
-        # Where nobody but agents wrote, the product provisions a workspace and the oracle does not.
-        more = left.get(name, 0) - due.get(name, 0)
-        if more and (name in units or more != FREE_GRANT):
+        if left.get(name) != due.get(name):
             yield f"the balance of {name!r} is {left.get(name)}, and not {due.get(name)}"
 
 

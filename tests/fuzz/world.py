@@ -10,6 +10,7 @@ from itertools import groupby
 from random import Random
 from typing import Final
 
+import msgspec
 from aiokafka import ConsumerRecord
 
 from meter.charger import Charger
@@ -17,7 +18,7 @@ from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold, Output
 from meter.log import Record
-from meter.sessionizer import Sessionizer
+from meter.sessionizer import Mark, Sessionizer
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
@@ -171,8 +172,9 @@ class Folded:
         chat.append(stored(CHAT_EVENTS.name, 0, 1 + max((each.offset for each in chat), default=-1), end, now_ms))
         sessionizer = Sessionizer(Policy(), 0, NOTHING)
         self._take(sessionizer, chat)
-        self.state = sessionizer.mark(), dict(sessionizer.changes())
-        """What a checkpoint of the sessionizer would hold."""
+        mark = msgspec.msgpack.decode(sessionizer.mark(), type=Mark)
+        self.state = mark.watermark_ms, dict(sessionizer.changes())
+        """What a checkpoint of the sessionizer would hold, but for its counts, which know what was refused."""
         self._write(sessionizer.confirm(chat[-1].offset))
         charger = Charger(Policy(), 0, NOTHING)
         self._take(charger, self._log.topics[WALLET_INPUTS.name, 0])

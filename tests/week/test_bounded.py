@@ -39,11 +39,13 @@ class Reader:
             for offset, value in zip(offsets, values, strict=False)
         ]
         self._next_offset += len(batch)
-        outputs = [*self.fold.take(batch), *self.fold.confirm(self._next_offset - 1)] if batch else []
+        outputs = list(self.fold.take(batch)) if batch else []
+        self.fold.mark()
         for key, value in self.fold.changes():
             self.saved.pop(key, None)
             if value is not None:
                 self.saved[key] = value
+        outputs += self.fold.confirm(self._next_offset - 1)
         for output in outputs:
             if output.topic == WALLET_INPUTS:
                 yield from (record.value for record in output.records)
