@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from tests.chaos.clickhouse import Server
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import BROKER_KILL, Fault, Plan
+from tests.chaos.watch import strike_at_next_record
+from tests.integration.processes import Worker
 from tests.kafka.local_kafka import LocalKafka
 
 Act = Callable[[], None]
+
+_LOOK_AGAIN_S: Final = 0.05
 
 
 class Timeline:
@@ -61,6 +66,12 @@ class Timeline:
         if fault.kind == "join":
             guest = fleet.start(fault.program)
             return lambda: fleet.leave(guest)
+        if fault.kind == "kill all":
+            victims = fleet.those_of(fault.program)
+            for victim in victims:
+                self._kill(victim, fault)
+            self.done[fault.kind] += max(0, len(victims) - 1)  # Each is a kill; one is counted with the fault.
+            return _nothing if victims else None
         worker = fleet.pick(fault.program, fault.which)
         if worker is None:
             return None
@@ -71,8 +82,20 @@ class Timeline:
             fleet.leave(worker)
             fleet.start(fault.program)
         else:
-            fleet.kill(worker)
+            self._kill(worker, fault)
         return _nothing
+
+    def _kill(self, worker: Worker, fault: Fault) -> None:
+        """As soon as something is written; another takes its place as soon as it is dead."""
+        self._fleet.doom(worker)
+        strike_at_next_record(self._kafka.bootstrap, fault.topic, fault.length_s, worker.kill)
+        self._when(lambda: worker.ended() is not None, lambda: self._fleet.replace(worker))
+
+    def _when(self, holds: Callable[[], bool], act: Act) -> None:
+        if holds():
+            act()
+        else:
+            self._at(self._now_s() + _LOOK_AGAIN_S, lambda: self._when(holds, act))
 
     def _clickhouse_fault(self, fault: Fault) -> Act | None:
         """None while it is away already."""

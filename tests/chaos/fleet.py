@@ -20,8 +20,8 @@ class Fleet:
         self._started = 0
         self._running: list[Worker] = []
         self._paused: list[Worker] = []
+        self._doomed: list[Worker] = []
         self._leaving: list[Worker] = []
-        self.kills: Counter[str] = Counter()
         self.crashes: Counter[int] = Counter()
         """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away."""
         self.stuck: list[str] = []
@@ -39,14 +39,23 @@ class Fleet:
         for worker in self._running:
             worker.ready()
 
+    def those_of(self, program: str) -> list[Worker]:
+        """Those that run."""
+        return [worker for worker in self._running if worker.program == program]
+
     def pick(self, program: str, which: int) -> Worker | None:
         """One of those that run, None if none does."""
-        found = [worker for worker in self._running if worker.program == program]
+        found = self.those_of(program)
         return found[which % len(found)] if found else None
 
-    def kill(self, worker: Worker) -> None:
-        """End it with -9 and start another in its place."""
+    def doom(self, worker: Worker) -> None:
+        """It goes on, and will be killed: its end will be no crash."""
         self._running.remove(worker)
+        self._doomed.append(worker)
+
+    def replace(self, worker: Worker) -> None:
+        """End one that is doomed with -9, if nobody has, and start another in its place."""
+        self._doomed.remove(worker)
         worker.kill()
         self.start(worker.program)
 
@@ -82,7 +91,7 @@ class Fleet:
 
     def stop(self, program: str) -> None:
         """End all of a program in order; none may be paused any more."""
-        for worker in [each for each in self._running if each.program == program]:
+        for worker in self.those_of(program):
             self.leave(worker)
         deadline = time.monotonic() + STOP_S
         for worker in self._leaving:
@@ -98,5 +107,5 @@ class Fleet:
 
     def kill_all(self) -> None:
         """Leave no process behind."""
-        for worker in self._running + self._paused + self._leaving:
+        for worker in self._running + self._paused + self._doomed + self._leaving:
             worker.kill()

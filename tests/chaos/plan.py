@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from schemas.topics import CONVERSATION_STATE, LEDGER, WALLET_INPUTS, WALLET_STATE
+
 SESSIONS_S: Final = (1.5, 2.0, 3.0)
 """Silence after which a worker's partitions go to others: short, for while a group waits for the dead nobody works."""
 
@@ -13,6 +15,7 @@ SLICE_EVERY_S: Final = 0.12
 
 KINDS: Final = {
     "kill": 12,
+    "kill all": 2,
     "stop": 4,
     "pause": 5,
     "join": 3,
@@ -32,7 +35,8 @@ _METER_SHARE: Final = 0.6
 class Fault:
     """Something that happens `at_s` seconds into a round, to the `which`-th of the workers of a program, if to any.
 
-    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long a server is away.
+    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long a server is away; of a kill,
+    how long after the next record on `topic` it comes.
     """
 
     at_s: float
@@ -40,6 +44,7 @@ class Fault:
     program: str
     which: int
     length_s: float
+    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,18 @@ def _draw(rng: Random, span_s: float, session_s: float) -> Iterator[Fault]:
     at_s = rng.uniform(0.2, span_s)
     # A pause is of use only beyond the session: what wakes up has lost its partitions and does not know.
     length_s = session_s + rng.uniform(0.3, 2) if kind == "pause" else rng.uniform(0.3, 3)
+    if kind in ("kill", "kill all"):
+        yield _kill(rng, at_s, kind, program)
+        return
     yield Fault(at_s, kind, program, rng.randrange(6), length_s)
     if kind.startswith("clickhouse"):
         # Whoever waits for ClickHouse holds rows that are nowhere else.
-        yield Fault(at_s + rng.uniform(0.1, length_s), "kill", "aggregator", rng.randrange(6), 0)
+        yield _kill(rng, at_s + rng.uniform(0.1, length_s), "kill", "aggregator")
+
+
+def _kill(rng: Random, at_s: float, kind: str, program: str) -> Fault:
+    """In the act: a meter while it writes, an aggregator while it gathers and inserts what has just come."""
+    if program == "meter":
+        topic = rng.choice((WALLET_INPUTS, LEDGER, CONVERSATION_STATE, WALLET_STATE))
+        return Fault(at_s, kind, program, rng.randrange(6), rng.choice((0, rng.uniform(0, 0.02))), topic.name)
+    return Fault(at_s, kind, program, rng.randrange(6), rng.uniform(0, 0.3), LEDGER.name)
