@@ -33,6 +33,7 @@ from tests.properties.worlds import (
     POLICY,
     START,
     feeds_in_order,
+    feeds_on_the_instant,
     hard_feeds,
     steady,
     turns,
@@ -98,6 +99,15 @@ def test_grants_that_expire_inside_a_feed_pay_what_the_oracle_says(seed: int) ->
     result = meter(lines, NOW)
     taken = [Turn(stage, 0, 1, checkpoint=True, feed=stage == "sessionize") for _ in lines for stage in STAGES]
     found = balances(metered(lines, NOW, taken, Policy(), partitions=1))
+    assert {name: found[name] for name in result.balances} == oracle_balances(result)
+
+
+@given(feeds_on_the_instant)
+def test_a_grant_pays_from_its_beginning_until_and_not_at_its_end(lines: list[bytes]) -> None:
+    """Debit order 5: to the millisecond, on one partition, metered event by event."""
+    result = meter(lines, NOW, horizon_ms=HORIZON)
+    taken = [Turn(stage, 0, 1, checkpoint=True, feed=stage == "sessionize") for _ in lines for stage in STAGES]
+    found = balances(metered(lines, NOW, taken, POLICY, partitions=1))
     assert {name: found[name] for name in result.balances} == oracle_balances(result)
 
 

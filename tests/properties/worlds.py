@@ -142,13 +142,13 @@ def purchases() -> SearchStrategy[list[Arrival]]:
     return st.lists(one, max_size=3).map(lambda drawn: [purchase(*each) for each in enumerate(drawn)])
 
 
-def grants() -> SearchStrategy[list[Arrival]]:
-    """Free credit that begins and ends among the events."""
+def grants(*, in_order: bool = False) -> SearchStrategy[list[Arrival]]:
+    """Free credit that begins and ends among the events, often at the very instant of one."""
 
     def grant(number: int, drawn: tuple[Any, ...]) -> Arrival:
         at, length, workspace, amount, delay = drawn
         given = {"grant_id": f"near-{number}", "amount_micros": amount, "expires_at": stamp(at + length * STEP)}
-        return Arrival(at + delay, command("grant.assigned", at, f"g-{number}", workspace, **given))
+        return Arrival(at if in_order else at + delay, command("grant.assigned", at, f"g-{number}", workspace, **given))
 
     one = st.tuples(
         times,
@@ -171,6 +171,9 @@ feeds = st.builds(arranged, chats(), plan_changes(), purchases())
 
 feeds_in_order = st.builds(arranged, chats(in_order=True))
 """Feeds by time. Lines that repeat come later."""
+
+feeds_on_the_instant = st.builds(arranged, grants(in_order=True), chats(in_order=True, who=WHO[:2]))
+"""Feeds by time in which grants begin and end exactly when somebody speaks."""
 
 hard_feeds = st.builds(arranged, chats(), plan_changes(), purchases(), grants())
 """Feeds in which grants begin, end and come to light among the events: what holds of them holds of any."""
