@@ -17,7 +17,7 @@ from tests.mutants.bugs import Bug, NoSuchBugError, apply, known
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("schemas", "meter", "aggregator", "tests", "pyproject.toml")
 LONGEST_S = 600
-PROPERTIES = ("-m", "pytest", "tests/properties", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0")
+PROPERTIES = ("-m", "pytest", "tests/properties", "-x", "-q", "--hypothesis-profile=notice", "--hypothesis-seed=0")
 
 
 @click.command(

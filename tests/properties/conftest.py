@@ -1,8 +1,11 @@
 """How hard the property tests search: as hard as a minute allows. A failure prints the blob that repeats it."""
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "meter", deadline=None, print_blob=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("notice", settings.get_profile("meter"), phases=[Phase.explicit, Phase.generate])
+"""For those who only ask whether there is a failure: no time is spent on making it small."""
+
 settings.load_profile("meter")
