@@ -142,13 +142,13 @@ def purchases() -> SearchStrategy[list[Arrival]]:
     return st.lists(one, max_size=3).map(lambda drawn: [purchase(*each) for each in enumerate(drawn)])
 
 
-def grants(*, in_order: bool = False) -> SearchStrategy[list[Arrival]]:
-    """Free credit that begins and ends among the events, often at the very instant of one."""
+def grants() -> SearchStrategy[list[Arrival]]:
+    """Free credit that begins and ends among the events."""
 
     def grant(number: int, drawn: tuple[Any, ...]) -> Arrival:
         at, length, workspace, amount, delay = drawn
         given = {"grant_id": f"near-{number}", "amount_micros": amount, "expires_at": stamp(at + length * STEP)}
-        return Arrival(at if in_order else at + delay, command("grant.assigned", at, f"g-{number}", workspace, **given))
+        return Arrival(at + delay, command("grant.assigned", at, f"g-{number}", workspace, **given))
 
     one = st.tuples(
         times,
@@ -172,7 +172,25 @@ feeds = st.builds(arranged, chats(), plan_changes(), purchases())
 feeds_in_order = st.builds(arranged, chats(in_order=True))
 """Feeds by time. Lines that repeat come later."""
 
-feeds_on_the_instant = st.builds(arranged, grants(in_order=True), chats(in_order=True, who=WHO[:2]))
+instants = st.integers(0, 6).map(lambda number: START + number * 2 * GAP)
+"""So few that things happen at the same one, and so far apart that each message is a conversation."""
+
+
+def _on_the_instant(spoken: list[tuple[int, Who]], given: list[tuple[int, int]]) -> list[bytes]:
+    grants = [
+        Arrival(min(span), command("grant.assigned", min(span), f"g-{number}", STANDARD, **data))
+        for number, span in enumerate(given)
+        for data in [{"grant_id": f"{number}", "amount_micros": 500_000 + number, "expires_at": stamp(max(span))}]
+        if span[0] != span[1]
+    ]
+    return arranged(grants, [Arrival(at, chat(at, f"e-{number}", who)) for number, (at, who) in enumerate(spoken)])
+
+
+feeds_on_the_instant = st.builds(
+    _on_the_instant,
+    st.lists(st.tuples(instants, st.sampled_from(WHO[:3])), min_size=1, max_size=12),
+    st.lists(st.tuples(instants, instants), min_size=1, max_size=3),
+)
 """Feeds by time in which grants begin and end exactly when somebody speaks."""
 
 hard_feeds = st.builds(arranged, chats(), plan_changes(), purchases(), grants())
