@@ -16,6 +16,7 @@ from tests.properties.pipeline import stored
 from tests.simulation.process import Process
 
 Place = tuple[str, int]
+SLOW_S = 2.0
 COMPACTED = frozenset(topic.name for topic in TOPICS if topic.config["cleanup.policy"] == "compact")
 
 
@@ -102,6 +103,7 @@ class Line:
         """Whether a retry may append a second time, as without an idempotent producer."""
         self._under_way: defaultdict[Place, deque[_Sent]] = defaultdict(deque)
         self._senders: set[Place] = set()
+        self._longest_s: dict[Place, float] = {}
         process.on_pause.append(self._part_leaves)
         process.on_kill.append(self._part_leaves)
         process.on_resume.append(self._go_on)
@@ -163,13 +165,15 @@ class Line:
     def _carry(self, place: Place) -> None:
         if place not in self._senders:
             self._senders.add(place)
+            # One partition's leader may be far slower than another's, so that what was sent later arrives first.
+            self._longest_s[place] = self._process.rng.choice((0.05, 0.05, 0.05, SLOW_S))
             self._process.tasks.append(asyncio.create_task(self._carrying(place)))
 
     async def _carrying(self, place: Place) -> None:
         """Let what is under way to a partition arrive, in order."""
         queue = self._under_way[place]
         while queue:
-            await asyncio.sleep(self._process.rng.random() / 20)
+            await asyncio.sleep(self._process.rng.random() * self._longest_s[place])
             await self._broker.up.wait()
             if not queue or ((self._process.dead or self._process.paused) and not queue[0].left):
                 break
