@@ -10,6 +10,7 @@ from tests.simulation.broker import Broker, Place
 from tests.simulation.process import Process
 
 HEARTBEAT_S = 1.0
+CUT_OFF_S = 40.0
 
 
 class Coordinator:
@@ -114,14 +115,17 @@ class Member:
         asyncio.get_running_loop().call_later(self._coordinator.session_s, expire)
 
     def _speak_again(self) -> None:
-        """With its next heartbeat a process that had been given up learns so, and joins again."""
+        """With its next heartbeat a process that had been given up learns so, and joins again. Some are cut off from the
+        coordinator for long, and from nobody else.
+        """
 
         def heartbeat() -> None:
             if not self.process.dead and self not in self._coordinator.members:
                 self.is_moving = True
                 self._coordinator.join(self)
 
-        asyncio.get_running_loop().call_later(self.process.rng.random() * 2 * HEARTBEAT_S, heartbeat)
+        longest_s = self.process.rng.choice((2 * HEARTBEAT_S, CUT_OFF_S))
+        asyncio.get_running_loop().call_later(self.process.rng.random() * longest_s, heartbeat)
 
     def assigned(self, topic: str) -> list[TP]:
         """As `Group` has it."""
