@@ -1,7 +1,9 @@
 """Writing to Kafka in batches, knowing where a key goes, and reading back what a partition holds."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -13,6 +15,8 @@ from schemas.topics import MAX_RECORD_BYTES
 BATCH_BYTES = 512 * 1024
 KEYS_KNOWN = 100_000
 """Keys whose partition is remembered, at most."""
+
+STOP_S = 5.0
 
 Headers = list[tuple[str, bytes]]
 Delivery = Awaitable[object]
@@ -69,9 +73,13 @@ class Log:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Write what is pending and disconnect."""
+        """Write what is pending and disconnect; without a broker, give up after STOP_S.
+
+        The client would try for ever. What was not acknowledged is in no checkpoint: whoever goes on writes it again.
+        """
         if self._producer is not None:
-            await self._producer.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._producer.stop(), STOP_S)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

@@ -11,6 +11,7 @@ reader can see a hole and go back.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -60,6 +61,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._max_partition_fetch_bytes = FETCH_BYTES
         consumer._max_poll_records = BATCH_RECORDS
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Stop the client. It lets out the cancellation of a fetch that was failing just then, as all do while a broker
+        is away; the thread would end without a word, and the worker would wait for it for ever.
+        """
+        with suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
 
     async def _fetch_records(
         self,

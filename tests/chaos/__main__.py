@@ -88,6 +88,8 @@ def _round(kafka: LocalKafka, number: int, rounds: int, seed: int, size: int, di
         f"round {number}/{rounds}  seed {seed}  {report.events} events  {_told(report.faults)}  "
         f"ended {_told(report.crashes) or 'none'}  {report.seconds:.1f} s  differs {len(report.differences)}"
     )
+    for reason in report.reasons:
+        click.echo(f"  {reason[:500]}")
     if report.differences:
         for line in report.differences[:_SHOWN]:
             click.echo(f"  {line[:500]}")

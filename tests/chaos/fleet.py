@@ -10,6 +10,9 @@ from tests.integration.processes import STOP_S, Worker
 _SIGTERM: Final = -15
 """How a worker ends that was asked to before it could listen."""
 
+_REFUSED: Final = 1
+"""How a worker ends that finds no server when it starts: one sentence, and nothing to look for."""
+
 
 class Fleet:
     """Workers of both programs with one environment; logs go to one directory."""
@@ -24,6 +27,8 @@ class Fleet:
         self._leaving: list[Worker] = []
         self.crashes: Counter[int] = Counter()
         """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away."""
+        self.reasons: list[str] = []
+        """What those said that did not end for want of a server."""
         self.stuck: list[str] = []
         """Logs of those that were asked to end and did not."""
 
@@ -82,8 +87,14 @@ class Fleet:
         """Start again what has ended by itself."""
         for worker in [each for each in self._running if each.ended() is not None]:
             self._running.remove(worker)
-            self.crashes[worker.ended() or 0] += 1
+            self._count(worker)
             self.start(worker.program)
+
+    def _count(self, worker: Worker) -> None:
+        code = worker.ended() or 0
+        self.crashes[code] += 1
+        if code != _REFUSED:
+            self.reasons.append(f"{worker.log_file.name} ended with {code}: {_reason(worker.log)}")
 
     def last_words(self) -> list[str]:
         """The last line of each one's log, after its name."""
@@ -102,10 +113,17 @@ class Fleet:
                 self.stuck.append(str(worker.log_file))
                 worker.kill()
             elif code not in (0, _SIGTERM):
-                self.crashes[code] += 1
+                self._count(worker)
         self._leaving.clear()
 
     def kill_all(self) -> None:
         """Leave no process behind."""
         for worker in self._running + self._paused + self._doomed + self._leaving:
             worker.kill()
+
+
+def _reason(log: str) -> str:
+    """The first word of trouble and the last."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    trouble = [line for line in lines if "CRITICAL" in line or "Crashed" in line]
+    return " ... ".join([*trouble[:1], *lines[-1:]])

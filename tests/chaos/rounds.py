@@ -37,6 +37,8 @@ class Report:
     """How many of each kind."""
     crashes: Counter[int] = field(default_factory=Counter)
     """Exit codes of workers that ended by themselves."""
+    reasons: list[str] = field(default_factory=list)
+    """What those said that met an error, and not just a server that was away."""
     seconds: float = 0
     differences: list[str] = field(default_factory=list)
 
@@ -61,7 +63,8 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
     finally:
         fleet.kill_all()
         clickhouse.kill()
-    report.crashes, report.seconds = fleet.crashes, time.monotonic() - began_at
+    report.crashes, report.reasons = fleet.crashes, fleet.reasons
+    report.seconds = time.monotonic() - began_at
     return report
 
 
