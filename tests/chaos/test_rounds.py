@@ -78,7 +78,9 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
         if differences.get(seed) == ["raise"]:
             raise RuntimeError("no such luck")
         faults = Counter({"kill": 2, "pause": 1, "broker kill": 1})
-        return Report(size, faults, Counter({70: 1}), 1.5, differences.get(seed, []))
+        return Report(
+            size, faults, Counter({70: 1}), ["03-meter.log ended with 70: why"], 1.5, differences.get(seed, [])
+        )
 
     monkeypatch.setattr(command, "LocalKafka", NoKafka)
     monkeypatch.setattr(command, "run_round", round_of)
@@ -96,8 +98,9 @@ def test_rounds_without_a_difference_end_with_0(play: Play) -> None:
     """A line a round that says how to replay it, and one line that says it all; a pause is no kill."""
     done = play({}, "--rounds", "2", "--size", "30", "--seed", "4")
     assert done.exit_code == 0
-    first, second, last = done.stdout.splitlines()
+    first, reason, second, _, last = done.stdout.splitlines()
     assert first == "round 1/2  seed 4  30 events  1 x broker kill, 2 x kill, 1 x pause  ended 1 x 70  1.5 s  differs 0"
+    assert reason == "  03-meter.log ended with 70: why"
     assert "seed 5" in second
     assert last == "chaos: 2 rounds, 60 events, 6 kills, difference 0"
 
