@@ -115,7 +115,7 @@ class Member:
         asyncio.get_running_loop().call_later(self._coordinator.session_s, expire)
 
     def _speak_again(self) -> None:
-        """With its next heartbeat a process that had been given up learns so, and joins again. Some are cut off from the
+        """With its next heartbeat a process that was given up learns so, and joins again. Some are cut off from the
         coordinator for long, and from nobody else.
         """
 
