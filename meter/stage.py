@@ -51,7 +51,7 @@ class _Partition:
         self.saved_s = now_s
         self.sought_s = _NEVER_S
         self.heard_s = now_s
-        self.held_s = _NEVER_S
+        self.held_s = now_s
         """When the group last knew that the partition is this worker's."""
 
 
@@ -93,8 +93,9 @@ class Stage:
             for tp in self._group.assigned(self._source.name):
                 if not self._is_stale(generation):
                     partition = await self._partition(tp, generation)
-                    await self._pass_time(tp, partition)
-                    await self._look_for_hole(tp, partition)
+                    if partition is not None:
+                        await self._pass_time(tp, partition)
+                        await self._look_for_hole(tp, partition)
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
 
@@ -110,6 +111,8 @@ class Stage:
         if self._is_stale(generation):
             return  # The partition may be another worker's by now, or it is read again from its committed offset.
         partition = await self._partition(batch.tp, generation)
+        if partition is None:
+            return
         if batch.base > partition.next_offset:
             await self._go_back(batch.tp, partition)
             return
@@ -126,21 +129,24 @@ class Stage:
     def _is_stale(self, generation: int) -> bool:
         return self._group.is_moving or generation != self._group.generation
 
-    async def _partition(self, tp: TP, generation: int) -> _Partition:
-        """The partition's state, restored if this worker has not held it without a break."""
+    async def _partition(self, tp: TP, generation: int) -> _Partition | None:
+        """The partition's state, restored if this worker has not held it without a break. None if it is not its own any
+        more: while it was reading, a later owner may have removed, and compaction taken, what it has not seen.
+        """
         partition = self._partitions.get(tp)
         if partition is None or partition.generation != generation:
             checkpoints = Checkpoints(self._topics, self._state, tp.partition)
             restored = await checkpoints.restore()
             next_offset = restored.offset + 1 if restored.mark is not None else await self._group.beginning(tp)
-            fold = self._make_fold(tp.partition, restored)
             now_s = self._clock.monotonic()
+            if not await self._group.commit(tp, next_offset) or self._is_stale(generation):
+                return None
+            fold = self._make_fold(tp.partition, restored)
             partition = self._partitions[tp] = _Partition(fold, checkpoints, next_offset, generation, now_s)
             logger.info("%s: restored %d records, going on at %d", tp, len(restored.records), next_offset)
             if restored.mark is not None:
                 # A crash may have come between the mark and what follows it.
                 await self._send(fold.confirm(restored.offset))
-                await self._commit(tp, partition)
         return partition
 
     async def _go_back(self, tp: TP, partition: _Partition) -> None:
