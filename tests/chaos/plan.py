@@ -10,6 +10,12 @@ from schemas.topics import CONVERSATION_STATE, LEDGER, WALLET_INPUTS, WALLET_STA
 SESSIONS_S: Final = (1.5, 2.0, 3.0)
 """Silence after which a worker's partitions go to others: short, for while a group waits for the dead nobody works."""
 
+LARGE_SIZE: Final = 10_000
+LARGE_SESSION: Final = 4
+"""Beyond that size sessions are so many times as long. To restore much takes a busy machine seconds, and a session that
+is over before leads to the next distribution, and to the next restore, without end.
+"""
+
 SLICE_EVERY_S: Final = 0.12
 """A trickle, so that at any moment something is read, charged, saved and inserted: a kill in idleness shows nothing."""
 
@@ -65,7 +71,7 @@ class Plan:
 def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
     """The plan of a round of `size` events. As many faults as its length calls for, unless their number is given."""
     rng = Random(seed)
-    session_s = rng.choice(SESSIONS_S)
+    session_s = rng.choice(SESSIONS_S) * (LARGE_SESSION if size > LARGE_SIZE else 1)
     span_s = 7 + size / 10_000
     drawn: list[Fault] = []
     for _ in range(9 + size // 15_000 if faults is None else faults):
