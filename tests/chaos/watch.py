@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -41,4 +42,5 @@ async def _next_record(bootstrap: str, topic: str) -> None:
     except (TimeoutError, KafkaError):
         pass
     finally:
-        await consumer.stop()
+        with suppress(asyncio.CancelledError):  # It lets out that of a fetch that failed just then.
+            await consumer.stop()
