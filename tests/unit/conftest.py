@@ -1,0 +1,45 @@
+"""The world of a stage, for the tests of its order and of its ownership."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+
+import pytest
+
+from meter import stage as module
+from meter.checkpoints import Restored, SupersededError
+from tests.unit.staged import World
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world in which processes do not really end."""
+    found = World()
+
+    class Checkpoints:
+        def __init__(self, *_: object) -> None: ...
+
+        async def restore(self) -> Restored:
+            found.restores += 1
+            return found.restored
+
+        async def write(
+            self,
+            offset: int,
+            mark: bytes,
+            changes: Iterable[tuple[bytes, bytes | None]],
+            may_go_on: Callable[[], Awaitable[bool]],
+        ) -> int:
+            for key, _ in changes:
+                found.note(f"state {key.decode()}")
+            if not await may_go_on():
+                raise SupersededError
+            found.note(f"{mark.decode()} {offset}")
+            return 1
+
+    monkeypatch.setattr(module, "Checkpoints", Checkpoints)
+
+    def ended(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", ended)
+    return found

@@ -1,0 +1,161 @@
+"""A world of fakes round a stage, each of which notes what is done to it."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiokafka import ConsumerRecord
+from faust.types import TP
+
+from meter.app import or_crash
+from meter.checkpoints import Restored
+from meter.fold import Output
+from meter.log import Record
+from meter.stage import Stage
+from meter.transport import Batch
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
+from tests.properties.pipeline import stored
+
+PARTITION = TP(CHAT_EVENTS.name, 0)
+WRITTEN = [Record(b"w", b"output")]
+
+
+@dataclass
+class World:
+    """Everything round a stage, each a fake that notes what is done to it."""
+
+    restored: Restored = field(default_factory=lambda: Restored(-1, None, {}))
+    done: list[str] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+    restores: int = 0
+    fails: str = ""
+    is_moving: bool = False
+    generation: int = 1
+    accepts: bool = True
+    earliest: int = 0
+    at: int | None = None
+    folds: int = 0
+    now_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def time(self) -> float:
+        return self.now_s
+
+    def assigned(self, topic: str) -> list[TP]:
+        return [tp for tp in (PARTITION, TP(WALLET_INPUTS.name, 0)) if tp.topic == topic]
+
+    def end(self, _: TP) -> int:
+        return 0
+
+    async def beginning(self, _: TP) -> int:
+        return self.earliest
+
+    async def position(self, _: TP) -> int | None:
+        return self.at
+
+    async def seek(self, _: TP, offset: int) -> None:
+        self.note(f"sought {offset}")
+
+    async def commit(self, _: TP, offset: int) -> bool:
+        if self.accepts:
+            self.note(f"committed {offset}")
+        return self.accepts
+
+    def note(self, what: str) -> None:
+        if what.split(" ")[0] == self.fails:
+            raise RuntimeError(what)
+        self.done.append(what)
+
+
+class Log:
+    """Takes appends at once, and acknowledges them when they are awaited."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def partitions(self, topic: str) -> int:  # noqa: ARG002 - the shape of a log
+        return 2
+
+    async def append(self, topic: str, partition: int, records: list[Record]) -> list[Any]:
+        return [self._acknowledge(f"{topic}/{partition}")] if records else []
+
+    async def append_keyed(self, topic: str, records: list[Record]) -> list[Any]:
+        return [self._acknowledge(topic)] if records else []
+
+    async def write(self, topic: str, partition: int, records: list[Record]) -> None:
+        self._world.note(f"written {topic}/{partition} {len(records)}")
+
+    async def _acknowledge(self, what: str) -> None:
+        await asyncio.sleep(0)
+        self._world.note(f"acknowledged {what}")
+
+
+class Fold:
+    """Takes whatever comes, causes one output a batch, and has one thing to say after a checkpoint."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._changed = False
+
+    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        self._world.note("taken")
+        self._world.taken += [record.offset for record in records]
+        self._changed = True
+        yield Output(WALLET_INPUTS, WRITTEN)
+
+    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+        changed, self._changed = self._changed, False
+        return [(b"k", b"v")] if changed else []
+
+    def mark(self) -> bytes:
+        return b"mark"
+
+    def confirm(self, offset: int) -> Iterator[Output]:
+        self._world.note(f"confirmed {offset}")
+        yield Output(WALLET_INPUTS, WRITTEN, everywhere=True)
+
+    def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
+        return WRITTEN
+
+
+def made(world: World, checkpoint_ms: int = 0) -> Stage:
+    def fold(partition: int, restored: Restored) -> Fold:  # noqa: ARG001 - the shape of a maker
+        world.folds += 1
+        return Fold(world)
+
+    return Stage(
+        Log(world),  # type: ignore[arg-type]
+        world,
+        CHAT_EVENTS,
+        CONVERSATION_STATE,
+        fold,
+        checkpoint_ms=checkpoint_ms,
+        session_ms=10_000,
+        clock=world,
+    )
+
+
+def batch(*offsets: int, base: int | None = None) -> Batch:
+    records = [stored(CHAT_EVENTS.name, 0, offset, Record(b"w", b"{}")) for offset in offsets]
+    return Batch(PARTITION, offsets[0] if base is None else base, records)
+
+
+class Under(NamedTuple):
+    """A batch that was fetched under some generation."""
+
+    value: Batch
+    generation: int
+
+
+async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
+    """Hand a stage batches as its agent does; with a number, under that generation."""
+    for each in batches:
+        one, generation = (each.value, each.generation) if isinstance(each, Under) else (each, world.generation)
+        await or_crash(stage.take(one, generation))
+
+
+ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"
+EVERYWHERE = [f"{ACKNOWLEDGED}/0", f"{ACKNOWLEDGED}/1"]
