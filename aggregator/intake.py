@@ -125,7 +125,9 @@ class Intake:
             self._accept(partition, batch, expected)
 
     async def look_for_holes(self) -> None:
-        """Goes back where a partition's last batch was fetched and dropped: no later one will come and show it."""
+        """Goes back where a partition's last batch was fetched and dropped: no later one will come and show it. Where
+        there is no hole, sees that the group's offset is where it should be.
+        """
         if not self._room.is_set():
             return  # What was fetched waits for room.
         for partition in self._offsets.assigned():
@@ -134,9 +136,21 @@ class Intake:
             if quiet_s > QUIET_S:
                 expected = await self._expect(partition)
                 position = await self._offsets.position(partition)
-                if position is not None and position > expected and assignment == self._assignment:
-                    self._heard_s[partition] = _now_s()
+                if position is None or assignment != self._assignment:
+                    continue
+                self._heard_s[partition] = _now_s()
+                if position > expected:
                     await self._go_back(partition, position, expected)
+                else:
+                    await self._commit_again(partition)
+
+    async def _commit_again(self, partition: Partition) -> None:
+        """Where the group stands behind what is written: a commit of an assignment that is over came in last of all."""
+        assignment = self._assignment
+        committed = await self._offsets.start_of(partition)
+        written = self.written.get(partition)
+        if written is not None and committed < written and assignment == self._assignment:
+            await self._offsets.commit({partition: written})
 
     async def _expect(self, partition: Partition) -> int:
         """The offset that the next batch has to begin at, or before."""

@@ -96,6 +96,7 @@ class Stage:
                     if partition is not None:
                         await self._pass_time(tp, partition)
                         await self._look_for_hole(tp, partition)
+                        await self._commit_again(tp, partition)
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
 
@@ -167,6 +168,12 @@ class Stage:
             position = await self._group.position(tp)
             if position is not None and position > partition.next_offset:
                 await self._go_back(tp, partition)
+
+    async def _commit_again(self, tp: TP, partition: _Partition) -> None:
+        """A commit of an assignment that is over may come in last of all; where nothing arrives, none would follow."""
+        now_s = self._clock.monotonic()
+        if min(now_s - partition.heard_s, now_s - partition.held_s) > SEEK_AGAIN_S:
+            await self._commit(tp, partition)
 
     async def _send(self, outputs: Iterable[Output]) -> None:
         """Write what a batch caused; returns when the broker has all of it."""

@@ -138,6 +138,19 @@ async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) ->
         assert world.events[3:] == []
 
 
+async def test_a_late_commit_of_an_old_assignment_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moved the group's offset back after all was written; no batch is to come that would move it on again."""
+    monkeypatch.setattr(module, "QUIET_S", -1.0)
+    async with running(World()) as world:
+        await world.take(0, 4)
+        assert await world.told(2) == [("write", [0, 1, 2, 3, 4]), ("commit", 5)]
+        world.position_at = 5
+        await world.intake.look_for_holes()
+        world.committed = 3
+        await world.intake.look_for_holes()
+        assert world.events[2:] == [("commit", 5)]
+
+
 async def test_records_already_read_are_skipped() -> None:
     """A fetch that begins before what is expected adds only what is new."""
     async with running(World(committed=2)) as world:

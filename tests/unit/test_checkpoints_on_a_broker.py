@@ -10,7 +10,7 @@ from meter.checkpoints import Checkpoints, Restored
 from meter.embedded import EmbeddedBroker
 from meter.log import Log, Record
 from schemas.topics import CONVERSATION_STATE
-from tests.unit.test_checkpoints import HISTORY, TOPIC, held, mark, truth, written
+from tests.properties.test_checkpoints import HISTORY, TOPIC, held, mark, truth, written
 
 
 @pytest.fixture(scope="module")

@@ -139,3 +139,13 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
         world.at = position
         await stage.tend()
     assert [each for each in world.done if each.startswith("sought")] == ["sought 2"]
+
+
+async def test_a_quiet_partition_is_committed_again_now_and_then(world: World) -> None:
+    """A commit of an old assignment may have moved the group's offset back; nothing else would move it on."""
+    stage = made(world)
+    await run(stage, world, batch(0, 1))
+    world.done.clear()
+    for world.now_s in (1.0, 6.0, 7.0, 12.0):
+        await stage.tend()
+    assert world.done == ["committed 2", "committed 2"]
