@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from meter import metrics
-from meter.checkpoints import Restored
+from meter.blocks import Entry, Loading, Sweep, pack
 from meter.core.accounts import Account, Usage, UsageKey
 from meter.core.book import Book, Wallet
 from meter.core.policy import Policy
@@ -46,12 +46,25 @@ _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 class Charger:
     """The fold of one partition of wallet-inputs."""
 
-    def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
+    def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
-        mark = _decode_mark(restored.mark) if restored.mark else Mark()
-        self._refused = mark.refused
-        self._wallets = Wallets(policy, mark.sources)
-        self._wallets.restore(_books(restored.records))
+        self._policy = policy
+        self._refused = 0
+        self._wallets = Wallets(policy, {})
+        self._loading = Loading()
+        self._sweep = Sweep(self._keys, self._value_of)
+
+    def load(self, offset: int, block: bytes) -> None:
+        """A part of what a checkpoint held."""
+        self._loading.load(offset, block)
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """The state is what was loaded."""
+        saved = _decode_mark(mark) if mark else Mark()
+        self._refused = saved.refused
+        self._wallets = Wallets(self._policy, saved.sources)
+        loaded, self._loading = self._loading.finish(floor), Loading()
+        self._wallets.restore(_books(loaded))
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
         """Charge a batch, a round of pages at a time."""
@@ -92,21 +105,37 @@ class Charger:
                 workspaces=self._wallets.workspaces,
             )
 
-    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+    def changed(self) -> Iterator[bytes]:
         """The wallets, accounts and days that changed or ended."""
         touched, self._wallets.touched = self._wallets.touched, {}
+        return pack(self._entries(touched))
+
+    def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
         for workspace_id, book in touched.items():
-            yield _encode(("wallet", workspace_id, "", 0)), _encode(book.wallet)
-            for conversation_id in book.touched_accounts:
-                account = book.accounts.get(conversation_id)
-                yield (
-                    _encode(("account", workspace_id, conversation_id, 0)),
-                    None if account is None else _encode(account),
-                )
-            for key in book.touched_usage:
-                usage = book.usage.get(key)
-                yield _encode(("usage", workspace_id, key.bot_id, key.day)), None if usage is None else _encode(usage)
+            keys = [_wallet(workspace_id)]
+            keys += [_account(workspace_id, conversation_id) for conversation_id in book.touched_accounts]
+            keys += [_usage(workspace_id, day) for day in book.touched_usage]
             book.touched_accounts, book.touched_usage = set(), set()
+            for key in keys:
+                yield key, self._value_of(key)
+
+    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
+        """The next wallets, accounts and days in turn."""
+        return self._sweep.next(size_bytes)
+
+    def _keys(self) -> Iterator[bytes]:
+        for workspace_id, book in self._wallets.books.items():
+            yield _wallet(workspace_id)
+            yield from (_account(workspace_id, conversation_id) for conversation_id in book.accounts)
+            yield from (_usage(workspace_id, day) for day in book.usage)
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        kind, workspace_id, name, day = _decode_key(key)
+        book = self._wallets.books[workspace_id]
+        if kind == "wallet":
+            return _encode(book.wallet)
+        found = book.accounts.get(name) if kind == "account" else book.usage.get(UsageKey(name, day))
+        return None if found is None else _encode(found)
 
     def mark(self) -> bytes:
         """What is known of each partition of chat-events, and how many inputs were refused."""
@@ -119,6 +148,18 @@ class Charger:
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         """A wallet's time comes with the safe points."""
         return []
+
+
+def _wallet(workspace_id: str) -> bytes:
+    return _encode(("wallet", workspace_id, "", 0))
+
+
+def _account(workspace_id: str, conversation_id: str) -> bytes:
+    return _encode(("account", workspace_id, conversation_id, 0))
+
+
+def _usage(workspace_id: str, key: UsageKey) -> bytes:
+    return _encode(("usage", workspace_id, key.bot_id, key.day))
 
 
 def _books(records: dict[bytes, bytes]) -> dict[str, Book]:

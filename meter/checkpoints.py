@@ -1,28 +1,34 @@
 """The state of a partition as a compacted topic holds it: checkpoints that are there whole or not at all.
 
-A checkpoint is many records and then one mark. Restoring takes, of every key, the newest record that is not newer than
-the newest mark: the state as of exactly that input offset, however far the next checkpoint had come before a crash.
+A checkpoint is blocks of what changed and then one mark. Restoring takes, of every key, the entry of the newest
+checkpoint that is not newer than the newest mark: the state as of exactly that input offset, however far the next
+checkpoint had come before a crash.
 
-Compaction keeps the last record of a Kafka key, so a record that may still be needed must never be overwritten. Every
-owner of the partition writes to places of its own, which a superseded one cannot reach, and of a key it has two, the
-slots: a write always goes to the one that its last mark does not need (docs/adr/0005).
+Nothing is ever overwritten: each record has a Kafka key of its own, which holds its owner's name. So that the log does
+not grow for ever, each checkpoint also writes, in turn, a part of what did not change. Once such a sweep has been through
+all of it, whatever was written before it began is superfluous: it is removed, and the mark says that it does not count,
+should a superseded worker's late word of that time be found there yet (docs/adr/0005).
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 
+from meter.fold import State
 from meter.log import Record
 from meter.ports import Topics
 from schemas.topics import Topic
 
 _FENCE: Final = b"f"
 _MARK: Final = b"m"
-_STATE: Final = b"s"
-_OWNER_BYTES: Final = 8
+_BLOCK: Final = b"b"
+_NUMBER_BYTES: Final = 8
 _OFFSET: Final = "offset"
-_DAY_MS: Final = 86_400_000
+
+SWEEP_BYTES: Final = 1024
+SWEEP_SHARE: Final = 256
+"""Beside as much as has changed a checkpoint writes this much of the rest: some bytes, and a share of the log's."""
 
 
 class SupersededError(Exception):
@@ -30,19 +36,10 @@ class SupersededError(Exception):
 
 
 class Restored(NamedTuple):
-    """`offset` is the last input offset that the state includes, -1 without a checkpoint; `mark` is the mark itself."""
+    """`offset` is the last input offset that the state includes; -1 without a checkpoint. `blocks` were read."""
 
     offset: int
-    mark: bytes | None
-    records: dict[bytes, bytes]
-
-
-class _Version(NamedTuple):
-    """One record of a key, at the Kafka key `place`. An empty value says that the key ended, null that it may go."""
-
-    offset: int
-    place: bytes
-    value: bytes | None
+    blocks: int
 
 
 class Checkpoints:
@@ -53,131 +50,168 @@ class Checkpoints:
         self._topic = topic.name
         self._partition = partition
         self._owner = b""
-        self._second_slot: set[bytes] = set()
-        """Keys whose newest record of this owner lies in the second slot."""
-        self._inherited: dict[bytes, list[_Version]] = {}
-        """Of each key the records of earlier owners that are still there."""
-        self._earlier_marks: list[_Version] = []
+        self._reached = -1
+        """The broker's offset of this owner's last fence or mark."""
+        self._written = 0
+        self._standing: dict[bytes, _Block] = {}
+        """The blocks that are in the log."""
+        self._standing_bytes = 0
+        self._marks: dict[bytes, int] = {}
+        """Of each mark that is in the log, the input offset as of which it was written."""
+        self._floor = -1
+        """Whatever was written as of this offset, or before, does not count any more."""
+        self._next_floor = -1
+        """The newest mark when the present sweep began."""
 
-    async def write(
-        self,
-        offset: int,
-        mark: bytes,
-        changes: Iterable[tuple[bytes, bytes | None]],
-        may_go_on: Callable[[], Awaitable[bool]],
-    ) -> int:
-        """Write a checkpoint of the state as of input `offset`; None for a key that ended. Returns how many records.
+    async def write(self, offset: int, state: State, may_go_on: Callable[[], Awaitable[bool]]) -> int:
+        """Write a checkpoint of `state` as of input `offset`. Returns how many bytes it has.
 
         Raises SupersededError if, with all but the mark written, `may_go_on` says no: the checkpoint then does not
         count, and these checkpoints are not to be used any more.
         """
         assert self._owner, "restore() comes first"
-        headers = [(_OFFSET, str(offset).encode())]
-        records: list[Record] = []
-        ended: list[tuple[bytes, int]] = []
-        inherited: list[bytes] = []
-        for key, value in changes:
-            slot = self._other_slot(key)
-            # An empty value says "ended" until the mark is there; only then may the records really go.
-            records.append(Record(self._place(key, slot), value if value is not None else b"", headers))
-            if key in self._inherited:
-                inherited.append(key)
-            if value is None:
-                ended.append((key, slot))
-        await self._write(records)
+        size = await self._write_blocks(offset, state.changed())
+        swept, is_swept = state.sweep(size + SWEEP_BYTES + self._standing_bytes // SWEEP_SHARE)
+        size += await self._write_blocks(offset, swept)
         if not await may_go_on():
             raise SupersededError(f"{self._topic}/{self._partition}")
-        await self._write([Record(_MARK + self._owner, mark, headers)])
-        await self._clear_up(offset, inherited, ended)
-        return len(records) + 1
+        if is_swept:
+            self._floor, self._next_floor = self._next_floor, offset
+        mark = self._floor.to_bytes(_NUMBER_BYTES, "big", signed=True) + state.mark()
+        place = self._next_place(_MARK)
+        self._reached = await self._write_one(Record(place, mark, _as_of(offset)))
+        await self._clear_up(offset)
+        self._marks[place] = offset
+        return size + len(mark)
 
-    def _other_slot(self, key: bytes) -> int:
-        if key in self._second_slot:
-            self._second_slot.discard(key)
-            return 0
-        self._second_slot.add(key)
-        return 1
+    async def _write_blocks(self, offset: int, blocks: Iterable[bytes]) -> int:
+        size = 0
 
-    def _place(self, key: bytes, slot: int) -> bytes:
-        return b"".join((_STATE, self._owner, bytes((slot,)), key))
+        def records() -> Iterator[Record]:
+            nonlocal size
+            for block in blocks:
+                size += len(block)
+                place = self._next_place(_BLOCK)
+                self._stands(place, _Block(offset, len(block)))
+                yield Record(place, block, _as_of(offset))
 
-    async def _clear_up(self, offset: int, inherited: list[bytes], ended: list[tuple[bytes, int]]) -> None:
-        """Remove what the mark at `offset` has made superfluous: old values first, the records that say "ended" last.
+        await self._topics.write(self._topic, self._partition, records())
+        return size
+
+    def _next_place(self, kind: bytes) -> bytes:
+        """A Kafka key that nobody has used."""
+        self._written += 1
+        return b"".join((kind, self._owner, self._written.to_bytes(_NUMBER_BYTES, "big")))
+
+    async def _clear_up(self, offset: int) -> None:
+        """Remove what the new mark at `offset` has made superfluous.
 
         What an earlier owner wrote of a later offset stays: should its mark come through yet, it will be needed.
         """
-        places: list[bytes] = []
-        for key in inherited:
-            versions = self._inherited.pop(key)
-            places += [version.place for version in versions if version.offset <= offset]
-            if later := [version for version in versions if version.offset > offset]:
-                self._inherited[key] = later
-        places += [mark.place for mark in self._earlier_marks if mark.offset <= offset]
-        self._earlier_marks = [mark for mark in self._earlier_marks if mark.offset > offset]
-        places += [self._place(key, 1 - slot) for key, slot in ended]
-        await self._remove(places, offset)
-        await self._remove([self._place(key, slot) for key, slot in ended], offset)
-        self._second_slot.difference_update(key for key, _ in ended)
-
-    async def _remove(self, places: list[bytes], offset: int) -> None:
-        await self._write([Record(place, None, [(_OFFSET, str(offset).encode())]) for place in places])
+        places = [place for place, marked in self._marks.items() if marked <= offset]
+        places += [place for place, block in self._standing.items() if block.offset <= self._floor]
+        for place in places:
+            self._marks.pop(place, None)
+            if place in self._standing:
+                self._standing_bytes -= self._standing.pop(place).size
+        await self._write([Record(place, None, _as_of(offset)) for place in places])
 
     async def _write(self, records: list[Record]) -> None:
         if records:
             await self._topics.write(self._topic, self._partition, records)
 
-    async def restore(self) -> Restored:
-        """The state as of the newest complete checkpoint, and of none newer."""
-        fence = await self._topics.write_one(self._topic, self._partition, Record(_FENCE, b"", []))
+    def _stands(self, place: bytes, block: "_Block") -> None:
+        self._standing[place] = block
+        self._standing_bytes += block.size
+
+    async def _write_one(self, record: Record) -> int:
+        return await self._topics.write_one(self._topic, self._partition, record)
+
+    async def are_the_newest(self) -> bool:
+        """Whether nobody else has written since: whoever made these goes on with the state it has."""
+        fence = await self._write_one(Record(_FENCE, b"", []))
+        others = False
+        async for records in self._topics.read(self._topic, self._partition, self._reached + 1, fence):
+            others |= any(self._is_of_another(record) and record.offset != fence for record in records)
+        self._reached = fence
+        return not others
+
+    def _is_of_another(self, record: ConsumerRecord) -> bool:
+        """What has no value removes something; whoever did it has also written a mark."""
+        return record.value is not None and record.key[1 : 1 + _NUMBER_BYTES] != self._owner
+
+    async def restore(self, state: State) -> Restored:
+        """Load the newest complete checkpoint, and nothing newer, into `state`, which has nothing yet."""
+        self._reached = fence = await self._write_one(Record(_FENCE, b"", []))
         # Where it lies makes an owner's name that no other has.
-        self._owner = fence.to_bytes(_OWNER_BYTES, "big")
-        marks: dict[bytes, _Version] = {}
-        found: dict[bytes, dict[bytes, _Version]] = {}
-        async for records in self._topics.read_up_to(self._topic, self._partition, fence):
+        self._owner = fence.to_bytes(_NUMBER_BYTES, "big")
+        found = _Found(state)
+        async for records in self._topics.read(self._topic, self._partition, 0, fence):
             for record in records:
-                _take_in(record, marks, found)
-        newest = max(marks.values(), key=lambda mark: mark.offset, default=_Version(-1, b"", None))
-        self._second_slot.clear()
-        self._inherited = {}
-        self._earlier_marks = list(marks.values())
-        standing = await self._standing(found, newest.offset)
-        return Restored(newest.offset, newest.value, standing)
-
-    async def _standing(self, found: dict[bytes, dict[bytes, _Version]], last: int) -> dict[bytes, bytes]:
-        """Of every key that has not ended, the newest value as of the mark `last`."""
-        standing: dict[bytes, bytes] = {}
-        old: list[bytes] = []
-        endings: list[bytes] = []
-        for key, by_place in found.items():
-            versions = by_place.values()
-            complete = [version for version in versions if version.offset <= last]
-            newest = max((version.offset for version in complete), default=-1)
-            value = next((version.value for version in complete if version.offset == newest and version.value), None)
-            if value is not None:
-                standing[key] = value
-            else:
-                # Whatever is left of an ended key: a crash came between the mark and the removal.
-                old += [version.place for version in complete if version.value]
-                endings += [version.place for version in complete if version.value == b""]
-            there = [version for version in versions if version.value is not None]
-            if value is None:
-                there = [version for version in there if version.offset > last]
-            if there:
-                self._inherited[key] = there
-        await self._remove(old, last)
-        await self._remove(endings, last)
-        return standing
+                found.take(record)
+        newest = max(found.marks.values(), key=lambda mark: mark.offset, default=_Mark(-1, -1, None))
+        self._floor = max((mark.floor for mark in found.marks.values()), default=-1)
+        state.finish(newest.value, self._floor)
+        for place, block in found.standing.items():
+            self._stands(place, block)
+        self._marks = {place: mark.offset for place, mark in found.marks.items()}
+        self._next_floor = newest.offset
+        return Restored(newest.offset, len(found.standing))
 
 
-def _take_in(record: ConsumerRecord, marks: dict[bytes, _Version], found: dict[bytes, dict[bytes, _Version]]) -> None:
-    """Sort one record where it belongs; of one place the later replaces the earlier, as compaction has it."""
-    place: bytes = record.key
-    if place == _FENCE:
-        return
-    version = _Version(int(dict(record.headers)[_OFFSET]), place, record.value)
-    if place[:1] == _STATE:
-        found.setdefault(place[_OWNER_BYTES + 2 :], {})[place] = version
-    elif record.value is not None:
-        marks[place] = version
-    else:
-        marks.pop(place, None)
+class _Block(NamedTuple):
+    offset: int
+    size: int
+
+
+class _Mark(NamedTuple):
+    offset: int
+    floor: int
+    value: bytes | None
+
+
+class _Found:
+    """What has been read of a state topic. A block is loaded once there is a mark that covers it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.marks: dict[bytes, _Mark] = {}
+        self.standing: dict[bytes, _Block] = {}
+        self._newest = -1
+        self._waiting: dict[bytes, tuple[int, bytes]] = {}
+
+    def take(self, record: ConsumerRecord) -> None:
+        """Take the next record. One without a value removes what was at its place."""
+        place: bytes = record.key
+        if place == _FENCE:
+            return
+        offset = int(dict(record.headers)[_OFFSET])
+        if place[:1] == _BLOCK:
+            self._take_block(place, offset, record.value)
+        elif record.value is None:
+            self.marks.pop(place, None)
+        else:
+            floor = int.from_bytes(record.value[:_NUMBER_BYTES], "big", signed=True)
+            self.marks[place] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
+            self._load_up_to(offset)
+
+    def _take_block(self, place: bytes, offset: int, block: bytes | None) -> None:
+        if block is None:
+            # If it is loaded already, it is not above the floor of the mark that let it be removed.
+            self.standing.pop(place, None)
+            self._waiting.pop(place, None)
+        else:
+            self.standing[place] = _Block(offset, len(block))
+            self._waiting[place] = offset, block
+            self._load_up_to(self._newest)
+
+    def _load_up_to(self, newest: int) -> None:
+        self._newest = max(self._newest, newest)
+        for place, (offset, block) in list(self._waiting.items()):
+            if offset <= self._newest:
+                del self._waiting[place]
+                self._state.load(offset, block)
+
+
+def _as_of(offset: int) -> list[tuple[str, bytes]]:
+    return [(_OFFSET, str(offset).encode())]

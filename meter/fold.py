@@ -5,7 +5,6 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord
 
-from meter.checkpoints import Restored
 from meter.log import Record
 from schemas.topics import Topic
 
@@ -18,17 +17,33 @@ class Output(NamedTuple):
     everywhere: bool = False
 
 
-class Fold(Protocol):
+class State(Protocol):
+    """What a checkpoint keeps: entries, which travel in blocks (`meter/blocks.py`), and a mark."""
+
+    def changed(self) -> Iterable[bytes]:
+        """Blocks of what has changed or ended since last asked."""
+
+    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
+        """Blocks of the next entries, of about `size_bytes`, changed or not; and whether the sweep ends with them.
+
+        What stands while a sweep lasts is met in it. What comes meanwhile may have to wait for the next.
+        """
+
+    def mark(self) -> bytes:
+        """The part of the state that every checkpoint holds."""
+
+    def load(self, offset: int, block: bytes) -> None:
+        """Take in, without any state yet, a block written as of input `offset`. Of a key the highest offset counts."""
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """All is loaded, of which nothing as of `floor` or before counts: go on from there."""
+
+
+class Fold(State, Protocol):
     """The state of one partition, and what its records do to it."""
 
     def take(self, records: list[ConsumerRecord]) -> Iterable[Output]:
         """Take records in offset order; what they cause."""
-
-    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
-        """What of the state has changed since last asked; None for what ended."""
-
-    def mark(self) -> bytes:
-        """The part of the state that every checkpoint holds."""
 
     def confirm(self, offset: int) -> Iterable[Output]:
         """What may be said now that a checkpoint as of `offset` is complete."""
@@ -37,5 +52,5 @@ class Fold(Protocol):
         """Records for the partition's own topic, after a while in which it brought none."""
 
 
-MakeFold = Callable[[int, Restored], Fold]
-"""(partition, what its checkpoint held) -> the fold to go on with."""
+MakeFold = Callable[[int], Fold]
+"""partition -> a fold without state, to be used as it is or to be loaded."""

@@ -131,13 +131,14 @@ class Log:
         written: Any = await delivery
         return int(written.offset)
 
-    async def read_up_to(self, topic: str, partition: int, offset: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """What the partition holds from its beginning up to and with `offset`, at which there was a record.
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """What the partition holds from offset `start` up to and with `end`, at which there was a record.
 
         Should compaction have taken that one, there is a later one of its key to tell that the end was passed.
         """
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
+            auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
@@ -146,13 +147,13 @@ class Log:
         await consumer.start()
         try:
             consumer.assign([tp])
-            await consumer.seek_to_beginning(tp)
-            reached = -1
-            while reached < offset:
+            consumer.seek(tp, start)
+            reached = start - 1
+            while reached < end:
                 records = (await consumer.getmany(tp, timeout_ms=1_000)).get(tp, [])
                 if records:
                     reached = records[-1].offset
-                    yield records if reached <= offset else [each for each in records if each.offset <= offset]
+                    yield records if reached <= end else [each for each in records if each.offset <= end]
         finally:
             await consumer.stop()
 

@@ -9,6 +9,7 @@ FIRST_PORT: Final = 9100
 _PORTS_TRIED: Final = 500
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_BYTES = tuple(float(4**exponent) for exponent in range(5, 16))
 _RECORDS = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 EVENTS = Counter("meter_events_total", "Chat events read, by what became of them", ["outcome"])
@@ -25,7 +26,7 @@ WATERMARK_DELAY = Gauge(
 )
 CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
-CHECKPOINT_RECORDS = Histogram("meter_checkpoint_records", "Records in a checkpoint", buckets=_RECORDS)
+CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Size of a checkpoint", buckets=_BYTES)
 LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions held in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
 

@@ -33,8 +33,8 @@ class Topics(Protocol):
     async def write_one(self, topic: str, partition: int, record: Record) -> int:
         """Write one record; the offset at which the broker has it."""
 
-    def read_up_to(self, topic: str, partition: int, offset: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """What the partition holds from its beginning up to and with `offset`, at which there was a record."""
+    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """What the partition holds from offset `start` up to and with `end`, at which there was a record."""
 
 
 class Group(Protocol):

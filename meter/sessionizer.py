@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from meter import metrics
-from meter.checkpoints import Restored
+from meter.blocks import Entry, Loading, Sweep, pack
 from meter.core.announce import Announcements
 from meter.core.interactions import Interaction
 from meter.core.policy import Policy
@@ -57,16 +57,26 @@ _decode_interaction = msgspec.msgpack.Decoder(Interaction).decode
 class Sessionizer:
     """The fold of one partition of chat-events."""
 
-    def __init__(self, policy: Policy, partition: int, restored: Restored) -> None:
-        mark = _decode_mark(restored.mark) if restored.mark else Mark()
+    def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
         self._told_ms, self._told_offset = _NEVER_MS, 0
-        self._saved = mark
-        self._events, self._outcomes = mark.counts.events, _outcomes(mark.counts)
-        self._sessions = Sessions(policy, mark.watermark_ms, mark.counts.closed_messages)
-        self._sessions.restore(
-            {_decode_key(key): _decode_interaction(value) for key, value in restored.records.items()}
-        )
+        self._saved = Mark()
+        self._events, self._outcomes = 0, Counter[str]()
+        self._sessions = Sessions(policy)
+        self._loading = Loading()
+        self._sweep = Sweep(self._keys, self._value_of)
+
+    def load(self, offset: int, block: bytes) -> None:
+        """A part of what a checkpoint held."""
+        self._loading.load(offset, block)
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """The state is what was loaded."""
+        saved = self._saved = _decode_mark(mark) if mark else Mark()
+        self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
+        self._sessions = Sessions(self._sessions.policy, saved.watermark_ms, saved.counts.closed_messages)
+        loaded, self._loading = self._loading.finish(floor), Loading()
+        self._sessions.restore({_decode_key(key): _decode_interaction(value) for key, value in loaded.items()})
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
@@ -108,12 +118,24 @@ class Sessionizer:
             metrics.METERED.labels(kind).inc()
         return Output(WALLET_INPUTS, [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered])
 
-    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+    def changed(self) -> Iterator[bytes]:
         """The interactions that changed or ended."""
         touched, self._sessions.touched = self._sessions.touched, set()
-        for key in touched:
-            interaction = self._sessions.interactions.get(key)
-            yield _encode(key), None if interaction is None else _encode(interaction)
+        return pack(self._entry(_encode(key)) for key in touched)
+
+    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
+        """The next interactions in turn."""
+        return self._sweep.next(size_bytes)
+
+    def _keys(self) -> Iterator[bytes]:
+        return map(_encode, self._sessions.interactions)
+
+    def _entry(self, key: bytes) -> Entry:
+        return key, self._value_of(key)
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        interaction = self._sessions.interactions.get(_decode_key(key))
+        return None if interaction is None else _encode(interaction)
 
     def mark(self) -> bytes:
         """How far event time has come, and what has become of all records so far."""

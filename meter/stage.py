@@ -90,7 +90,11 @@ class Stage:
         """What is to be done when nothing arrives: restore what is assigned, checkpoint what is due, pass the time."""
         async with self._lock:
             generation = self._group.generation
-            for tp in self._group.assigned(self._source.name):
+            assigned = self._group.assigned(self._source.name)
+            if not self._group.is_moving:
+                for tp in self._partitions.keys() - set(assigned):
+                    del self._partitions[tp]
+            for tp in assigned:
                 if not self._is_stale(generation):
                     partition = await self._partition(tp, generation)
                     if partition is not None:
@@ -131,23 +135,40 @@ class Stage:
         return self._group.is_moving or generation != self._group.generation
 
     async def _partition(self, tp: TP, generation: int) -> _Partition | None:
-        """The partition's state, restored if this worker has not held it without a break. None if it is not its own any
-        more: while it was reading, a later owner may have removed, and compaction taken, what it has not seen.
+        """The partition's state, restored if another worker has written any since this one did.
+
+        None if it is not its own any more: while it was reading, a later owner may have removed, and compaction taken,
+        what it has not seen.
         """
         partition = self._partitions.get(tp)
-        if partition is None or partition.generation != generation:
+        if partition is not None and partition.generation != generation:
+            del self._partitions[tp]
+            partition = await self._held_on(tp, partition, generation)
+        if partition is None and not self._is_stale(generation):
             checkpoints = Checkpoints(self._topics, self._state, tp.partition)
-            restored = await checkpoints.restore()
-            next_offset = restored.offset + 1 if restored.mark is not None else await self._group.beginning(tp)
+            fold = self._make_fold(tp.partition)
+            restored = await checkpoints.restore(fold)
+            next_offset = restored.offset + 1 if restored.offset >= 0 else await self._group.beginning(tp)
             now_s = self._clock.monotonic()
             if not await self._group.commit(tp, next_offset) or self._is_stale(generation):
                 return None
-            fold = self._make_fold(tp.partition, restored)
             partition = self._partitions[tp] = _Partition(fold, checkpoints, next_offset, generation, now_s)
-            logger.info("%s: restored %d records, going on at %d", tp, len(restored.records), next_offset)
-            if restored.mark is not None:
+            logger.info("%s: restored %d blocks, going on at %d", tp, restored.blocks, next_offset)
+            if restored.offset >= 0:
                 # A crash may have come between the mark and what follows it.
                 await self._send(fold.confirm(restored.offset))
+        return partition
+
+    async def _held_on(self, tp: TP, partition: _Partition, generation: int) -> _Partition | None:
+        """The partition as it is, where partitions have moved and this one has come back untouched."""
+        if not await partition.checkpoints.are_the_newest():
+            return None
+        now_s = self._clock.monotonic()
+        if not await self._group.commit(tp, partition.saved_offset) or self._is_stale(generation):
+            return None
+        partition.generation = generation
+        partition.held_s = now_s
+        self._partitions[tp] = partition
         return partition
 
     async def _go_back(self, tp: TP, partition: _Partition) -> None:
@@ -189,8 +210,7 @@ class Stage:
     async def _checkpoint_if_due(self, tp: TP) -> None:
         partition = self._partitions[tp]
         if self._is_stale(partition.generation):
-            del self._partitions[tp]  # Restored when it is assigned again.
-            return
+            return  # Where it is assigned again, its state may still be the newest.
         age_s = self._clock.monotonic() - partition.saved_s
         if partition.next_offset > partition.saved_offset and age_s >= self._checkpoint_s:
             try:
@@ -204,11 +224,11 @@ class Stage:
         offset = partition.next_offset - 1
         fold = partition.fold
         still_held = partial(self._is_held, tp, partition)
-        written = await partition.checkpoints.write(offset, fold.mark(), fold.changes(), still_held)
+        written = await partition.checkpoints.write(offset, fold, still_held)
         await self._send(fold.confirm(offset))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)
-        metrics.CHECKPOINT_RECORDS.observe(written)
+        metrics.CHECKPOINT_BYTES.observe(written)
         await self._commit(tp, partition)
 
     async def _is_held(self, tp: TP, partition: _Partition) -> bool:

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 from aiokafka import ConsumerRecord
 
+from meter.blocks import unpack
 from meter.charger import Charger
-from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold, Output
 from meter.log import Record
@@ -34,8 +34,6 @@ READ_AT_ONCE: Final = 400
 
 Place = tuple[str, int]
 """Topic and offset; there is one partition."""
-
-NOTHING: Final = Restored(-1, None, {})
 
 
 @dataclass
@@ -170,16 +168,16 @@ class Folded:
         chat = [each.record for each in inputs[CHAT_EVENTS.name]]
         end = Record(None, encode_tick(end_ms, final=True))
         chat.append(stored(CHAT_EVENTS.name, 0, 1 + max((each.offset for each in chat), default=-1), end, now_ms))
-        sessionizer = Sessionizer(Policy(), 0, NOTHING)
+        sessionizer = Sessionizer(Policy(), 0)
         self._take(sessionizer, chat)
         mark = msgspec.msgpack.decode(sessionizer.mark(), type=Mark)
-        self.state = mark.watermark_ms, dict(sessionizer.changes())
+        self.state = mark.watermark_ms, dict(entry for block in sessionizer.changed() for entry in unpack(block))
         """What a checkpoint of the sessionizer would hold, but for its counts, which know what was refused."""
         self._write(sessionizer.confirm(chat[-1].offset))
-        charger = Charger(Policy(), 0, NOTHING)
+        charger = Charger(Policy(), 0)
         self._take(charger, self._log.topics[WALLET_INPUTS.name, 0])
         charger.mark()
-        self.records = len(list(charger.changes()))
+        self.records = sum(1 for block in charger.changed() for _ in unpack(block))
         """What a checkpoint of the charger would hold, so that it could be written."""
 
     def _take(self, fold: Fold, records: list[ConsumerRecord]) -> None:

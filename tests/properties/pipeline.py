@@ -7,7 +7,7 @@ said after the mark. Delivery is that of Kafka: an append is whole, in order, an
 
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,11 @@ from unittest.mock import patch
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
+from meter.blocks import Loading, pack, unpack
 from meter.charger import Charger
-from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.feed import Feeder, Line, read_feeds
-from meter.fold import Fold, MakeFold, Output
+from meter.fold import Fold, MakeFold, Output, State
 from meter.log import Delivery, Record
 from meter.sessionizer import Sessionizer
 from schemas.events import encode_tick
@@ -92,40 +92,48 @@ def finish(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 class Store:
-    """The checkpoints of one partition: of every key the newest value not newer than the newest mark."""
+    """The checkpoints of one partition: entries, each as of an input offset, and marks."""
 
     def __init__(self) -> None:
         self._marks: dict[int, bytes] = {}
-        self._versions: defaultdict[bytes, list[tuple[int, bytes | None]]] = defaultdict(list)
+        self._blocks: list[tuple[int, bytes]] = []
 
-    def put(self, offset: int, key: bytes, value: bytes | None) -> None:
-        self._versions[key].append((offset, value))
+    def put(self, offset: int, block: bytes) -> None:
+        self._blocks.append((offset, block))
 
     def complete(self, offset: int, mark: bytes) -> None:
         self._marks[offset] = mark
 
-    def restore(self) -> Restored:
+    def restore(self, state: State) -> int:
+        """Load what the newest mark covers; its offset, -1 without one."""
+        last = self._load(state.load)
+        state.finish(self._marks.get(last), -1)
+        return last
+
+    def held(self) -> dict[bytes, bytes]:
+        """What a restore would find."""
+        loading = Loading()
+        self._load(loading.load)
+        return loading.finish(-1)
+
+    def _load(self, load: Callable[[int, bytes], None]) -> int:
         last = max(self._marks, default=-1)
-        records: dict[bytes, bytes] = {}
-        for key, versions in self._versions.items():
-            complete = [version for version in versions if version[0] <= last]
-            value = max(complete, key=lambda version: version[0])[1] if complete else None
-            if value is not None:
-                records[key] = value
-        return Restored(last, self._marks.get(last), records)
+        for offset, block in self._blocks:
+            if offset <= last:
+                load(offset, block)
+        return last
 
 
 class Worker:
     """One partition of one stage, as long as one process holds it."""
 
     def __init__(self, log: MemoryLog, source: Topic, partition: int, store: Store, make_fold: MakeFold) -> None:
-        restored = store.restore()
         self._log = log
         self._store = store
         self._source = log.topics[source.name, partition]
-        self.fold: Fold = make_fold(partition, restored)
-        self.next_offset = self.saved_offset = restored.offset + 1
-        self._confirmed = restored.mark is None
+        self.fold: Fold = make_fold(partition)
+        self.next_offset = self.saved_offset = store.restore(self.fold) + 1
+        self._confirmed = self.next_offset == 0
 
     @property
     def has_work(self) -> bool:
@@ -146,8 +154,8 @@ class Worker:
 
     def _checkpoint(self, offset: int, order: int) -> Iterator[None]:
         mark = self.fold.mark()
-        for key, value in self.fold.changes():
-            self._store.put(offset, key, value)
+        for entry in (entry for block in self.fold.changed() for entry in unpack(block)):
+            self._store.put(offset, *pack([entry]))
             yield
         self._store.complete(offset, mark)
         yield
@@ -258,7 +266,7 @@ class Pipeline:
         """What the checkpoints of a stage hold, of all partitions."""
         held: dict[bytes, bytes] = {}
         for (owner, _), store in self._stores.items():
-            held |= store.restore().records if owner == stage else {}
+            held |= store.held() if owner == stage else {}
         return held
 
     def drain(self) -> None:

@@ -4,14 +4,13 @@ Shares nothing with the product but the names of tables and columns; the rules a
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from meter.checkpoints import Restored
-from meter.core.policy import Policy
-from meter.fold import Fold
+from meter.blocks import unpack
+from meter.fold import Fold, Output, State
 from schemas.instants import DAY_MS, from_ms
 from schemas.topics import CHAT_EVENTS
 from tests.integration import differences
@@ -59,23 +58,40 @@ def _uncounted(store: Store) -> list[str]:
     return found
 
 
-def assert_truthful(
-    make_fold: Callable[[Policy, int, Restored], Fold],
-    policy: Policy,
-    partition: int,
-    log: Sequence[ConsumerRecord],
-    restored: Restored,
-) -> None:
-    """Raises AssertionError unless a restored checkpoint is what one pass over the log comes to at its offset."""
-    fold = make_fold(policy, partition, Restored(-1, None, {}))
-    passed = log[: restored.offset + 1]
-    if passed:
-        for _ in fold.take(list(passed)):
-            pass
-    expected = {key: value for key, value in fold.changes() if value is not None}
-    # What a superseded worker said of a key that had ended: whoever restores it ends it again.
-    ghosts = {key for key, value in make_fold(policy, partition, restored).changes() if value is None}
-    assert {key: value for key, value in restored.records.items() if key not in ghosts} == expected
+class Audited:
+    """A fold that, once restored, is held against one pass over its log. `fresh` is another, without state."""
+
+    def __init__(self, fold: Fold, fresh: Fold, log: Sequence[ConsumerRecord]) -> None:
+        self._fold = fold
+        self._fresh = fresh
+        self._log = log
+        self._is_restored = False
+        self.take, self.idle, self.mark = fold.take, fold.idle, fold.mark
+        self.changed, self.sweep, self.load = fold.changed, fold.sweep, fold.load
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """As `Fold` has it."""
+        self._is_restored = True
+        self._fold.finish(mark, floor)
+
+    def confirm(self, offset: int) -> Iterable[Output]:
+        """As `Fold` has it. A stage calls it first of all when it has restored a checkpoint as of `offset`."""
+        if self._is_restored:
+            self._is_restored = False
+            for _ in self._fresh.take(list(self._log[: offset + 1])):
+                pass
+            expected, found = entries(self._fresh), entries(self._fold)
+            differ = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+            assert not differ, f"restored as of {offset}, {len(differ)} entries are not what one pass gives: {differ}"
+        return self._fold.confirm(offset)
+
+
+def entries(state: State) -> dict[bytes, bytes | None]:
+    """All that stands in a state."""
+    blocks, is_swept = state.sweep(2**62)
+    if not is_swept:
+        return entries(state)  # That was the rest of one.
+    return dict(entry for block in blocks for entry in unpack(block))
 
 
 def outcome_of(store: Store) -> Outcome:

@@ -145,16 +145,16 @@ class Line:
         await acknowledgement
         return acknowledgement.offset
 
-    async def read_up_to(self, topic: str, partition: int, offset: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """As `Topics` has it. Compaction may run meanwhile."""
-        reached = -1
-        while reached < offset:
+        reached = start - 1
+        while reached < end:
             await self._process.step()
             await self._broker.up.wait()
             rest = [record for record in self._broker.records[topic, partition] if record.offset > reached]
             fetched = rest[: self._process.rng.randint(1, 30)]
             reached = fetched[-1].offset
-            yield [record for record in fetched if record.offset <= offset]
+            yield [record for record in fetched if record.offset <= end]
 
     def _send(self, place: Place, records: list[Record]) -> _Acknowledgement:
         sent = _Sent(records, asyncio.get_running_loop().create_future())

@@ -11,20 +11,19 @@ from faust.types import TP
 from aggregator.intake import QUIET_S, Intake, Partition
 from aggregator.sink import write
 from meter.charger import Charger
-from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold, MakeFold
 from meter.sessionizer import Sessionizer
 from meter.stage import Stage
 from meter.transport import Batch
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS, WALLET_STATE
-from tests.simulation.auditor import assert_truthful
+from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
 from tests.simulation.group import Coordinator, Member
 from tests.simulation.process import Process
 
-Kind = Callable[[Policy, int, Restored], Fold]
+Kind = Callable[[Policy, int], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
 METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
@@ -144,10 +143,11 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
     line = Line(broker, process, repeats=drops > 0)
 
     def fold_of(kind: Kind, source: str) -> MakeFold:
-        def make_fold(partition: int, restored: Restored) -> Fold:
+        def make_fold(partition: int) -> Fold:
+            fold = kind(policy, partition)
             if process.rng.random() < AUDITED:
-                assert_truthful(kind, policy, partition, broker.records[source, partition], restored)
-            return kind(policy, partition, restored)
+                return Audited(fold, kind(policy, partition), broker.records[source, partition])
+            return fold
 
         return make_fold
 

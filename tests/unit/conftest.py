@@ -1,12 +1,13 @@
 """The world of a stage, for the tests of its order and of its ownership."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from meter import stage as module
 from meter.checkpoints import Restored, SupersededError
+from meter.fold import State
 from tests.unit.staged import World
 
 
@@ -18,22 +19,20 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     class Checkpoints:
         def __init__(self, *_: object) -> None: ...
 
-        async def restore(self) -> Restored:
+        async def restore(self, state: State) -> Restored:
             found.restores += 1
+            state.finish(None, -1)
             return found.restored
 
-        async def write(
-            self,
-            offset: int,
-            mark: bytes,
-            changes: Iterable[tuple[bytes, bytes | None]],
-            may_go_on: Callable[[], Awaitable[bool]],
-        ) -> int:
-            for key, _ in changes:
-                found.note(f"state {key.decode()}")
+        async def are_the_newest(self) -> bool:
+            return found.is_newest
+
+        async def write(self, offset: int, state: State, may_go_on: Callable[[], Awaitable[bool]]) -> int:
+            for block in state.changed():
+                found.note(f"state {block.decode()}")
             if not await may_go_on():
                 raise SupersededError
-            found.note(f"{mark.decode()} {offset}")
+            found.note(f"{state.mark().decode()} {offset}")
             return 1
 
     monkeypatch.setattr(module, "Checkpoints", Checkpoints)

@@ -25,10 +25,12 @@ WRITTEN = [Record(b"w", b"output")]
 class World:
     """Everything round a stage, each a fake that notes what is done to it."""
 
-    restored: Restored = field(default_factory=lambda: Restored(-1, None, {}))
+    restored: Restored = field(default_factory=lambda: Restored(-1, 0))
     done: list[str] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
     restores: int = 0
+    is_newest: bool = False
+    is_assigned: bool = True
     fails: str = ""
     is_moving: bool = False
     generation: int = 1
@@ -45,7 +47,8 @@ class World:
         return self.now_s
 
     def assigned(self, topic: str) -> list[TP]:
-        return [tp for tp in (PARTITION, TP(WALLET_INPUTS.name, 0)) if tp.topic == topic]
+        mine = (PARTITION, TP(WALLET_INPUTS.name, 0)) if self.is_assigned else ()
+        return [tp for tp in mine if tp.topic == topic]
 
     def end(self, _: TP) -> int:
         return 0
@@ -106,9 +109,19 @@ class Fold:
         self._changed = True
         yield Output(WALLET_INPUTS, WRITTEN)
 
-    def changes(self) -> Iterable[tuple[bytes, bytes | None]]:
+    def changed(self) -> Iterable[bytes]:
         changed, self._changed = self._changed, False
-        return [(b"k", b"v")] if changed else []
+        return [b"k"] if changed else []
+
+    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:  # noqa: ARG002 - the shape of a state
+        return [], True
+
+    def load(self, offset: int, block: bytes) -> None:  # noqa: ARG002 - the shape of a state
+        raise AssertionError("there is nothing to load")
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        assert (mark, floor) == (None, -1)
+        self._world.folds += 1
 
     def mark(self) -> bytes:
         return b"mark"
@@ -122,8 +135,7 @@ class Fold:
 
 
 def made(world: World, checkpoint_ms: int = 0) -> Stage:
-    def fold(partition: int, restored: Restored) -> Fold:  # noqa: ARG001 - the shape of a maker
-        world.folds += 1
+    def fold(partition: int) -> Fold:  # noqa: ARG001 - the shape of a maker
         return Fold(world)
 
     return Stage(

@@ -10,13 +10,13 @@ from meter.checkpoints import Checkpoints, Restored
 from meter.embedded import EmbeddedBroker
 from meter.log import Log, Record
 from schemas.topics import CONVERSATION_STATE
-from tests.properties.test_checkpoints import HISTORY, TOPIC, held, mark, truth, written
+from tests.properties.kept import HISTORY, Changes, StateLog, Table, held, truth, written
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with EmbeddedBroker(tmp_path_factory.mktemp("broker") / "broker.log") as embedded:
-        asyncio.run(create_topics(embedded.bootstrap, 8, 1))
+        asyncio.run(create_topics(embedded.bootstrap, 16, 1))
         yield embedded.bootstrap
 
 
@@ -28,14 +28,22 @@ async def log(broker: str) -> AsyncIterator[Log]:
     await log.stop()
 
 
+async def restored(log: Log, partition: int) -> tuple[int, dict[bytes, bytes]]:
+    table = Table()
+    found = await Checkpoints(log, CONVERSATION_STATE, partition).restore(table)
+    assert found.offset == table.offset
+    return table.offset, table.now
+
+
 async def test_a_broker_keeps_what_was_marked_last(log: Log) -> None:
     """The whole history, restored by a new process after each checkpoint."""
+    table = Table()
     checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)
-    assert await checkpoints.restore() == Restored(-1, None, {})
+    assert await checkpoints.restore(table) == Restored(-1, 0)
     for offset, changes in HISTORY:
-        await checkpoints.write(offset, mark(offset), changes.items(), held)
-        found = await Checkpoints(log, CONVERSATION_STATE, 0).restore()
-        assert found == Restored(offset, mark(offset), truth(HISTORY, offset))
+        table.change(offset, changes)
+        await checkpoints.write(offset, table, held)
+        assert await restored(log, 0) == (offset, truth(offset))
 
 
 async def test_a_broker_shows_nothing_without_its_mark(log: Log) -> None:
@@ -44,19 +52,31 @@ async def test_a_broker_shows_nothing_without_its_mark(log: Log) -> None:
     before = len(written(HISTORY[:2]).records)
     for partition, length in enumerate(range(before, len(whole) + 1), 1):
         for record in whole[:length]:
-            await log.write(TOPIC, partition, [Record(record.key, record.value, list(record.headers))])
-        marks = [int(record.value.split()[1]) for record in whole[:length] if record.key[:1] == b"m" and record.value]
-        found = await Checkpoints(log, CONVERSATION_STATE, partition).restore()
-        assert found == Restored(marks[-1], mark(marks[-1]), truth(HISTORY, marks[-1]))
+            wanted = [Record(record.key, record.value, list(record.headers))]
+            await log.write(CONVERSATION_STATE.name, partition, wanted)
+        last = StateLog(whole[:length]).marks()[-1]
+        assert await restored(log, partition) == (last, truth(last))
+
+
+async def test_who_wrote_last_on_a_broker_knows_it(log: Log) -> None:
+    """Until another has made the partition its own."""
+    table, partition = Table(), 14
+    checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
+    await checkpoints.restore(table)
+    table.change(5, {b"a": b"1"})
+    await checkpoints.write(5, table, held)
+    assert await checkpoints.are_the_newest()
+    assert await restored(log, partition) == (5, {b"a": b"1"})
+    assert not await checkpoints.are_the_newest()
 
 
 async def test_a_broker_gives_a_large_state_back_whole(log: Log) -> None:
     """More than one fetch, more than one batch, records larger than a batch."""
-    changes: dict[bytes, bytes | None] = {f"k-{number}".encode(): b"x" * 20_000 for number in range(300)}
+    changes: Changes = {f"k-{number}".encode(): b"x" * 20_000 for number in range(300)}
     changes[b"large"] = b"y" * 2_000_000
-    partition = 7
+    table, partition = Table(), 15
     checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
-    await checkpoints.restore()
-    await checkpoints.write(5, mark(5), changes.items(), held)
-    found = await Checkpoints(log, CONVERSATION_STATE, partition).restore()
-    assert (found.offset, found.records) == (5, changes)
+    await checkpoints.restore(table)
+    table.change(5, changes)
+    await checkpoints.write(5, table, held)
+    assert await restored(log, partition) == (5, changes)

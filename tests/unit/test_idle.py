@@ -2,7 +2,6 @@
 
 from aiokafka import ConsumerRecord
 
-from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.log import Record
 from meter.sessionizer import Sessionizer
@@ -16,7 +15,7 @@ NOW = T0 + DAY_MS
 
 def spoken_to(at_ms: int) -> Sessionizer:
     """A sessionizer that has heard one message, at `at_ms`."""
-    sessionizer = Sessionizer(Policy(), 0, Restored(-1, None, {}))
+    sessionizer = Sessionizer(Policy(), 0)
     list(sessionizer.take([record(0, chat(at_ms - T0))]))
     return sessionizer
 
@@ -50,4 +49,4 @@ def test_history_is_not_told_the_time_of_today() -> None:
 
 def test_who_has_heard_nothing_is_told_nothing() -> None:
     """An empty partition has no conversation to close."""
-    assert Sessionizer(Policy(), 0, Restored(-1, None, {})).idle(NOW) == []
+    assert Sessionizer(Policy(), 0).idle(NOW) == []

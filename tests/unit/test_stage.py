@@ -87,7 +87,7 @@ async def test_what_overlaps_is_taken_once(world: World) -> None:
 async def test_a_stage_goes_on_where_its_checkpoint_ends(world: World) -> None:
     """Not where the group's offset says: what a batch repeats is skipped, what it leaves out is a hole. What follows a
     mark is said again."""
-    world.restored = Restored(4, b"mark", {})
+    world.restored = Restored(4, 1)
     await run(made(world, checkpoint_ms=60_000), world, batch(3, 4, 5), batch(7))
     assert world.taken == [5]
     assert world.done[:4] == ["committed 5", "confirmed 4", *EVERYWHERE]
@@ -103,7 +103,7 @@ async def test_without_a_checkpoint_a_stage_begins_at_the_oldest_record(world: W
 
 async def test_records_deleted_unread_end_the_process(world: World) -> None:
     """They can never be read again: going back for ever would hide the loss."""
-    world.restored, world.earliest = Restored(4, b"mark", {}), 50
+    world.restored, world.earliest = Restored(4, 1), 50
     with pytest.raises(SystemExit) as ended:
         await run(made(world), world, batch(50))
     assert ended.value.code == CRASHED

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from meter.blocks import unpack
 from meter.charger import Charger
-from meter.checkpoints import Restored
 from meter.core.policy import Policy
 from meter.fold import Fold
 from meter.log import Record
@@ -41,10 +41,11 @@ class Reader:
         self._next_offset += len(batch)
         outputs = list(self.fold.take(batch)) if batch else []
         self.fold.mark()
-        for key, value in self.fold.changes():
-            self.saved.pop(key, None)
-            if value is not None:
-                self.saved[key] = value
+        for block in self.fold.changed():
+            for key, value in unpack(block):
+                self.saved.pop(key, None)
+                if value is not None:
+                    self.saved[key] = value
         outputs += self.fold.confirm(self._next_offset - 1)
         for output in outputs:
             if output.topic == WALLET_INPUTS:
@@ -59,9 +60,8 @@ class Reader:
 @pytest.fixture(scope="module")
 def days() -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """What sessionizer and charger held at the end of each day of a steady load."""
-    nothing = Restored(-1, None, {})
-    sessionizer = Reader(CHAT_EVENTS.name, Sessionizer(Policy(), 0, nothing))
-    charger = Reader(WALLET_INPUTS.name, Charger(Policy(), 0, nothing))
+    sessionizer = Reader(CHAT_EVENTS.name, Sessionizer(Policy(), 0))
+    charger = Reader(WALLET_INPUTS.name, Charger(Policy(), 0))
     load = Load(1, START_MS, events_a_minute=1.5)
     held = []
     for day in range(1, DAYS + 1):

@@ -1,0 +1,101 @@
+"""Blocks: state entries as a checkpoint packs them, many to a record.
+
+A block is entries one after another; an entry is the length of its key and that of its value, each as four bytes, the
+low one first, then the key, then the value. The length ENDED instead of a value's says that the key has ended.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+
+Entry = tuple[bytes, bytes | None]
+"""A key and its value; None where the key ended."""
+
+BLOCK_BYTES: Final = 256 * 1024
+"""A block is closed once it is as long as this. A single entry may be longer."""
+
+ENDED: Final = 0xFFFF_FFFF
+
+_LENGTHS: Final = Struct("<II")
+
+
+def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """The entries in blocks, in their order."""
+    block = bytearray()
+    for key, value in entries:
+        block += _LENGTHS.pack(len(key), ENDED if value is None else len(value))
+        block += key
+        block += value or b""
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+def unpack(block: bytes) -> Iterator[Entry]:
+    """The entries of a block, in their order."""
+    at = 0
+    while at < len(block):
+        key_length, value_length = _LENGTHS.unpack_from(block, at)
+        at += _LENGTHS.size
+        key = block[at : at + key_length]
+        at += key_length
+        if value_length == ENDED:
+            yield key, None
+        else:
+            yield key, block[at : at + value_length]
+            at += value_length
+    assert at == len(block), "a block ends in the middle of an entry"
+
+
+class _Loaded(NamedTuple):
+    offset: int
+    value: bytes | None
+
+
+class Loading:
+    """What the blocks of a log come to: of every key the value of the highest offset, in whatever order they come."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[bytes, _Loaded] = {}
+
+    def load(self, offset: int, block: bytes) -> None:
+        """Take a block written as of input `offset`."""
+        for key, value in unpack(block):
+            known = self._loaded.get(key)
+            if known is None or offset >= known.offset:
+                self._loaded[key] = _Loaded(offset, value)
+
+    def finish(self, floor: int) -> dict[bytes, bytes]:
+        """The state. What was loaded as of `floor` or before does not count."""
+        loaded = self._loaded.items()
+        return {key: each.value for key, each in loaded if each.value is not None and each.offset > floor}
+
+
+class Sweep:
+    """Goes through a state that changes meanwhile, a part at a time, again and again.
+
+    An entry that stands from one beginning to the next is met between them; one that comes or goes meanwhile may be.
+    """
+
+    def __init__(self, keys: Callable[[], Iterable[bytes]], value_of: Callable[[bytes], bytes | None]) -> None:
+        self._keys = keys
+        self._value_of = value_of
+        self._left: deque[bytes] = deque()
+
+    def next(self, size_bytes: int) -> tuple[list[bytes], bool]:
+        """Blocks of the next entries, of `size_bytes` or little more, and whether the sweep ends with them."""
+        if not self._left:
+            self._left.extend(self._keys())
+        return list(pack(self._next(size_bytes))), not self._left
+
+    def _next(self, size_bytes: int) -> Iterator[Entry]:
+        size = 0
+        while self._left and size < size_bytes:
+            key = self._left.popleft()
+            value = self._value_of(key)
+            if value is not None:
+                size += len(key) + len(value)
+                yield key, value
