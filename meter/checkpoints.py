@@ -5,9 +5,9 @@ checkpoint that is not newer than the newest mark: the state as of exactly that 
 checkpoint had come before a crash.
 
 Nothing is ever overwritten: each record has a Kafka key of its own, which holds its owner's name. So that the log does
-not grow for ever, each checkpoint also writes, in turn, a part of what did not change. Once such a sweep has been through
-all of it, whatever was written before it began is superfluous: it is removed, and the mark says that it does not count,
-should a superseded worker's late word of that time be found there yet (docs/adr/0005).
+not grow for ever, each checkpoint also writes, in turn, a part of what did not change. Once such a sweep has been
+through all of it, whatever was written before it began is superfluous: it is removed, and the mark says that it does
+not count, should a superseded worker's late word of that time be found there yet (docs/adr/0005).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
