@@ -10,8 +10,9 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from meter.core.interactions import Conversation, Interaction, InteractionKey, Seen, join
+from meter.core.kinds import ChatMessage, kind_of, what_of
 from meter.core.policy import Policy
-from schemas.events import AlertNotification, AnyChatEvent, ClockTick, Message, ProactiveNotification
+from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
 from schemas.instants import HOUR_MS, rfc3339, to_ms
 from schemas.metered import Kind
@@ -94,17 +95,15 @@ class Sessions:
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
         """Take in one decoded event that Kafka received at `received_ms`."""
         at_ms = to_ms(event.time)
-        if at_ms > received_ms + self.policy.future_ms:
-            ahead_s = (at_ms - received_ms) / 1000
-            return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+        refused = untimely(event, at_ms, received_ms, self.policy)
+        if refused is not None:
+            return refused
         if isinstance(event, ClockTick):
             self.watermark_ms = max(self.watermark_ms, at_ms)
             return Ticked(event.final)
-        if at_ms < 0:
-            return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
-        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, _what(event))
+        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, what_of(event))
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
@@ -115,16 +114,9 @@ class Sessions:
         return self._accept(key, seen, event)
 
     def _late(self, at_ms: int) -> Rejected:
-        behind_h = (self.watermark_ms - at_ms) / HOUR_MS
-        horizon_h = self.policy.horizon_ms / HOUR_MS
-        return Rejected(
-            "late",
-            f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
-        )
+        return late(at_ms, self.watermark_ms, self.policy)
 
-    def _accept(
-        self, key: InteractionKey, seen: Seen, event: Message | ProactiveNotification | AlertNotification
-    ) -> Outcome:
+    def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
         interaction = self.interactions.get(key)
         if interaction is None:
             interaction = self.interactions[key] = Interaction([], [], _NEVER)
@@ -132,7 +124,7 @@ class Sessions:
         self._seen[seen.event_key] = (key, seen)
         self.touched.add(key)
         self.watermark_ms = max(self.watermark_ms, seen.at_ms)
-        kind = _kind(event)
+        kind = kind_of(event)
         if kind is not None:
             self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)
             return OccurrenceCounted(key, kind, seen.event_key.hex(), seen.at_ms)
@@ -221,33 +213,26 @@ class Sessions:
 _NEVER = 2**62
 
 
-def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
-    """What a charge depends on: whether there is one, from when, and for how many sessions."""
-    return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)
-
-
-def _kind(event: Message | ProactiveNotification | AlertNotification) -> Kind | None:
-    """How an event that stands for itself is counted; None for a message of a conversation."""
-    match event:
-        case ProactiveNotification():
-            return "proactive"
-        case AlertNotification():
-            return "alert"
-        case Message(data=data) if data.actor == "agent":
-            return "agent"
-        case Message(data=data) if data.actor == "developer":
-            return "developer"
+def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) -> Rejected | None:
+    """Why an event is refused for its own time, whatever came before it; None if it is not."""
+    if at_ms > received_ms + policy.future_ms:
+        ahead_s = (at_ms - received_ms) / 1000
+        return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+    if at_ms < 0 and not isinstance(event, ClockTick):
+        return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
     return None
 
 
-def _what(event: Message | ProactiveNotification | AlertNotification) -> str:
-    """Type, direction and actor in one interned word: what must agree, beside key and time, in a true repeat."""
-    return _WHAT[type(event), event.data.direction, event.data.actor]
+def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
+    """Why an event that is too far behind the newest one is refused."""
+    behind_h = (watermark_ms - at_ms) / HOUR_MS
+    horizon_h = policy.horizon_ms / HOUR_MS
+    return Rejected(
+        "late",
+        f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
+    )
 
 
-_WHAT = {
-    (kind, direction, actor): f"{code}:{direction}:{actor}"
-    for kind, code in ((Message, "m"), (ProactiveNotification, "p"), (AlertNotification, "a"))
-    for direction in ("in", "out")
-    for actor in ("user", "bot", "agent", "developer")
-}
+def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
+    """What a charge depends on: whether there is one, from when, and for how many sessions."""
+    return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)
