@@ -185,23 +185,33 @@ class Sessions:
         self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
+        """Ids in the order in which they came, as far as they are out of reach: what is late waits for those before it.
+
+        It is free again all the same, and forgetting costs no more than what is forgotten.
+        """
         oldest_ms = self.watermark_ms - self.policy.horizon_ms
+        forgotten = 0
         for seen in interaction.seen:
-            if seen.at_ms < oldest_ms and self._seen.get(seen.event_key) == (key, seen):
+            if seen.at_ms >= oldest_ms:
+                break
+            if self._seen.get(seen.event_key) == (key, seen):
                 del self._seen[seen.event_key]
-        interaction.seen = [seen for seen in interaction.seen if seen.at_ms >= oldest_ms]
+            forgotten += 1
+        del interaction.seen[:forgotten]
         reach_ms = oldest_ms - self.policy.gap_ms
         interaction.conversations = [each for each in interaction.conversations if each.last_ms >= reach_ms]
         if not interaction.seen and not interaction.conversations:
             del self.interactions[key]
             return
         interaction.due_ms = _NEVER
-        self._schedule(key, interaction, self._next_due_ms(interaction))
+        self._schedule(key, interaction, self._next_due_ms(interaction, oldest_ms))
 
-    def _next_due_ms(self, interaction: Interaction) -> int:
+    def _next_due_ms(self, interaction: Interaction, oldest_ms: int) -> int:
         gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
         dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
-        dues += [seen.at_ms + horizon_ms + 1 for seen in interaction.seen[-1:]]
+        if interaction.seen:
+            newest = interaction.seen[-1]  # The first one, should this one be out of reach already.
+            dues.append((newest if newest.at_ms >= oldest_ms else interaction.seen[0]).at_ms + horizon_ms + 1)
         return min(dues)
 
     def _schedule(self, key: InteractionKey, interaction: Interaction, due_ms: int) -> None:

@@ -10,21 +10,17 @@ int close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offs
 /* Close those of an interaction that have been silent for longer than the gap, the first one first. */
 static int close_silent(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
     interaction *i = interaction_at(k, number);
-    uint32_t count = 0;
-    for (uint32_t next = i->older; next != 0; next = earlier_at(k, next)->older) {
-        const conversation *c = &earlier_at(k, next)->said;
-        if (!c->closed && ms(c->last) + k->gap_ms < k->watermark_ms) {
-            if (grow(&k->closing.items, &k->closing.room, count + 1, sizeof *k->closing.items, &k->held_bytes) < 0) {
+    if (i->behind) {
+        uint32_t each = i->older;
+        i->behind = 0;
+        do {
+            each = earlier_at(k, each)->next;
+            conversation *c = &earlier_at(k, each)->said;
+            MUST(c->closed || ms(c->last) + k->gap_ms < k->watermark_ms); /* The latest one began after that. */
+            if (!c->closed && close_conversation(k, number, c, offset, produced_ms) < 0) {
                 return -1;
             }
-            k->closing.items[count++] = next;
-        }
-    }
-    while (count > 0) {
-        conversation *c = &earlier_at(k, k->closing.items[--count])->said;
-        if (close_conversation(k, number, c, offset, produced_ms) < 0) {
-            return -1;
-        }
+        } while (each != i->older);
     }
     if (i->speaks && !i->latest.closed && ms(i->latest.last) + k->gap_ms < k->watermark_ms) {
         return close_conversation(k, number, &i->latest, offset, produced_ms);
@@ -32,61 +28,52 @@ static int close_silent(kernel *k, uint32_t number, int64_t offset, int64_t prod
     return 0;
 }
 
+/* In the order in which they came, as far as they are out of reach. */
 static void forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
-    uint32_t kept = 0, next;
-    for (uint32_t number = i->seen; number != 0; number = next) {
-        seen *s = seen_at(k, number);
-        next = s->before;
+    while (i->seen != 0) {
+        seen *newest = seen_at(k, i->seen);
+        uint32_t number = newest->next;
+        const seen *s = seen_at(k, number);
         if ((int64_t)s->at_ms >= oldest_ms) {
-            kept = number;
-            continue;
+            return;
         }
         if (!s->shadowed) {
             table_remove(&k->by_id, id_hash(k->id_secret, &s->id), number);
         }
+        newest->next = s->next;
+        i->seen = i->seen == number ? 0 : i->seen;
         pool_give(&k->seens, number);
-        if (kept == 0) {
-            i->seen = next;
-        } else {
-            seen_at(k, kept)->before = next;
-        }
     }
 }
 
-/* Those that begin first end first, so what is out of reach is the end of the chain. */
 static void forget_conversations(kernel *k, interaction *i, int64_t reach_ms) {
-    uint32_t kept = 0, next;
-    for (uint32_t number = i->older; number != 0; number = next) {
-        earlier *each = earlier_at(k, number);
-        next = each->older;
-        if (ms(each->said.last) >= reach_ms) {
-            kept = number;
-            continue;
+    while (i->older != 0) {
+        uint32_t number = earlier_at(k, i->older)->next;
+        if (ms(earlier_at(k, number)->said.last) >= reach_ms) {
+            return;
         }
-        pool_give(&k->earliers, number);
-        if (kept == 0) {
-            i->older = next;
-        } else {
-            earlier_at(k, kept)->older = next;
-        }
+        remove_earlier(k, i, i->older, number);
     }
     if (i->speaks && ms(i->latest.last) < reach_ms) {
-        MUST(i->older == 0);
         i->speaks = 0;
     }
 }
 
-static int64_t next_due_ms(const kernel *k, const interaction *i) {
+/* Of the conversations that are closed, the oldest is the first to be forgotten; only the latest can be open. */
+static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest_ms) {
     int64_t found = INT64_MAX;
-    if (i->seen != 0) {
-        found = (int64_t)seen_at(k, i->seen)->at_ms + k->horizon_ms + 1;
+    if (i->speaks) {
+        found = ms(i->latest.last) + k->gap_ms + 1 + (i->latest.closed ? k->horizon_ms : 0);
     }
-    const conversation *c = i->speaks ? &i->latest : NULL;
-    for (uint32_t next = i->older; c != NULL;) {
-        int64_t due_ms = ms(c->last) + k->gap_ms + 1 + (c->closed ? k->horizon_ms : 0);
+    if (i->older != 0) {
+        int64_t due_ms = ms(earlier_at(k, earlier_at(k, i->older)->next)->said.last) + k->gap_ms + 1 + k->horizon_ms;
         found = due_ms < found ? due_ms : found;
-        c = next == 0 ? NULL : &earlier_at(k, next)->said;
-        next = next == 0 ? 0 : earlier_at(k, next)->older;
+    }
+    if (i->seen != 0) {
+        const seen *s = seen_at(k, i->seen);
+        s = (int64_t)s->at_ms >= oldest_ms ? s : seen_at(k, s->next);
+        int64_t due_ms = (int64_t)s->at_ms + k->horizon_ms + 1;
+        found = due_ms < found ? due_ms : found;
     }
     return found;
 }
@@ -110,7 +97,7 @@ static int age(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) 
     if (i->seen == 0 && !i->speaks) {
         return end_interaction(k, number);
     }
-    return schedule(k, number, next_due_ms(k, i));
+    return schedule(k, number, next_due_ms(k, i, oldest_ms));
 }
 
 static const kernel *sorted_in; /* For comparing; the lock of the interpreter is held while sorting. */
@@ -141,7 +128,7 @@ int advance(kernel *k, int64_t offset, int64_t produced_ms) {
     return -1;
 }
 
-typedef struct { int64_t last_ms; uint32_t number; conversation *said; } still_open;
+typedef struct { int64_t last_ms; uint32_t number; } still_open;
 
 static int by_end(const void *one, const void *other) {
     const still_open *a = one, *b = other;
@@ -156,14 +143,12 @@ int close_all(kernel *k, int64_t offset, int64_t produced_ms) {
     uint32_t count = 0, room = 0;
     int done = 0;
     for (uint32_t number = 1; done == 0 && number <= k->interactions.made; number++) {
-        interaction *i = interaction_at(k, number);
-        conversation *c = i->used && i->speaks ? &i->latest : NULL;
-        for (uint32_t next = c == NULL ? 0 : i->older; done == 0 && c != NULL;) {
-            if (!c->closed && (done = grow(&all, &room, count + 1, sizeof *all, &k->held_bytes)) == 0) {
-                all[count++] = (still_open){ms(c->last), number, c};
+        const interaction *i = interaction_at(k, number);
+        if (i->used && i->speaks && !i->latest.closed) {
+            done = grow(&all, &room, count + 1, sizeof *all, &k->held_bytes);
+            if (done == 0) {
+                all[count++] = (still_open){ms(i->latest.last), number};
             }
-            c = next == 0 ? NULL : &earlier_at(k, next)->said;
-            next = next == 0 ? 0 : earlier_at(k, next)->older;
         }
     }
     sorted_in = k;
@@ -171,8 +156,9 @@ int close_all(kernel *k, int64_t offset, int64_t produced_ms) {
         qsort(all, count, sizeof *all, by_end);
     }
     for (uint32_t each = 0; done == 0 && each < count; each++) {
+        conversation *c = &interaction_at(k, all[each].number)->latest;
         done = touch(k, all[each].number);
-        done = done == 0 ? close_conversation(k, all[each].number, all[each].said, offset, produced_ms) : done;
+        done = done == 0 ? close_conversation(k, all[each].number, c, offset, produced_ms) : done;
     }
     k->held_bytes -= room * sizeof *all;
     free(all);

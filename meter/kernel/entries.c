@@ -38,38 +38,31 @@ static byte *put_said(byte *to, const conversation *c, int64_t due_ms) {
 
 enum { MOST_SAID_BYTES = ID_BYTES + 5 * 10, MOST_SEEN_BYTES = ID_BYTES + 10 + 1, MOST_HEAD_BYTES = 30 };
 
-/* Chains begin with the newest; entries with the oldest. So numbers are collected first. */
 static int put_value(kernel *k, buffer *to, const interaction *i) {
-    uint32_t conversations = i->speaks, seens = 0;
-    for (uint32_t next = i->older; next != 0; next = earlier_at(k, next)->older) {
+    uint32_t conversations = i->speaks, seens = 0, next;
+    for (next = i->older; next != 0; next = earlier_at(k, next)->next == i->older ? 0 : earlier_at(k, next)->next) {
         conversations++;
     }
-    for (uint32_t next = i->seen; next != 0; next = seen_at(k, next)->before) {
+    for (next = i->seen; next != 0; next = seen_at(k, next)->next == i->seen ? 0 : seen_at(k, next)->next) {
         seens++;
     }
-    uint32_t count = conversations > seens ? conversations : seens;
     size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_SAID_BYTES + (size_t)seens * MOST_SEEN_BYTES;
-    if (make_room(k, to, most) < 0 ||
-        grow(&k->closing.items, &k->closing.room, count, sizeof *k->closing.items, &k->held_bytes) < 0) {
+    if (make_room(k, to, most) < 0) {
         return -1;
     }
-    uint32_t *numbers = k->closing.items;
     byte *at = to->bytes + to->count;
-    int64_t due_ms = ms(i->due);
+    int64_t due_ms = ms(i->due), before_ms = due_ms;
     at = put_count(put_count(put_signed(at, due_ms), conversations), seens);
-    count = 0;
-    for (uint32_t next = i->older; next != 0; next = earlier_at(k, next)->older) {
-        numbers[count++] = next;
-    }
-    while (count > 0) {
-        at = put_said(at, &earlier_at(k, numbers[--count])->said, due_ms);
+    next = i->older;
+    for (uint32_t left = conversations - i->speaks; left > 0; left--) {
+        next = earlier_at(k, next)->next;
+        at = put_said(at, &earlier_at(k, next)->said, due_ms);
     }
     at = i->speaks ? put_said(at, &i->latest, due_ms) : at;
-    for (uint32_t next = i->seen; next != 0; next = seen_at(k, next)->before) {
-        numbers[count++] = next;
-    }
-    for (int64_t before_ms = due_ms; count > 0;) {
-        const seen *s = seen_at(k, numbers[--count]);
+    next = i->seen;
+    for (; seens > 0; seens--) {
+        next = seen_at(k, next)->next;
+        const seen *s = seen_at(k, next);
         memcpy(at, s->id.bytes, ID_BYTES);
         at = put_signed(at + ID_BYTES, (int64_t)s->at_ms - before_ms);
         *at++ = (byte)s->what;

@@ -78,7 +78,7 @@ void kernel_end(kernel *k) {
     }
     void *memory[] = {
         k->by_key.slots, k->by_id.slots, k->by_place.slots, k->news.conversations.items, k->news.occurrences.items,
-        k->news.slots,   k->news.names,  k->touched.items,  k->closing.items,            k->origins,
+        k->news.slots,   k->news.names,  k->touched.items,  k->origins,
     };
     for (size_t each = 0; each < sizeof memory / sizeof *memory; each++) {
         free(memory[each]);
@@ -136,6 +136,28 @@ int touch(kernel *k, uint32_t number) {
     }
     k->touched.items[k->touched.count++] = number;
     return 0;
+}
+
+void add_seen(kernel *k, interaction *i, uint32_t number) {
+    seen *s = seen_at(k, number), *newest = i->seen == 0 ? s : seen_at(k, i->seen);
+    s->next = i->seen == 0 ? number : newest->next;
+    newest->next = number;
+    i->seen = number;
+}
+
+void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number) {
+    earlier *one = earlier_at(k, number), *previous = i->older == 0 ? one : earlier_at(k, after ? after : i->older);
+    one->next = i->older == 0 ? number : previous->next;
+    previous->next = number;
+    i->older = after == i->older ? number : i->older;
+}
+
+void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number) {
+    earlier_at(k, before)->next = earlier_at(k, number)->next;
+    if (i->older == number) {
+        i->older = before == number ? 0 : before;
+    }
+    pool_give(&k->earliers, number);
 }
 
 uint32_t find_seen(const kernel *k, const event_id *id, uint64_t hash) {

@@ -10,7 +10,7 @@ typedef struct { /* an accepted event, 32 bytes */
     uint64_t at_ms : 48;
     uint64_t what : 15;    /* type * 8 + direction * 4 + actor */
     uint64_t shadowed : 1; /* its id came again after the horizon: it is not in the table any more */
-    uint32_t before;       /* the event of this interaction that was accepted before this one; 0: none */
+    uint32_t next;         /* the event of this interaction accepted after this one; of the newest: the oldest */
     uint32_t owner;        /* its interaction; 0: given back */
 } seen;
 
@@ -25,13 +25,14 @@ typedef struct { /* 64 bytes, one line of the cache */
     conversation latest; /* where `speaks`: the conversation that begins last */
     instant due;         /* the earliest event time at which something here may close or be forgotten */
     uint32_t place, user;
-    uint32_t seen : ITEM_BITS, used : 1, speaks : 1, touched : 1, ended : 1;
+    uint32_t seen : ITEM_BITS, used : 1, speaks : 1, touched : 1, ended : 1, behind : 1;
     uint32_t older; /* the conversation before the latest one; 0: none */
-} interaction;  /* `ended`: nothing is left of it but its key, until the checkpoint has heard of it */
+} interaction;  /* `seen`: the newest. `ended`: nothing is left of it but its key, until a checkpoint has heard of it.
+                   `behind`: an older conversation is open, as may be between an event and what its time does */
 
 typedef struct { /* an older conversation */
     conversation said;
-    uint32_t older;
+    uint32_t next; /* the one that begins after this one; of the newest of them: the oldest */
 } earlier;
 
 typedef struct { /* a workspace's bot on a channel: what many interactions have in common */
@@ -103,7 +104,6 @@ struct kernel {
     announcements news;
     uint64_t outcomes[OUTCOMES];
     struct { uint32_t *items, count, room; } touched; /* interactions that changed or ended since last asked */
-    struct { uint32_t *items, count, room; } closing; /* scratch of ageing.c */
     origin *origins; /* of each interaction while restoring, else NULL */
     uint32_t origin_room;
     bool restoring;
@@ -119,6 +119,9 @@ int touch(kernel *k, uint32_t number);
 uint32_t find_seen(const kernel *k, const event_id *id, uint64_t hash);
 int index_seen(kernel *k, uint32_t number);
 int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
+void add_seen(kernel *k, interaction *i, uint32_t number); /* as the newest */
+void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number); /* after: 0 before all, older: after all */
+void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number);
 static inline interaction *interaction_at(const kernel *k, uint32_t number) {
     return pool_at(&k->interactions, number);
 }

@@ -59,16 +59,16 @@ static conversation take_said(reader *r, int64_t due_ms) {
 }
 
 static void empty(kernel *k, interaction *i) {
-    uint32_t next;
-    for (uint32_t number = i->seen; number != 0; number = next) {
-        next = seen_at(k, number)->before;
+    while (i->seen != 0) {
+        uint32_t number = seen_at(k, i->seen)->next;
+        seen_at(k, i->seen)->next = seen_at(k, number)->next;
+        i->seen = i->seen == number ? 0 : i->seen;
         pool_give(&k->seens, number);
     }
-    for (uint32_t number = i->older; number != 0; number = next) {
-        next = earlier_at(k, number)->older;
-        pool_give(&k->earliers, number);
+    while (i->older != 0) {
+        remove_earlier(k, i, i->older, earlier_at(k, i->older)->next);
     }
-    i->seen = i->older = i->speaks = 0;
+    i->speaks = 0;
     i->due = as_instant(0);
 }
 
@@ -80,13 +80,14 @@ static int take_value(kernel *k, uint32_t number, reader *r) {
     for (uint64_t each = 0; each < conversations && !r->wrong; each++) {
         conversation said = take_said(r, due_ms);
         if (i->speaks) {
-            r->wrong |= ms(said.first) <= ms(i->latest.last); /* They follow one another. */
+            /* They follow one another, and of all but the last it is known that they have ended. */
+            r->wrong |= ms(said.first) <= ms(i->latest.last) || !i->latest.closed;
             uint32_t older = pool_take(&k->earliers);
             if (older == 0) {
                 return -1;
             }
-            *earlier_at(k, older) = (earlier){i->latest, i->older};
-            i->older = older;
+            earlier_at(k, older)->said = i->latest;
+            add_earlier(k, i, i->older, older);
         }
         i->latest = said;
         i->speaks = 1;
@@ -103,10 +104,9 @@ static int take_value(kernel *k, uint32_t number, reader *r) {
         s->what = r->at < r->end ? *r->at : 24;
         r->wrong |= s->what >= 24;
         r->at += !r->wrong;
-        s->before = i->seen;
         s->owner = number;
         s->shadowed = 1; /* Until all is there. */
-        i->seen = next;
+        add_seen(k, i, next);
     }
     i->due = as_instant(due_ms);
     return r->wrong || r->at != r->end ? -2 : 0;
@@ -175,7 +175,8 @@ int load_block(kernel *k, const origin *from, const byte *block, size_t bytes) {
 
 /* An id that came back after the horizon may be there twice: the newer event has it. */
 static int derive_seen(kernel *k, const interaction *i) {
-    for (uint32_t number = i->seen; number != 0; number = seen_at(k, number)->before) {
+    for (uint32_t number = i->seen; number != 0;) {
+        number = seen_at(k, number)->next;
         seen *s = seen_at(k, number);
         uint64_t hash = id_hash(k->id_secret, &s->id);
         uint32_t known = find_seen(k, &s->id, hash);
@@ -187,6 +188,9 @@ static int derive_seen(kernel *k, const interaction *i) {
             seen_at(k, known)->shadowed = 1;
             s->shadowed = 0;
             table_replace(&k->by_id, hash, known, number);
+        }
+        if (number == i->seen) {
+            break;
         }
     }
     return 0;

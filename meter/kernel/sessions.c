@@ -24,9 +24,8 @@ static uint32_t accept(kernel *k, uint32_t in, const event *e, uint32_t known) {
     s->id = e->id;
     s->at_ms = (uint64_t)e->at_ms;
     s->what = e->what;
-    s->before = i->seen;
     s->owner = in;
-    i->seen = number;
+    add_seen(k, i, number);
     if (known != 0) {
         seen_at(k, known)->shadowed = 1;
         table_replace(&k->by_id, e->id_hash, known, number);
@@ -35,8 +34,47 @@ static uint32_t accept(kernel *k, uint32_t in, const event *e, uint32_t known) {
     return index_seen(k, number) < 0 ? 0 : number;
 }
 
-/* A conversation of one message, in its place among the others: the one that begins last first. */
-static conversation *open_conversation(kernel *k, interaction *i, const event *e) {
+static bool touches(const kernel *k, const conversation *c, int64_t at_ms) {
+    return ms(c->first) - k->gap_ms <= at_ms && at_ms <= ms(c->last) + k->gap_ms;
+}
+
+typedef struct { /* where a message belongs */
+    conversation *kept, *later; /* the one it touches, and the next one if it touches both; NULL: none */
+    uint32_t kept_number;       /* of `kept` if it is an older one, else 0 */
+    uint32_t later_number;      /* the same of `later` */
+    uint32_t after;             /* the last older conversation that begins before the message; 0: none does */
+} belonging;
+
+static belonging where(const kernel *k, interaction *i, int64_t at_ms) {
+    belonging found = {NULL, NULL, 0, 0, i->older};
+    bool latest = i->speaks && touches(k, &i->latest, at_ms);
+    /* More than a gap lies before the latest one, so what comes after its beginning touches none of the others. */
+    if (i->older != 0 && at_ms < ms(i->latest.first)) {
+        found.after = 0;
+        uint32_t number = i->older;
+        do {
+            number = earlier_at(k, number)->next;
+            conversation *each = &earlier_at(k, number)->said;
+            if (touches(k, each, at_ms)) {
+                MUST(found.later == NULL);
+                *(found.kept == NULL ? &found.kept : &found.later) = each;
+                *(found.kept_number == 0 ? &found.kept_number : &found.later_number) = number;
+            }
+            if (ms(each->first) > at_ms) {
+                break;
+            }
+            found.after = number;
+        } while (number != i->older);
+    }
+    if (latest) {
+        MUST(found.later == NULL);
+        *(found.kept == NULL ? &found.kept : &found.later) = &i->latest;
+    }
+    return found;
+}
+
+/* A conversation of one message, in its place among the others. NULL: no memory. */
+static conversation *open_conversation(kernel *k, interaction *i, const event *e, uint32_t after) {
     conversation begun = {.opened = as_instant(e->at_ms), .first = as_instant(e->at_ms), .last = as_instant(e->at_ms)};
     conversation_id(&e->id, e->at_ms, &begun.id);
     if (!i->speaks) {
@@ -48,107 +86,82 @@ static conversation *open_conversation(kernel *k, interaction *i, const event *e
     if (number == 0) {
         return NULL;
     }
-    earlier *one = earlier_at(k, number);
-    if (ms(i->latest.first) < e->at_ms) {
-        *one = (earlier){i->latest, i->older};
-        i->older = number;
+    bool is_latest = ms(i->latest.first) < e->at_ms;
+    earlier_at(k, number)->said = is_latest ? i->latest : begun;
+    add_earlier(k, i, after, number);
+    if (is_latest) {
+        i->behind |= !i->latest.closed;
         i->latest = begun;
-        return &i->latest;
     }
-    earlier *after = NULL;
-    uint32_t next = i->older;
-    while (next != 0 && ms(earlier_at(k, next)->said.first) > e->at_ms) {
-        after = earlier_at(k, next);
-        next = after->older;
-    }
-    *one = (earlier){begun, next};
-    *(after == NULL ? &i->older : &after->older) = number;
-    return &one->said;
+    return is_latest ? &i->latest : &earlier_at(k, number)->said;
 }
 
-/* Two conversations that the event has bridged, `after` NULL where the later one is the interaction's latest. */
-static conversation *absorb(kernel *k, interaction *i, earlier *after, conversation *later, uint32_t number) {
-    earlier *kept = earlier_at(k, number);
-    conversation *c = &kept->said;
-    c->first = ms(later->first) < ms(c->first) ? later->first : c->first;
-    c->last = ms(later->last) > ms(c->last) ? later->last : c->last;
-    MUST(c->messages <= UINT32_MAX - later->messages);
-    c->messages += later->messages;
-    c->requests += later->requests;
-    if (later == &i->latest) {
-        MUST(i->older == number);
-        i->latest = kept->said;
-        i->older = kept->older;
-        pool_give(&k->earliers, number);
-        return &i->latest;
+/* The message has bridged two conversations: the later one goes into the other. */
+static conversation *absorb(kernel *k, interaction *i, const belonging *in) {
+    conversation *c = in->kept;
+    c->first = ms(in->later->first) < ms(c->first) ? in->later->first : c->first;
+    c->last = ms(in->later->last) > ms(c->last) ? in->later->last : c->last;
+    MUST(in->kept_number != 0 && c->messages <= UINT32_MAX / 2 - in->later->messages);
+    c->messages += in->later->messages;
+    c->requests += in->later->requests;
+    if (in->later_number != 0) {
+        MUST(earlier_at(k, in->kept_number)->next == in->later_number);
+        remove_earlier(k, i, in->kept_number, in->later_number);
+        return c;
     }
-    uint32_t gone = after == NULL ? i->older : after->older;
-    *(after == NULL ? &i->older : &after->older) = number;
-    pool_give(&k->earliers, gone);
-    return c;
+    i->latest = *c;
+    MUST(i->older == in->kept_number);
+    uint32_t before = i->older;
+    while (earlier_at(k, before)->next != in->kept_number) {
+        before = earlier_at(k, before)->next;
+    }
+    remove_earlier(k, i, before, in->kept_number);
+    return &i->latest;
 }
 
-static bool touches(const kernel *k, const conversation *c, int64_t at_ms) {
-    return ms(c->first) - k->gap_ms <= at_ms && at_ms <= ms(c->last) + k->gap_ms;
+typedef struct { /* what a charge depends on: whether there is one, from when, and for how many sessions */
+    bool billable;
+    int64_t first_ms;
+    uint32_t sessions;
+} charge;
+
+static charge charged_by(const kernel *k, const conversation *c) {
+    return (charge){c->requests > 0, ms(c->first), sessions_of(k, ms(c->first), ms(c->last))};
 }
 
 static int join(kernel *k, uint32_t number, const event *e) {
     interaction *i = interaction_at(k, number);
-    conversation *kept = NULL, *later = NULL;
-    earlier *after = NULL; /* The one whose `older` names `later`; NULL where the interaction does. */
-    uint32_t older = 0;
-    if (i->speaks && touches(k, &i->latest, e->at_ms)) {
-        kept = &i->latest;
-    }
-    earlier *previous = NULL;
-    for (uint32_t next = i->older; next != 0;) {
-        earlier *each = earlier_at(k, next);
-        if (touches(k, &each->said, e->at_ms)) {
-            MUST(later == NULL);
-            later = kept;
-            kept = &each->said;
-            if (later == NULL) {
-                after = previous;
-            }
-            older = next;
-        } else if (ms(each->said.last) + k->gap_ms < e->at_ms) {
-            break;
-        }
-        previous = each;
-        next = each->older;
-    }
-    bool is_new = kept == NULL;
-    if (is_new && (kept = open_conversation(k, i, e)) == NULL) {
+    belonging in = where(k, i, e->at_ms);
+    bool is_new = in.kept == NULL;
+    if (is_new && (in.kept = open_conversation(k, i, e, in.after)) == NULL) {
         return -1;
     }
-    int64_t first_ms = ms(kept->first);
-    bool was_billable = kept->requests > 0, was_closed = kept->closed;
-    uint32_t sessions = sessions_of(k, first_ms, ms(kept->last));
-    k->closed_messages -= kept->closed ? kept->messages : 0;
-    kept->first = e->at_ms < first_ms ? as_instant(e->at_ms) : kept->first;
-    kept->last = e->at_ms > ms(kept->last) ? as_instant(e->at_ms) : kept->last;
-    MUST(kept->messages < UINT32_MAX / 2);
-    kept->messages++;
-    kept->requests += (e->what & 3) == BY_USER;
-    conversation absorbed;
-    if (later != NULL) {
-        absorbed = *later;
-        k->closed_messages -= later->closed ? later->messages : 0;
-        kept = absorb(k, i, after, later, older);
+    conversation *c = in.kept, absorbed;
+    charge before = charged_by(k, c);
+    bool was_closed = c->closed;
+    k->closed_messages -= c->closed ? c->messages : 0;
+    c->first = e->at_ms < ms(c->first) ? as_instant(e->at_ms) : c->first;
+    c->last = e->at_ms > ms(c->last) ? as_instant(e->at_ms) : c->last;
+    MUST(c->messages < UINT32_MAX / 2);
+    c->messages++;
+    c->requests += (e->what & 3) == BY_USER;
+    if (in.later != NULL) {
+        absorbed = *in.later;
+        k->closed_messages -= absorbed.closed ? absorbed.messages : 0;
+        c = absorb(k, i, &in);
     }
-    kept->closed = was_closed && ms(kept->last) + k->gap_ms < k->watermark_ms;
-    k->closed_messages += kept->closed ? kept->messages : 0;
-    bool changed = is_new || later != NULL || was_billable != (kept->requests > 0) || first_ms != ms(kept->first) ||
-                   sessions != sessions_of(k, ms(kept->first), ms(kept->last));
-    conversation stands = *kept;
-    if (due_by(k, number, ms(stands.last) + k->gap_ms + 1) < 0) {
+    c->closed = was_closed && ms(c->last) + k->gap_ms < k->watermark_ms;
+    i->behind |= c != &i->latest && !c->closed;
+    k->closed_messages += c->closed ? c->messages : 0;
+    charge after = charged_by(k, c);
+    bool changed = is_new || in.later != NULL || before.billable != after.billable ||
+                   before.first_ms != after.first_ms || before.sessions != after.sessions;
+    if (due_by(k, number, ms(c->last) + k->gap_ms + 1) < 0 ||
+        (in.later != NULL && announce(k, number, &absorbed, &c->id, e->offset, e->produced_ms) < 0)) {
         return -1;
     }
-    if (later != NULL && announce(k, number, &absorbed, &stands.id, e->offset, e->produced_ms) < 0) {
-        return -1;
-    }
-    bool tell = was_closed || (stands.requests > 0 && changed) || is_announced(k, &stands.id);
-    return tell ? announce(k, number, &stands, NULL, e->offset, e->produced_ms) : 0;
+    bool tell = was_closed || (c->requests > 0 && changed) || is_announced(k, &c->id);
+    return tell ? announce(k, number, c, NULL, e->offset, e->produced_ms) : 0;
 }
 
 static int take_in(kernel *k, const event *e, uint32_t known) {

@@ -99,9 +99,11 @@ static void fetch(const kernel *k, const group *g) {
     }
     for (uint32_t each = 0; each < g->count; each++) {
         if (numbers[each] != 0) {
-            uint32_t bytes_unread = interaction_at(k, numbers[each])->user;
-            const pool *names = &k->texts.sizes[bytes_unread >> ITEM_BITS];
-            __builtin_prefetch(pool_at(names, bytes_unread & NUMBERS));
+            const interaction *i = interaction_at(k, numbers[each]);
+            __builtin_prefetch(pool_at(&k->texts.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
+            if (i->seen != 0) {
+                __builtin_prefetch(seen_at(k, i->seen), 1);
+            }
         }
     }
 }

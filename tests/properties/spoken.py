@@ -2,12 +2,12 @@
 in the future, what cannot be read, and events that are written in every way that means the same."""
 
 import json
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
 
 from meter.log import Record
 from schemas.events import encode_tick
@@ -27,15 +27,15 @@ SPEAKERS: Final[tuple[Who, ...]] = (
 """Few, some of them alike, some as long as names can be."""
 
 KINDS: Final = (
-    *[("chat.message", "user")] * 4,
-    *[("chat.message", "bot")] * 3,
+    *[("chat.message", "user")] * 8,
+    *[("chat.message", "bot")] * 5,
     ("chat.message", "agent"),
     ("chat.message", "developer"),
     ("chat.notification.proactive", "bot"),
     ("chat.notification.alert", "bot"),
 )
-STEPS_MS: Final = (0, 0, 0, 0, 1, STEP, STEP, GAP, GAP + 1, 3 * GAP, HORIZON, HORIZON + GAP + 1, 40 * HOUR_MS)
-BACK_MS: Final = (0, 0, 0, 1, STEP, GAP, GAP + 1, 2 * GAP, HORIZON - 1, HORIZON, HORIZON + 1, -6 * 60_000)
+STEPS_MS: Final = (*[0] * 40, *[1, STEP, STEP, STEP, GAP, GAP + 1] * 5, 3 * GAP, HORIZON, HORIZON + GAP + 1, 40 * HOUR_MS)
+BACK_MS: Final = (*[0, 0, 1, STEP, 2 * STEP, GAP, GAP + 1, 2 * GAP, 5 * GAP] * 3, HORIZON - 1, HORIZON, HORIZON + 1, -6 * 60_000)
 """By how much event time goes on, and by how much a record is behind it; the last one is in the future."""
 
 
@@ -81,38 +81,61 @@ def cut(event: dict[str, Any]) -> bytes:
 
 
 WAYS: Final[tuple[Callable[[dict[str, Any]], bytes], ...]] = (
-    *[plain] * 6,
-    *[in_utf8] * 3,
+    *[plain] * 12,
+    *[in_utf8] * 6,
     *(spaced, with_more, with_nested, offset_time, fine_time, in_capitals, twice, cut),
 )
 
 
-@st.composite
-def spoken(draw: DrawFn) -> list[ConsumerRecord]:
-    """Up to 60 records, in offset order, with gaps between some offsets."""
-    drawn = draw(
-        st.lists(
-            st.tuples(
-                st.sampled_from(STEPS_MS),
-                st.sampled_from(BACK_MS),
-                st.sampled_from(SPEAKERS[:3] * 3 + SPEAKERS),
-                st.sampled_from(KINDS),
-                st.integers(0, 25),
-                st.sampled_from(WAYS),
-                st.sampled_from(("event",) * 14 + ("tick", "final")),
-            ),
-            min_size=1,
-            max_size=60,
-        )
-    )
-    records, now_ms, offset = [], START, 0
-    for step_ms, back_ms, who, kind, number, way, what in drawn:
-        now_ms += step_ms
-        at_ms = now_ms - back_ms
-        value = encode_tick(at_ms, final=what == "final") if what != "event" else way(event(at_ms, number, who, *kind))
-        offset += 1 + number % 2
+class Said(NamedTuple):
+    """What the next record is, in terms of those before it."""
+
+    step_ms: int
+    back_ms: int
+    who: Who
+    kind: tuple[str, str]
+    number: int
+    way: Callable[[dict[str, Any]], bytes]
+    what: str
+
+
+CHOICES: Final[tuple[Sequence[Any], ...]] = (
+    STEPS_MS,
+    BACK_MS,
+    SPEAKERS[:2] * 12 + SPEAKERS[2:3] * 3 + SPEAKERS,
+    KINDS,
+    (*range(50), *range(1000, 1200)),
+    WAYS,
+    ("event",) * 60 + ("again",) * 10 + ("tick", "tick", "final"),
+)
+said = st.builds(Said, *map(st.sampled_from, CHOICES))
+
+
+def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
+    """The records, in offset order, with gaps between some offsets."""
+    records: list[ConsumerRecord] = []
+    now_ms, offset = START, 0
+    for each in everything:
+        now_ms += each.step_ms
+        at_ms = now_ms - each.back_ms
+        if each.what == "again" and records:
+            value = records[-1 - each.number % len(records)].value
+        elif each.what in ("tick", "final"):
+            value = encode_tick(at_ms, final=each.what == "final")
+        else:
+            value = each.way(event(at_ms, each.number, each.who, *each.kind))
+        offset += 1 + each.number % 2
         records.append(stored("chat-events", 3, offset, Record(b"k", value), now_ms))
     return records
+
+
+spoken = st.lists(said, min_size=1, max_size=80).map(records_of)
+
+
+def much_spoken(seed: int, count: int) -> list[ConsumerRecord]:
+    """As many records; the same seed makes the same ones."""
+    rng = Random(seed)
+    return records_of(Said(*map(rng.choice, CHOICES)) for _ in range(count))
 
 
 def event(at_ms: int, number: int, who: Who, kind: str, actor: str) -> dict[str, Any]:

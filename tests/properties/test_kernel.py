@@ -1,6 +1,7 @@
 """The kernel against the core: whatever both are given, nothing that can be seen of them differs."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -14,7 +15,7 @@ from schemas.topics import CHAT_EVENTS
 from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
 from tests.properties.pipeline import stored
-from tests.properties.spoken import SPEAKERS, event, in_utf8, plain, spoken
+from tests.properties.spoken import SPEAKERS, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
 
 pytestmark = needs_kernel
@@ -87,10 +88,23 @@ moments = st.lists(
 """How many records a batch has, and what is done after it."""
 
 
-@given(spoken(), moments)
+@given(spoken, moments)
 def test_kernel_and_core_cannot_be_told_apart(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> None:
     """DOMAIN, Metering, all of it: outcomes, counts, metered records byte by byte and in order, dead letters with their
     reasons, state entries, watermark; whatever the batches, and whoever goes on from whose checkpoint."""
+    assert_alike(records, plan)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nor_after_thousands_of_records(seed: int) -> None:
+    """The same of long feeds, in which chains are long, places are given back and tables grow and are cleared."""
+    rng = Random(seed)
+    thens = ("", "", "", "save", "blocks", "restore", "sweep")
+    assert_alike(much_spoken(seed, 1_000), [(rng.randrange(1, 60), rng.choice(thens)) for _ in range(50)])
+
+
+def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> None:
+    """Batches of the sizes that the plan has, again and again, each followed by what it says."""
     both = Both()
     at = step = 0
     while at < len(records):
