@@ -12,6 +12,7 @@ import faust
 from faust.types import StreamT
 
 from meter.charger import Charger
+from meter.engines import engine_by
 from meter.group import FaustGroup
 from meter.log import Log
 from meter.sessionizer import Sessionizer
@@ -72,6 +73,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     app.outbox = log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     policy = settings.policy()
+    make_engine = engine_by(settings.meter_kernel)
     make = partial(
         Stage,
         log,
@@ -80,7 +82,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         session_ms=int(settings.kafka_session_timeout_s * 1000),
     )
     stages = [
-        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy)),
+        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy, make_engine=make_engine)),
         make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)),
     ]
     for stage, topic in zip(stages, (CHAT_EVENTS, WALLET_INPUTS), strict=True):

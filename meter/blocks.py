@@ -85,11 +85,11 @@ class Sweep:
         self._value_of = value_of
         self._left: deque[bytes] = deque()
 
-    def next(self, size_bytes: int) -> tuple[list[bytes], bool]:
-        """Blocks of the next entries, of `size_bytes` or little more, and whether the sweep ends with them."""
+    def next(self, size_bytes: int) -> tuple[bytes, bool]:
+        """A block of the next entries, of `size_bytes` or little more, and whether the sweep ends with it."""
         if not self._left:
             self._left.extend(self._keys())
-        return list(pack(self._next(size_bytes))), not self._left
+        return b"".join(pack(self._next(size_bytes))), not self._left
 
     def _next(self, size_bytes: int) -> Iterator[Entry]:
         size = 0

@@ -119,7 +119,7 @@ class Charger:
             for key in keys:
                 yield key, self._value_of(key)
 
-    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """The next wallets, accounts and days in turn."""
         return self._sweep.next(size_bytes)
 

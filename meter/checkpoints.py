@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 
+from meter.blocks import BLOCK_BYTES
 from meter.fold import State
 from meter.log import Record
 from meter.ports import Topics
@@ -71,11 +72,11 @@ class Checkpoints:
         """
         assert self._owner, "restore() comes first"
         size = await self._write_blocks(offset, state.changed())
-        swept, is_swept = state.sweep(size + SWEEP_BYTES + self._standing_bytes // SWEEP_SHARE)
-        size += await self._write_blocks(offset, swept)
+        sweep = _Sweep(state, size + SWEEP_BYTES + self._standing_bytes // SWEEP_SHARE)
+        size += await self._write_blocks(offset, sweep.blocks())
         if not await may_go_on():
             raise SupersededError(f"{self._topic}/{self._partition}")
-        if is_swept:
+        if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
         mark = self._floor.to_bytes(_NUMBER_BYTES, "big", signed=True) + state.mark()
         place = self._next_place(_MARK)
@@ -157,6 +158,22 @@ class Checkpoints:
         self._marks = {place: mark.offset for place, mark in found.marks.items()}
         self._next_floor = newest.offset
         return Restored(newest.offset, len(found.standing))
+
+
+class _Sweep:
+    """A checkpoint's part of a sweep: about `size_bytes`, or what is left of it."""
+
+    def __init__(self, state: State, size_bytes: int) -> None:
+        self._state = state
+        self._left_bytes = size_bytes
+        self.is_over = False
+
+    def blocks(self) -> Iterator[bytes]:
+        while self._left_bytes > 0 and not self.is_over:
+            block, self.is_over = self._state.sweep(min(self._left_bytes, BLOCK_BYTES))
+            self._left_bytes -= max(len(block), 1)
+            if block:
+                yield block
 
 
 class _Block(NamedTuple):

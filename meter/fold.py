@@ -23,8 +23,8 @@ class State(Protocol):
     def changed(self) -> Iterable[bytes]:
         """Blocks of what has changed or ended since last asked."""
 
-    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
-        """Blocks of the next entries, of about `size_bytes`, changed or not; and whether the sweep ends with them.
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        """A block of the next entries, of about `size_bytes`, changed or not; and whether the sweep ends with it.
 
         What stands while a sweep lasts is met in it. What comes meanwhile may have to wait for the next.
         """

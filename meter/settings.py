@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from meter.core.policy import Policy
+from meter.engine import KernelUse
+from meter.kernel import is_built
 from schemas.instants import HOUR_MS
 
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
@@ -40,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     meter_late_horizon_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 24.0
     meter_unknown_workspace: Literal["provision", "hold"] = "provision"
     meter_debit_order: Literal["free_first", "paid_first"] = "free_first"
+    meter_kernel: KernelUse = "auto"
+    """Whether chat events are sessionized by the compiled kernel: if it is built, never, or by nothing else."""
     meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     def policy(self) -> Policy:
@@ -70,6 +74,11 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Correct {variable} or unset it."
         ) from None
     _check_servers(settings.kafka_bootstrap_servers)
+    if settings.meter_kernel == "require" and not is_built():
+        raise SettingsError(
+            "METER_KERNEL='require' cannot be used: the kernel is not built. "
+            "Install a C compiler and the product once more, or set METER_KERNEL=auto."
+        )
     return settings
 
 

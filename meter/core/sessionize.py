@@ -10,8 +10,9 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from meter.core.interactions import Conversation, Interaction, InteractionKey, Seen, join
+from meter.core.kinds import ChatMessage, kind_of, what_of
 from meter.core.policy import Policy
-from schemas.events import AlertNotification, AnyChatEvent, ClockTick, Message, ProactiveNotification
+from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
 from schemas.instants import HOUR_MS, rfc3339, to_ms
 from schemas.metered import Kind
@@ -77,12 +78,8 @@ class Sessions:
         self._due: list[tuple[int, InteractionKey]] = []
 
     def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
-        """Put back what a checkpoint held, and derive the rest from it.
-
-        What time has passed already had ended by then: it is a superseded worker's late word, and has to end again.
-        """
-        self.touched.update(key for key, interaction in interactions.items() if interaction.due_ms <= self.watermark_ms)
-        self.interactions = {key: each for key, each in interactions.items() if key not in self.touched}
+        """Put back what a checkpoint held, and derive the rest from it."""
+        self.interactions = interactions
         for key, interaction in self.interactions.items():
             for seen in interaction.seen:
                 known = self._seen.get(seen.event_key)
@@ -94,17 +91,15 @@ class Sessions:
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
         """Take in one decoded event that Kafka received at `received_ms`."""
         at_ms = to_ms(event.time)
-        if at_ms > received_ms + self.policy.future_ms:
-            ahead_s = (at_ms - received_ms) / 1000
-            return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+        refused = untimely(event, at_ms, received_ms, self.policy)
+        if refused is not None:
+            return refused
         if isinstance(event, ClockTick):
             self.watermark_ms = max(self.watermark_ms, at_ms)
             return Ticked(event.final)
-        if at_ms < 0:
-            return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
-        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, _what(event))
+        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, what_of(event))
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
@@ -115,16 +110,9 @@ class Sessions:
         return self._accept(key, seen, event)
 
     def _late(self, at_ms: int) -> Rejected:
-        behind_h = (self.watermark_ms - at_ms) / HOUR_MS
-        horizon_h = self.policy.horizon_ms / HOUR_MS
-        return Rejected(
-            "late",
-            f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
-        )
+        return late(at_ms, self.watermark_ms, self.policy)
 
-    def _accept(
-        self, key: InteractionKey, seen: Seen, event: Message | ProactiveNotification | AlertNotification
-    ) -> Outcome:
+    def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
         interaction = self.interactions.get(key)
         if interaction is None:
             interaction = self.interactions[key] = Interaction([], [], _NEVER)
@@ -132,7 +120,7 @@ class Sessions:
         self._seen[seen.event_key] = (key, seen)
         self.touched.add(key)
         self.watermark_ms = max(self.watermark_ms, seen.at_ms)
-        kind = _kind(event)
+        kind = kind_of(event)
         if kind is not None:
             self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)
             return OccurrenceCounted(key, kind, seen.event_key.hex(), seen.at_ms)
@@ -193,23 +181,33 @@ class Sessions:
         self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
+        """Ids in the order in which they came, as far as they are out of reach: what is late waits for those before it.
+
+        It is free again all the same, and forgetting costs no more than what is forgotten.
+        """
         oldest_ms = self.watermark_ms - self.policy.horizon_ms
+        forgotten = 0
         for seen in interaction.seen:
-            if seen.at_ms < oldest_ms and self._seen.get(seen.event_key) == (key, seen):
+            if seen.at_ms >= oldest_ms:
+                break
+            if self._seen.get(seen.event_key) == (key, seen):
                 del self._seen[seen.event_key]
-        interaction.seen = [seen for seen in interaction.seen if seen.at_ms >= oldest_ms]
+            forgotten += 1
+        del interaction.seen[:forgotten]
         reach_ms = oldest_ms - self.policy.gap_ms
         interaction.conversations = [each for each in interaction.conversations if each.last_ms >= reach_ms]
         if not interaction.seen and not interaction.conversations:
             del self.interactions[key]
             return
         interaction.due_ms = _NEVER
-        self._schedule(key, interaction, self._next_due_ms(interaction))
+        self._schedule(key, interaction, self._next_due_ms(interaction, oldest_ms))
 
-    def _next_due_ms(self, interaction: Interaction) -> int:
+    def _next_due_ms(self, interaction: Interaction, oldest_ms: int) -> int:
         gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
         dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
-        dues += [seen.at_ms + horizon_ms + 1 for seen in interaction.seen[-1:]]
+        if interaction.seen:
+            newest = interaction.seen[-1]  # The first one, should this one be out of reach already.
+            dues.append((newest if newest.at_ms >= oldest_ms else interaction.seen[0]).at_ms + horizon_ms + 1)
         return min(dues)
 
     def _schedule(self, key: InteractionKey, interaction: Interaction, due_ms: int) -> None:
@@ -221,33 +219,26 @@ class Sessions:
 _NEVER = 2**62
 
 
-def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
-    """What a charge depends on: whether there is one, from when, and for how many sessions."""
-    return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)
-
-
-def _kind(event: Message | ProactiveNotification | AlertNotification) -> Kind | None:
-    """How an event that stands for itself is counted; None for a message of a conversation."""
-    match event:
-        case ProactiveNotification():
-            return "proactive"
-        case AlertNotification():
-            return "alert"
-        case Message(data=data) if data.actor == "agent":
-            return "agent"
-        case Message(data=data) if data.actor == "developer":
-            return "developer"
+def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) -> Rejected | None:
+    """Why an event is refused for its own time, whatever came before it; None if it is not."""
+    if at_ms > received_ms + policy.future_ms:
+        ahead_s = (at_ms - received_ms) / 1000
+        return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+    if at_ms < 0 and not isinstance(event, ClockTick):
+        return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
     return None
 
 
-def _what(event: Message | ProactiveNotification | AlertNotification) -> str:
-    """Type, direction and actor in one interned word: what must agree, beside key and time, in a true repeat."""
-    return _WHAT[type(event), event.data.direction, event.data.actor]
+def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
+    """Why an event that is too far behind the newest one is refused."""
+    behind_h = (watermark_ms - at_ms) / HOUR_MS
+    horizon_h = policy.horizon_ms / HOUR_MS
+    return Rejected(
+        "late",
+        f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
+    )
 
 
-_WHAT = {
-    (kind, direction, actor): f"{code}:{direction}:{actor}"
-    for kind, code in ((Message, "m"), (ProactiveNotification, "p"), (AlertNotification, "a"))
-    for direction in ("in", "out")
-    for actor in ("user", "bot", "agent", "developer")
-}
+def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
+    """What a charge depends on: whether there is one, from when, and for how many sessions."""
+    return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)

@@ -86,7 +86,7 @@ class Table:
         unsaved, self._unsaved = self._unsaved, {}
         return (block for entry in unsaved.items() for block in pack([entry]))
 
-    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         return self._sweep.next(size_bytes)
 
     def mark(self) -> bytes:

@@ -88,10 +88,10 @@ class Audited:
 
 def entries(state: State) -> dict[bytes, bytes | None]:
     """All that stands in a state."""
-    blocks, is_swept = state.sweep(2**62)
+    block, is_swept = state.sweep(2**62)
     if not is_swept:
         return entries(state)  # That was the rest of one.
-    return dict(entry for block in blocks for entry in unpack(block))
+    return dict(unpack(block))
 
 
 def outcome_of(store: Store) -> Outcome:

@@ -113,8 +113,8 @@ class Fold:
         changed, self._changed = self._changed, False
         return [b"k"] if changed else []
 
-    def sweep(self, size_bytes: int) -> tuple[list[bytes], bool]:  # noqa: ARG002 - the shape of a state
-        return [], True
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:  # noqa: ARG002 - the shape of a state
+        return b"", True
 
     def load(self, offset: int, block: bytes) -> None:  # noqa: ARG002 - the shape of a state
         raise AssertionError("there is nothing to load")

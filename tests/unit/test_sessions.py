@@ -195,20 +195,6 @@ def test_older_news_of_a_conversation_changes_nothing() -> None:
         assert till.facts == known
 
 
-def test_what_time_had_passed_already_is_not_restored() -> None:
-    """A superseded worker's late record of an interaction that had ended: the next checkpoint ends it again."""
-    before, after = fresh_sessions(), fresh_sessions()
-    told(before, chat(0))
-    after.watermark_ms = T0 + 24 * HOUR + GAP + 2
-    after.restore(dict(before.interactions))
-    assert after.interactions == {}
-    assert after.touched == set(before.interactions)
-    standing = fresh_sessions()
-    standing.watermark_ms = before.watermark_ms
-    standing.restore(dict(before.interactions))
-    assert (standing.interactions, standing.touched) == (before.interactions, set())
-
-
 @pytest.mark.parametrize(
     ("text", "code", "shown"),
     [

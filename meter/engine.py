@@ -1,0 +1,58 @@
+"""What sessionizes one partition for the sessionizer: the kernel where it is built, else the core. Both do the same."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, Protocol
+
+from aiokafka import ConsumerRecord
+
+from meter.core.policy import Policy
+from meter.log import Record
+from schemas.dead_letters import DeadLetter
+
+KernelUse = Literal["auto", "off", "require"]
+
+
+class Taken(NamedTuple):
+    """What a batch caused. `outcomes` counts its records by what became of them, `kinds` what the wallets are told."""
+
+    outcomes: Counter[str]
+    letters: list[DeadLetter]
+    metered: list[Record]
+    kinds: Counter[str]
+    is_final: bool
+    """A final tick was among the records."""
+
+
+class Engine(Protocol):
+    """The state of one partition of chat-events. New ones are loaded, if at all, before anything is taken."""
+
+    @property
+    def watermark_ms(self) -> int: ...
+
+    @property
+    def closed_messages(self) -> int:
+        """Messages of conversations that are closed, forgotten ones too."""
+
+    @property
+    def live(self) -> int:
+        """How many interactions are held."""
+
+    def take(self, records: list[ConsumerRecord]) -> Taken:
+        """Take a batch in offset order. An error leaves state that nobody may go on with."""
+
+    def changed(self) -> Iterable[bytes]:
+        """Blocks of what changed or ended since last asked."""
+
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        """A block of the next entries, of about `size_bytes`; and whether the sweep ends with it."""
+
+    def load(self, offset: int, block: bytes) -> None:
+        """What was written as of input `offset`: of each key the highest offset stands. Raises ValueError."""
+
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
+        """All is loaded; what was written as of `floor` or before does not count."""
+
+
+MakeEngine = Callable[[Policy, int], Engine]
+"""(policy, partition) -> an engine that holds nothing yet."""

@@ -1,0 +1,60 @@
+"""The compiled part. Its methods raise MemoryError and, from then on, RuntimeError: no half step is ever gone on with."""
+
+from aiokafka import ConsumerRecord
+
+from meter.log import Record
+
+class Kernel:
+    """The state of one partition of chat-events. Event times are from 0 to the end of the year 9999."""
+
+    def __new__(
+        cls,
+        *,
+        partition: int,
+        gap_ms: int,
+        horizon_ms: int,
+        future_ms: int,
+        secret: bytes,
+        record: type[Record],
+    ) -> Kernel:
+        """Durations are from 1 ms (`future_ms`: 0) to 278 years; `secret` is 32 random bytes. Raises ValueError."""
+    @property
+    def watermark_ms(self) -> int: ...
+    @property
+    def closed_messages(self) -> int: ...
+    @property
+    def live(self) -> int: ...
+    @property
+    def held_bytes(self) -> int:
+        """Memory that it has taken, with what is free for use again."""
+    def take(self, records: list[ConsumerRecord], start: int, /) -> int:
+        """Take plain events from `start` on. The index of the first record that is for others to judge, or the end."""
+    def step(
+        self,
+        workspace_id: str,
+        bot_id: str,
+        channel: str,
+        channel_user_id: str,
+        source: str,
+        event_id: str,
+        at_ms: int,
+        what: int,
+        offset: int,
+        produced_ms: int,
+        /,
+    ) -> int:
+        """Take one event that others have read. 0: of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict,
+        and 4, nothing having changed: too late. `what` is a place in WHATS."""
+    def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
+        """Event time has come to `at_ms`."""
+    def close_all(self, offset: int, produced_ms: int, /) -> None:
+        """Close what is open: the feed ends here."""
+    def metered(self) -> tuple[list[Record], tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:
+        """What the batch that ends here tells the wallets; how much of it is open, closed, absorbed, proactive, alert,
+        agent and developer; how often `step` came to 0, 1, 2 and 3, with what was plain."""
+    def changed(self, size_bytes: int, /) -> bytes:
+        """A block, of that size or little more, of what changed or ended since last asked; empty once there is none."""
+    def sweep(self, cursor: int, size_bytes: int, /) -> tuple[bytes, int]:
+        """A block of the next entries from `cursor` on, 0 to begin; the next cursor, 0 at the end."""
+    def load(self, offset: int, block: bytes, /) -> None: ...
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int, /) -> None: ...

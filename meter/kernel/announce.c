@@ -1,0 +1,149 @@
+/* What one batch has to tell the wallets: each conversation once, as it stands at the end of the batch, and every
+ * occurrence, in the order of the offset that last changed what is told. */
+#include "kernel.h"
+
+static uint32_t home(const kernel *k, const event_id *id) {
+    return (uint32_t)id_hash(k->id_secret, id) & k->news.mask;
+}
+
+/* The slot of a conversation's newest announcement, or the free one where it would be. */
+static uint32_t *slot_of(const kernel *k, const event_id *id) {
+    const announcements *n = &k->news;
+    uint32_t at = home(k, id);
+    while (n->slots[at] != 0 && memcmp(n->conversations.items[n->slots[at] - 1].id.bytes, id->bytes, ID_BYTES) != 0) {
+        at = (at + 1) & n->mask;
+    }
+    return &n->slots[at];
+}
+
+bool is_announced(const kernel *k, const event_id *id) {
+    return k->news.slots != NULL && *slot_of(k, id) != 0;
+}
+
+static int make_room(kernel *k) {
+    announcements *n = &k->news;
+    if (n->slots != NULL && 2 * (n->conversations.count + 1) <= n->mask) {
+        return 0;
+    }
+    uint32_t size = n->slots == NULL ? 64 : 2 * (n->mask + 1);
+    uint32_t *slots = calloc(size, sizeof *slots);
+    if (slots == NULL) {
+        return -1;
+    }
+    k->held_bytes += (size - (n->slots == NULL ? 0 : n->mask + 1)) * sizeof *slots;
+    free(n->slots);
+    n->slots = slots;
+    n->mask = size - 1;
+    for (uint32_t number = 1; number <= n->conversations.count; number++) {
+        const told *each = &n->conversations.items[number - 1];
+        if (!each->replaced) {
+            *slot_of(k, &each->id) = number;
+        }
+    }
+    return 0;
+}
+
+/* One more at the end of the list, with the names of its interaction. NULL: no memory. */
+static told *add(kernel *k, told_list *list, uint32_t number) {
+    announcements *n = &k->news;
+    const interaction *i = interaction_at(k, number);
+    uint32_t user_bytes;
+    const byte *user = text_of(&k->texts, i->user, &user_bytes);
+    if (grow(&list->items, &list->room, list->count + 1, sizeof *list->items, &k->held_bytes) < 0) {
+        return NULL;
+    }
+    if (n->names_room - n->names_bytes < user_bytes) {
+        size_t room = 2 * n->names_room + 2 * MOST_TEXT_BYTES;
+        byte *names = resized(n->names, n->names_room, room, &k->held_bytes);
+        if (names == NULL) {
+            return NULL;
+        }
+        n->names = names;
+        n->names_room = room;
+    }
+    told *one = &list->items[list->count++];
+    memset(one, 0, sizeof *one);
+    memcpy(n->names + n->names_bytes, user, user_bytes);
+    one->user_at = n->names_bytes;
+    one->user_bytes = (uint16_t)user_bytes;
+    n->names_bytes += user_bytes;
+    one->place = i->place;
+    place_at(k, i->place)->uses++;
+    return one;
+}
+
+int announce(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms) {
+    if (make_room(k) < 0) {
+        return -1;
+    }
+    uint32_t *slot = slot_of(k, &c->id);
+    if (*slot != 0) {
+        k->news.conversations.items[*slot - 1].replaced = true;
+    }
+    told *one = add(k, &k->news.conversations, number);
+    if (one == NULL) {
+        return -1;
+    }
+    one->id = c->id;
+    one->state = into != NULL ? ABSORBED : c->closed ? CLOSED : OPEN;
+    one->opened_ms = ms(c->opened);
+    one->first_ms = ms(c->first);
+    one->last_ms = ms(c->last);
+    one->offset = offset;
+    one->produced_ms = produced_ms;
+    if (into != NULL) {
+        one->into = *into;
+    } else {
+        one->messages = c->messages;
+        one->requests = c->requests;
+    }
+    *slot = k->news.conversations.count;
+    return 0;
+}
+
+int occurred(kernel *k, uint32_t number, const event *e) {
+    told *one = add(k, &k->news.occurrences, number);
+    if (one == NULL) {
+        return -1;
+    }
+    one->id = e->id;
+    one->what = e->what;
+    one->first_ms = e->at_ms;
+    one->offset = e->offset;
+    one->produced_ms = e->produced_ms;
+    return 0;
+}
+
+static void forget_list(kernel *k, told_list *list, uint32_t most_room) {
+    for (uint32_t each = 0; each < list->count; each++) {
+        place_leave(k, list->items[each].place);
+    }
+    list->count = 0;
+    if (list->room > most_room) {
+        k->held_bytes -= list->room * sizeof *list->items;
+        free(list->items);
+        list->items = NULL;
+        list->room = 0;
+    }
+}
+
+void forget_news(kernel *k) {
+    enum { USUAL = 16 * 1024 }; /* Room that is kept for the next batch. */
+    announcements *n = &k->news;
+    forget_list(k, &n->conversations, USUAL);
+    forget_list(k, &n->occurrences, USUAL);
+    n->names_bytes = 0;
+    if (n->names_room > USUAL * 64) {
+        k->held_bytes -= n->names_room;
+        free(n->names);
+        n->names = NULL;
+        n->names_room = 0;
+    }
+    if (n->slots != NULL && n->mask < 4 * USUAL) {
+        memset(n->slots, 0, (n->mask + 1) * sizeof *n->slots);
+    } else if (n->slots != NULL) {
+        k->held_bytes -= (n->mask + 1) * sizeof *n->slots;
+        free(n->slots);
+        n->slots = NULL;
+    }
+}

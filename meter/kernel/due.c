@@ -1,0 +1,156 @@
+/* When what is due: exact, and cheap for a million appointments that are mostly moved before they are kept.
+ *
+ * Time is cut into slots of 2^shift ms. What is due in the current slot or before lies in a heap; all else in a ring of
+ * slots, each an unsorted list that is put into the heap when its time comes. An interaction's own due time says which
+ * of its appointments is the valid one; others are passed over, wherever they lie. */
+#include "kernel.h"
+
+#define SLOTS ((int64_t)1 << RING_BITS)
+
+int due_begin(kernel *k, int64_t furthest_ms) {
+    due_times *d = &k->due;
+    int64_t span_ms = k->gap_ms + k->horizon_ms + 1;
+    span_ms = furthest_ms - k->watermark_ms > span_ms ? furthest_ms - k->watermark_ms : span_ms;
+    d->shift = 0;
+    while (span_ms >> d->shift >= SLOTS - 2) {
+        d->shift++;
+    }
+    d->slot = k->watermark_ms >> d->shift;
+    if (d->ring == NULL) {
+        pool_begin(&d->pages, sizeof(due_page), &k->held_bytes);
+        d->ring = calloc((size_t)SLOTS, sizeof *d->ring);
+        k->held_bytes += (size_t)SLOTS * sizeof *d->ring;
+    }
+    return d->ring == NULL ? -1 : 0;
+}
+
+void due_end(kernel *k) {
+    free(k->due.near);
+    free(k->due.group);
+    free(k->due.ring);
+    pool_end(&k->due.pages);
+}
+
+static int put_near(kernel *k, uint32_t number, int64_t due_ms) {
+    due_times *d = &k->due;
+    if (grow(&d->near, &d->near_room, d->near_count + 1, sizeof *d->near, &k->held_bytes) < 0) {
+        return -1;
+    }
+    uint32_t at = d->near_count++;
+    for (; at > 0 && d->near[(at - 1) / 2].due_ms > due_ms; at = (at - 1) / 2) {
+        d->near[at] = d->near[(at - 1) / 2];
+    }
+    d->near[at] = (appointment){due_ms, number};
+    return 0;
+}
+
+static appointment take_near(due_times *d) {
+    appointment first = d->near[0], last = d->near[--d->near_count];
+    uint32_t at = 0, below;
+    while ((below = 2 * at + 1) < d->near_count) {
+        below += below + 1 < d->near_count && d->near[below + 1].due_ms < d->near[below].due_ms;
+        if (d->near[below].due_ms >= last.due_ms) {
+            break;
+        }
+        d->near[at] = d->near[below];
+        at = below;
+    }
+    d->near[at] = last;
+    return first;
+}
+
+static int put_far(kernel *k, uint32_t number, int64_t slot) {
+    due_times *d = &k->due;
+    uint32_t at = (uint32_t)(slot & (SLOTS - 1));
+    MUST(slot - d->slot < SLOTS);
+    if (d->ring[at].page == 0 || d->ring[at].filled == PAGE_ITEMS) {
+        uint32_t page = pool_take(&d->pages);
+        if (page == 0) {
+            return -1;
+        }
+        ((due_page *)pool_at(&d->pages, page))->next = d->ring[at].page;
+        d->ring[at].page = page;
+        d->ring[at].filled = 0;
+    }
+    ((due_page *)pool_at(&d->pages, d->ring[at].page))->items[d->ring[at].filled++] = number;
+    d->far_count++;
+    return 0;
+}
+
+int schedule(kernel *k, uint32_t number, int64_t due_ms) {
+    interaction_at(k, number)->due = as_instant(due_ms);
+    int64_t slot = due_ms >> k->due.shift;
+    return slot <= k->due.slot ? put_near(k, number, due_ms) : put_far(k, number, slot);
+}
+
+/* Go on to the next slot: those of its appointments that are still valid become near. */
+static int turn(kernel *k) {
+    due_times *d = &k->due;
+    d->slot++;
+    uint32_t at = (uint32_t)(d->slot & (SLOTS - 1)), filled = d->ring[at].filled;
+    for (uint32_t number = d->ring[at].page, next; number != 0; number = next, filled = PAGE_ITEMS) {
+        due_page *page = pool_at(&d->pages, number);
+        for (uint32_t each = 0; each < filled; each++) {
+            __builtin_prefetch(interaction_at(k, page->items[each]));
+        }
+        for (uint32_t each = 0; each < filled; each++) {
+            const interaction *i = interaction_at(k, page->items[each]);
+            int64_t due_ms = ms(i->due);
+            if (i->used && !i->ended && due_ms >> d->shift == d->slot && put_near(k, page->items[each], due_ms) < 0) {
+                return -1;
+            }
+        }
+        d->far_count -= filled;
+        next = page->next;
+        pool_give(&d->pages, number);
+    }
+    d->ring[at].page = d->ring[at].filled = 0;
+    return 0;
+}
+
+/* Everything near that is due at the instant of the first of them; one may be there twice. */
+static int take_group(kernel *k) {
+    due_times *d = &k->due;
+    int64_t due_ms = d->near[0].due_ms;
+    uint32_t count = 0;
+    while (d->near_count > 0 && d->near[0].due_ms == due_ms) {
+        if (grow(&d->group, &d->group_room, count + 1, sizeof *d->group, &k->held_bytes) < 0) {
+            return -1;
+        }
+        uint32_t number = take_near(d).number;
+        const interaction *i = interaction_at(k, number);
+        if (i->used && !i->ended && ms(i->due) == due_ms) {
+            d->group[count++] = number;
+        }
+    }
+    return (int)count;
+}
+
+int due_reach(kernel *k) {
+    due_times *d = &k->due;
+    int64_t reached = k->watermark_ms >> d->shift;
+    while (d->slot < reached) {
+        if (d->far_count == 0) {
+            d->slot = reached;
+        } else if (turn(k) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int due_next(kernel *k, uint32_t *count) {
+    due_times *d = &k->due;
+    *count = 0;
+    if (due_reach(k) < 0) {
+        return -1;
+    }
+    while (*count == 0 && d->near_count > 0 && d->near[0].due_ms <= k->watermark_ms) {
+        int found = take_group(k);
+        if (found < 0) {
+            return -1;
+        }
+        *count = (uint32_t)found;
+    }
+    return 0;
+}

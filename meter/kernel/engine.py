@@ -1,0 +1,114 @@
+"""The kernel as an engine. What it does not judge itself, whatever is not a plain event, is read and refused here."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+from meter.blocks import BLOCK_BYTES
+from meter.core import sessionize
+from meter.core.kinds import WHATS, what_of
+from meter.core.policy import Policy
+from meter.core.sessionize import Rejected
+from meter.dead_letters import dead_letter
+from meter.engine import Taken
+from meter.intake import read
+from meter.kernel._kernel import Kernel
+from meter.log import Record
+from schemas.dead_letters import DeadLetter
+from schemas.events import AnyChatEvent, ClockTick, decode_event
+from schemas.instants import to_ms
+
+_OUTCOMES: Final = ("conversation", "occurrence", "duplicate", "conflict")
+_KINDS: Final = ("open", "closed", "absorbed", "proactive", "alert", "agent", "developer")
+_LATE: Final = len(_OUTCOMES)
+_WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
+
+
+class KernelEngine:
+    """One partition in the kernel."""
+
+    def __init__(self, policy: Policy, partition: int) -> None:
+        self._policy = policy
+        self._cursor = 0
+        self._kernel = Kernel(
+            partition=partition,
+            gap_ms=policy.gap_ms,
+            horizon_ms=policy.horizon_ms,
+            future_ms=policy.future_ms,
+            secret=os.urandom(32),
+            record=Record,
+        )
+
+    @property
+    def watermark_ms(self) -> int:
+        return self._kernel.watermark_ms
+
+    @property
+    def closed_messages(self) -> int:
+        return self._kernel.closed_messages
+
+    @property
+    def live(self) -> int:
+        return self._kernel.live
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the kernel has taken, with what is free for use again."""
+        return self._kernel.held_bytes
+
+    def take(self, records: list[ConsumerRecord]) -> Taken:
+        letters: list[DeadLetter] = []
+        outcomes: Counter[str] = Counter()
+        is_final = False
+        at = 0
+        while (at := self._kernel.take(records, at)) < len(records):
+            record = records[at]
+            event = read(record.value, decode_event)
+            refused = event if isinstance(event, Rejected) else self._step(event, record)
+            if refused is not None:
+                outcomes["dead_letter"] += 1
+                letters.append(dead_letter(record, refused))
+            elif isinstance(event, ClockTick):
+                outcomes["tick"] += 1
+                is_final = is_final or event.final
+            at += 1
+        metered, kinds, told = self._kernel.metered()
+        outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
+        counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
+        return Taken(outcomes, letters, metered, counted, is_final)
+
+    def _step(self, event: AnyChatEvent, record: ConsumerRecord) -> Rejected | None:
+        """Take one event that is not plain, or is late; why not, where it is refused."""
+        kernel = self._kernel
+        at_ms = to_ms(event.time)
+        refused = sessionize.untimely(event, at_ms, record.timestamp, self._policy)
+        if refused is not None:
+            return refused
+        if isinstance(event, ClockTick):
+            kernel.tick(at_ms, record.offset, record.timestamp)
+            if event.final:
+                kernel.close_all(record.offset, record.timestamp)
+            return None
+        data = event.data
+        names = data.workspace_id, data.bot_id, data.channel, data.channel_user_id, event.source, event.id
+        what = _WHAT_CODES[what_of(event)]
+        if kernel.step(*names, at_ms, what, record.offset, record.timestamp) == _LATE:
+            return sessionize.late(at_ms, kernel.watermark_ms, self._policy)
+        return None
+
+    def changed(self) -> Iterator[bytes]:
+        return iter(partial(self._kernel.changed, BLOCK_BYTES), b"")
+
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        block, self._cursor = self._kernel.sweep(self._cursor, size_bytes)
+        return block, self._cursor == 0
+
+    def load(self, offset: int, block: bytes) -> None:
+        self._kernel.load(offset, block)
+
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
+        self._kernel.finish(floor, watermark_ms, closed_messages)

@@ -1,0 +1,147 @@
+/* What the wallets are told, as JSON: byte for byte what schemas/metered.py says when it is encoded. */
+#include "kernel.h"
+
+enum { OF_OCCURRENCE = 3, KINDS = 7 }; /* counts: open, closed, absorbed, proactive, alert, agent, developer */
+enum { MOST_FIXED_BYTES = 1024 };
+
+static byte *put(byte *to, const char *text, size_t bytes) {
+    memcpy(to, text, bytes);
+    return to + bytes;
+}
+#define PUT(to, text) put((to), (text), sizeof(text) - 1)
+
+static byte *put_number(byte *to, int64_t number) {
+    char digits[20];
+    int at = sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[--at] = (char)('0' + left % 10);
+    } while ((left /= 10) != 0);
+    if (number < 0) {
+        *to++ = '-';
+    }
+    return put(to, digits + at, sizeof digits - (size_t)at);
+}
+
+static byte *put_id(byte *to, const event_id *id) {
+    static const char DIGITS[] = "0123456789abcdef";
+    for (int at = 0; at < ID_BYTES; at++) {
+        *to++ = (byte)DIGITS[id->bytes[at] >> 4];
+        *to++ = (byte)DIGITS[id->bytes[at] & 15];
+    }
+    return to;
+}
+
+static byte *put_conversation(byte *to, const kernel *k, const told *each) {
+    static const char *const STATES[] = {"open", "closed", "absorbed"};
+    to = PUT(to, "{\"type\":\"meter.conversation\",\"conversation_id\":\"");
+    to = put_id(to, &each->id);
+    to = PUT(to, "\",\"opened_ms\":");
+    to = put_number(to, each->opened_ms);
+    to = PUT(to, ",\"state\":\"");
+    to = put(to, STATES[each->state], strlen(STATES[each->state]));
+    to = PUT(to, "\",\"first_ms\":");
+    to = put_number(to, each->first_ms);
+    to = PUT(to, ",\"last_ms\":");
+    to = put_number(to, each->last_ms);
+    to = PUT(to, ",\"messages\":");
+    to = put_number(to, each->messages);
+    to = PUT(to, ",\"requests\":");
+    to = put_number(to, each->requests);
+    to = PUT(to, ",\"sessions\":");
+    to = put_number(to, each->state == ABSORBED ? 0 : sessions_of(k, each->first_ms, each->last_ms));
+    if (each->state != ABSORBED) {
+        return PUT(to, ",\"absorbed_into\":null");
+    }
+    to = PUT(to, ",\"absorbed_into\":\"");
+    to = put_id(to, &each->into);
+    return PUT(to, "\"");
+}
+
+/* Which of the counts an occurrence belongs to: by its type, or by who spoke. */
+static int kind_of(const told *each) {
+    return OF_OCCURRENCE + (each->what >> 3 ? (each->what >> 3) - 1 : each->what & 3);
+}
+
+static byte *put_occurrence(byte *to, const told *each) {
+    static const char *const KINDS_TOLD[] = {"proactive", "alert", "agent", "developer"};
+    const char *kind = KINDS_TOLD[kind_of(each) - OF_OCCURRENCE];
+    to = PUT(to, "{\"type\":\"meter.occurrence\",\"kind\":\"");
+    to = put(to, kind, strlen(kind));
+    to = PUT(to, "\",\"unit_id\":\"");
+    to = put_id(to, &each->id);
+    to = PUT(to, "\",\"at_ms\":");
+    return put_number(to, each->first_ms);
+}
+
+static byte *put_origin(byte *to, const kernel *k, const told *each) {
+    const place *p = place_at(k, each->place);
+    to = put(to, (const char *)p->key + p->key_bytes, p->json_bytes);
+    to += json_text(to, k->news.names + each->user_at, each->user_bytes);
+    to = PUT(to, "\",\"origin_partition\":");
+    to = put_number(to, k->partition);
+    to = PUT(to, ",\"origin_offset\":");
+    to = put_number(to, each->offset);
+    to = PUT(to, ",\"produced_ms\":");
+    to = put_number(to, each->produced_ms);
+    return PUT(to, "}");
+}
+
+/* The workspace's id, from the place's key: one object for all records of a place. */
+static PyObject *wallet_of(place *p) {
+    if (p->wallet == NULL) {
+        uint32_t bytes;
+        uint32_t start = get_length(p->key, p->key + p->key_bytes, &bytes);
+        p->wallet = PyBytes_FromStringAndSize((const char *)p->key + start, bytes);
+    }
+    Py_XINCREF(p->wallet);
+    return p->wallet;
+}
+
+/* Record(key, value, None), without the call that a named tuple's class would take. */
+static PyObject *as_record(PyTypeObject *record, PyObject *key, PyObject *value) {
+    PyObject *found = key == NULL || value == NULL ? NULL : PyType_GenericAlloc(record, 3);
+    if (found == NULL) {
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyTuple_SetItem(found, 0, key);
+    PyTuple_SetItem(found, 1, value);
+    Py_INCREF(Py_None);
+    PyTuple_SetItem(found, 2, Py_None);
+    return found;
+}
+
+static PyObject *write_one(kernel *k, PyTypeObject *record, const told *each, bool is_conversation) {
+    byte line[MOST_FIXED_BYTES + 4 * 6 * MOST_TEXT_BYTES];
+    byte *end = is_conversation ? put_conversation(line, k, each) : put_occurrence(line, each);
+    end = put_origin(end, k, each);
+    PyObject *value = PyBytes_FromStringAndSize((const char *)line, end - line);
+    return as_record(record, wallet_of(place_at(k, each->place)), value);
+}
+
+PyObject *write_news(kernel *k, PyTypeObject *record, uint64_t counts[8]) {
+    const told_list *said = &k->news.conversations, *happened = &k->news.occurrences;
+    PyObject *records = PyList_New(0);
+    uint32_t one = 0, other = 0;
+    memset(counts, 0, 8 * sizeof *counts);
+    while (records != NULL && (one < said->count || other < happened->count)) {
+        if (one < said->count && said->items[one].replaced) {
+            one++;
+            continue;
+        }
+        /* Of what one event caused, conversations come first. */
+        bool next = other == happened->count ||
+                    (one < said->count && said->items[one].offset <= happened->items[other].offset);
+        const told *each = next ? &said->items[one++] : &happened->items[other++];
+        counts[next ? each->state : kind_of(each)]++;
+        PyObject *written = write_one(k, record, each, next);
+        if (written == NULL || PyList_Append(records, written) < 0) {
+            Py_CLEAR(records);
+        }
+        Py_XDECREF(written);
+    }
+    forget_news(k);
+    return records;
+}

@@ -1,0 +1,170 @@
+/* The module and its class. */
+#include "module.h"
+
+kernel *usable(Kernel *self) {
+    if (!self->is_begun || self->is_broken || self->k.restoring) {
+        PyErr_SetString(PyExc_RuntimeError, "this state is not whole: restore it from its checkpoint");
+        return NULL;
+    }
+    return &self->k;
+}
+
+PyObject *no_memory(Kernel *self) {
+    self->is_broken = true;
+    return PyErr_NoMemory();
+}
+
+static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
+    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", "record", NULL};
+    long long partition, gap_ms, horizon_ms, future_ms;
+    const char *secret;
+    Py_ssize_t secret_bytes;
+    PyObject *record;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#O:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
+                                     &future_ms, &secret, &secret_bytes, &record)) {
+        return NULL;
+    }
+    const int64_t most_ms = TIME_LIMIT_MS / 32;
+    if (gap_ms < 1 || gap_ms > most_ms || horizon_ms < 1 || horizon_ms > most_ms || future_ms < 0 ||
+        future_ms > most_ms || secret_bytes != 32 ||
+        !PyType_Check(record)) {
+        PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0, 32 bytes of secret, and Record");
+        return NULL;
+    }
+    Kernel *self = (Kernel *)PyType_GenericAlloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    kernel *k = &self->k;
+    k->partition = partition;
+    k->gap_ms = gap_ms;
+    k->horizon_ms = horizon_ms;
+    k->future_ms = future_ms;
+    memcpy(k->id_secret, secret, sizeof k->id_secret);
+    memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
+    Py_INCREF(record);
+    self->record = (PyTypeObject *)record;
+    self->is_begun = true;
+    if (kernel_begin(k) < 0) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void kernel_dealloc(Kernel *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    if (self->is_begun) {
+        kernel_end(&self->k);
+    }
+    Py_XDECREF((PyObject *)self->record);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* tick(at_ms, offset, produced_ms): event time has come to `at_ms`. */
+static PyObject *take_tick(Kernel *self, PyObject *args) {
+    long long at_ms, offset, produced_ms;
+    kernel *k = usable(self);
+    if (k == NULL || !PyArg_ParseTuple(args, "LLL:tick", &at_ms, &offset, &produced_ms)) {
+        return NULL;
+    }
+    if (at_ms >= TIME_LIMIT_MS) {
+        PyErr_SetString(PyExc_ValueError, "a tick's time is before the year 10000");
+        return NULL;
+    }
+    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+    if (advance(k, offset, produced_ms) < 0) {
+        return no_memory(self);
+    }
+    Py_RETURN_NONE;
+}
+
+/* close_all(offset, produced_ms): the feed ends here. */
+static PyObject *take_end(Kernel *self, PyObject *args) {
+    long long offset, produced_ms;
+    kernel *k = usable(self);
+    if (k == NULL || !PyArg_ParseTuple(args, "LL:close_all", &offset, &produced_ms)) {
+        return NULL;
+    }
+    if (close_all(k, offset, produced_ms) < 0) {
+        return no_memory(self);
+    }
+    Py_RETURN_NONE;
+}
+
+/* metered() -> (records, counts by kind, counts by outcome), of the batch that ends here. */
+static PyObject *list_metered(Kernel *self, PyObject *Py_UNUSED(none)) {
+    uint64_t c[8], o[OUTCOMES];
+    kernel *k = usable(self);
+    if (k == NULL) {
+        return NULL;
+    }
+    PyObject *records = write_news(k, self->record, c);
+    if (records == NULL) {
+        self->is_broken = true;
+        return NULL;
+    }
+    memcpy(o, k->outcomes, sizeof o);
+    memset(k->outcomes, 0, sizeof o);
+    return Py_BuildValue("N(KKKKKKK)(KKKK)", records, (unsigned long long)c[0], (unsigned long long)c[1],
+                         (unsigned long long)c[2], (unsigned long long)c[3], (unsigned long long)c[4],
+                         (unsigned long long)c[5], (unsigned long long)c[6], (unsigned long long)o[0],
+                         (unsigned long long)o[1], (unsigned long long)o[2], (unsigned long long)o[3]);
+}
+
+static PyObject *get_number(Kernel *self, void *offset) {
+    int64_t number;
+    memcpy(&number, (const char *)&self->k + (size_t)offset, sizeof number);
+    return PyLong_FromLongLong(number);
+}
+
+static PyMethodDef METHODS[] = {
+    {"take", (PyCFunction)take_records, METH_VARARGS, NULL},
+    {"step", (PyCFunction)take_fields, METH_VARARGS, NULL},
+    {"tick", (PyCFunction)take_tick, METH_VARARGS, NULL},
+    {"close_all", (PyCFunction)take_end, METH_VARARGS, NULL},
+    {"metered", (PyCFunction)list_metered, METH_NOARGS, NULL},
+    {"changed", (PyCFunction)list_changed, METH_VARARGS, NULL},
+    {"sweep", (PyCFunction)sweep_entries, METH_VARARGS, NULL},
+    {"load", (PyCFunction)load_entries, METH_VARARGS, NULL},
+    {"finish", (PyCFunction)finish_entries, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef FIGURES[] = {
+    {"watermark_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, watermark_ms)},
+    {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
+    {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},
+    {"held_bytes", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, held_bytes)},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot SLOTS[] = {
+    {Py_tp_doc, "The state of one partition of chat-events. See meter/kernel/README.md."},
+    {Py_tp_new, kernel_new},
+    {Py_tp_dealloc, kernel_dealloc},
+    {Py_tp_methods, METHODS},
+    {Py_tp_getset, FIGURES},
+    {0, NULL},
+};
+
+static PyType_Spec SPEC = {"meter.kernel._kernel.Kernel", sizeof(Kernel), 0, Py_TPFLAGS_DEFAULT, SLOTS};
+
+static PyModuleDef MODULE = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "meter.kernel._kernel",
+    .m_doc = "Sessionizing, compiled. See meter/kernel/README.md.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void) {
+    PyObject *module = PyModule_Create(&MODULE);
+    PyObject *type = module == NULL || name_attributes() < 0 ? NULL : PyType_FromSpec(&SPEC);
+    if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0) {
+        Py_CLEAR(module);
+    }
+    Py_XDECREF(type);
+    return module;
+}

@@ -1,0 +1,20 @@
+"""The engines that sessionize a partition, for tests of what holds of either: the core, and the kernel where it is built."""
+
+import pytest
+
+from meter.core_engine import CoreEngine
+from meter.engine import MakeEngine
+from meter.engines import engine_by
+from meter.kernel import is_built
+
+NOT_BUILT = "the kernel is not built here: install the product where there is a C compiler"
+
+needs_kernel = pytest.mark.skipif(not is_built(), reason=NOT_BUILT)
+
+core: MakeEngine = CoreEngine
+kernel: MakeEngine = engine_by("auto")
+"""To be used by tests that need it only."""
+
+either = pytest.mark.parametrize(
+    "make_engine", [pytest.param(core, id="core"), pytest.param(kernel, id="kernel", marks=needs_kernel)]
+)

@@ -1,0 +1,1 @@
+"""How fast the kernel is by itself, in memory: for those who change it."""
