@@ -5,6 +5,7 @@ that nobody has written. So the topics are declared without acknowledgements, an
 move an offset.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -51,7 +52,13 @@ class GroupOffsets:
 
     async def _in_thread(self, ask: Any, *arguments: Any) -> Any:
         thread = self._app.consumer._thread
-        return await thread.call_thread(ask, thread._ensure_consumer(), *arguments)
+        try:
+            return await thread.call_thread(ask, thread._ensure_consumer(), *arguments)
+        except RuntimeError:
+            if not self._app.should_stop:
+                raise
+            # A worker that stops ends the consumer's thread first. Whoever asks now is about to be cancelled.
+            raise asyncio.CancelledError from None
 
 
 async def _start_of(consumer: Any, partition: TopicPartition) -> int:

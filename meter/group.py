@@ -4,6 +4,7 @@ Faust's acknowledgements are not used: it acknowledges what it skips while parti
 carry the group past records that no checkpoint holds.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -93,7 +94,13 @@ class FaustGroup:
 
     async def _ask(self, ask: Callable[[AIOKafkaConsumer, TopicPartition], Awaitable[Answer]], tp: TP) -> Answer:
         thread: Any = self._app.consumer._thread
-        answer: Answer = await thread.call_thread(
-            ask, thread._ensure_consumer(), TopicPartition(tp.topic, tp.partition)
-        )
+        try:
+            answer: Answer = await thread.call_thread(
+                ask, thread._ensure_consumer(), TopicPartition(tp.topic, tp.partition)
+            )
+        except RuntimeError:
+            if not self._app.should_stop:
+                raise
+            # A worker that stops ends the consumer's thread first. Whoever asks now is about to be cancelled.
+            raise asyncio.CancelledError from None
         return answer

@@ -94,7 +94,7 @@ def main(keys: tuple[int, ...], events_a_key: float | None, core: bool) -> None:
     make_engine = CoreEngine if core else engine_by("auto")
     for each in keys:
         a_key = events_a_key or (300 if each <= 1_000 else 15 if each <= 100_000 else 7.5)
-        click.echo(measure(make_engine(Policy(), 0, START_MS - 1, 0), each, int(each * a_key)))
+        click.echo(measure(make_engine(Policy(), 0), each, int(each * a_key)))
 
 
 if __name__ == "__main__":
