@@ -1,9 +1,9 @@
 """Kafka Streams: its own session windows, gap 15 minutes, grace a day, one stream thread (streams/, in Java).
 
-At least once, a commit every 5 s; RocksDB, changelog and a cache of 10 MB, its defaults; one output a session and
+At least once, a commit every 5 s; RocksDB, changelog and a cache of 10 MB, its defaults; an output a session and
 commit, or when the cache is full. It is spared a repartition topic (Rekey.java), JSON is parsed once by a fast reader,
-and values are 16 bytes. On one core the JVM takes the serial collector; its compiler and collector count. A quarter of its time, when most is compiled, passes
-before the measurement begins.
+and values are 16 bytes. On one core the JVM takes the serial collector; its compiler and collector count. The first
+quarter of its time, when most is compiled, passes before the measurement begins.
 """
 
 import os
