@@ -21,7 +21,7 @@ from tests.bench.machine import this_machine
 from tests.bench.measured import Measured
 from tests.bench.results import Feeding, Results, Run
 from tests.bench.roster import RAW, STREAMS, Contender
-from tests.bench.task import Task
+from tests.bench.task import COMMIT_S, Task
 from tests.kafka.local_kafka import LocalKafka, install_jars
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -55,6 +55,7 @@ class Ground(NamedTuple):
     bootstrap: str
     directory: Path
     core: int
+    commit_s: float = COMMIT_S
 
 
 def bench(plan: Plan, contenders: tuple[Contender, ...], shown: Shown) -> Results:
@@ -114,6 +115,7 @@ def one(ground: Ground, contender: Contender, number: int, limit_s: float) -> Ru
         directory=str(directory),
         name=name,
         updates_topic=f"{name}-updates",
+        commit_s=ground.commit_s,
     )
     if contender.is_ours:
         offsets.renew(ground.bootstrap)

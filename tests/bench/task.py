@@ -1,9 +1,11 @@
 """What a contender is given: the topic, how much of it, how long, and a directory of its own."""
 
+from typing import Final
+
 import msgspec
 
-PARTITIONS = 4
-COMMIT_S = 5.0
+PARTITIONS: Final = 4
+COMMIT_S: Final = 5.0
 """Between two commits, checkpoints or snapshots, of everyone who has such a thing."""
 
 
@@ -20,6 +22,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """An empty directory for its state; removed afterwards."""
     name: str
     """A name that no other run has had: of its group, and before its topics' names."""
+    commit_s: float = COMMIT_S
     updates_topic: str
     """Where it writes a record a session update; made for it, with as many partitions."""
 

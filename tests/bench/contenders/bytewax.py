@@ -21,7 +21,7 @@ from bytewax.testing import run_main
 
 from tests.bench.contenders.conversation import Conversation, Counted, folded, interaction_of
 from tests.bench.measured import Clock
-from tests.bench.task import COMMIT_S, Task, given
+from tests.bench.task import Task, given
 
 
 class BoundedPartition(StatefulSourcePartition[Any, int | None]):
@@ -84,7 +84,7 @@ def run(task: Task) -> None:
     folds = op.stateful_map("fold", arrived, fold)
     op.output("updates", op.map("update", folds, update), KafkaSink([task.bootstrap], task.updates_topic))
     init_db_dir(Path(task.directory), 1)
-    run_main(flow, epoch_interval=timedelta(seconds=COMMIT_S), recovery_config=RecoveryConfig(task.directory))
+    run_main(flow, epoch_interval=timedelta(seconds=task.commit_s), recovery_config=RecoveryConfig(task.directory))
     clock.safe()
     clock.report(
         events=counted.messages,

@@ -15,7 +15,7 @@ from faust.types import StreamT
 
 from tests.bench.contenders.conversation import Counted, folded, interaction_of
 from tests.bench.measured import Clock
-from tests.bench.task import COMMIT_S, PARTITIONS, Task, given
+from tests.bench.task import PARTITIONS, Task, given
 
 
 def run(task: Task) -> None:
@@ -26,7 +26,7 @@ def run(task: Task) -> None:
         broker=f"kafka://{task.bootstrap}",
         store="memory://",
         datadir=task.directory,
-        broker_commit_interval=COMMIT_S,
+        broker_commit_interval=task.commit_s,
         consumer_auto_offset_reset="earliest",
         topic_partitions=PARTITIONS,
         web_enabled=False,

@@ -23,7 +23,7 @@ from meter.settings import Settings
 from schemas.topics import METER_GROUP, WALLET_INPUTS
 from tests.bench.measured import Clock
 from tests.bench.offsets import ends, uncommitted
-from tests.bench.task import COMMIT_S, Task, given
+from tests.bench.task import Task, given
 
 LOOK_S: Final = 0.02
 ASK_S: Final = 0.5
@@ -97,7 +97,7 @@ def run(task: Task, stages: str) -> None:
     os.environ |= {
         "KAFKA_BOOTSTRAP_SERVERS": task.bootstrap,
         "METER_STAGES": stages,
-        "METER_CHECKPOINT_MS": str(int(COMMIT_S * 1000)),
+        "METER_CHECKPOINT_MS": str(int(task.commit_s * 1000)),
     }
     watch = Watch(task, stages)
     made = app.make_app

@@ -11,7 +11,7 @@ from quixstreams import Application
 
 from tests.bench.contenders.conversation import Conversation, Counted, folded, interaction_of
 from tests.bench.measured import Clock
-from tests.bench.task import COMMIT_S, Task, given
+from tests.bench.task import Task, given
 
 
 def run(task: Task) -> None:
@@ -21,7 +21,7 @@ def run(task: Task) -> None:
         broker_address=task.bootstrap,
         consumer_group=task.name,
         auto_offset_reset="earliest",
-        commit_interval=COMMIT_S,
+        commit_interval=task.commit_s,
         processing_guarantee="at-least-once",
         state_dir=task.directory,
         loglevel="ERROR",

@@ -108,7 +108,7 @@ public final class Sessions {
             StreamsConfig.STATE_DIR_CONFIG, task.getString("directory"),
             StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1,
             StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.AT_LEAST_ONCE,
-            StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 5_000,
+            StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, (long) (task.getDoubleValue("commit_s") * 1000),
             "auto.offset.reset", "earliest",
             StreamsConfig.mainConsumerPrefix("interceptor.classes"), List.of(Rekey.class.getName())));
         return settings;
