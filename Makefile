@@ -52,8 +52,11 @@ fuzz: $(READY) ## COUNT=1000000 SEED=1: damaged records, each in dead letters or
 week: $(READY) ## EVENTS=1000000: a week of event time, and what the workers hold meanwhile
 	@$(PY) -m tests.week --events $(EVENTS)
 
-bench: $(READY) ## BENCH=quick: events a second on one core, beside a bare loop and beside others; writes build/bench.json
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+$(VENV)/.bench-ready: $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench-ready ## BENCH=quick: events a second on one core, beside a bare loop and beside others; writes build/bench.json
 	@$(PY) -m tests.bench $(if $(filter quick,$(BENCH)),--quick)
 
 clean: ## remove what was built, keep .venv

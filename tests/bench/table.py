@@ -20,8 +20,8 @@ def show(results: Results) -> None:
     console.print(
         f"\n{machine.cores} cores {machine.cpu}, {machine.memory_mib / 1024:.0f} GiB, {machine.system}, "
         f"Python {machine.python}; {results.broker}, one node; load before {machine.load}\n"
-        f"Each contender on one core, the broker on another. At least once; state safe every {COMMIT_S:g} s. "
-        f"{PARTITIONS} partitions, {WORKSPACES} workspaces, no compression.\n"
+        f"Each contender on one core, the broker on another. {PARTITIONS} partitions, {WORKSPACES} workspaces, "
+        f"no compression. At least once, state safe every {COMMIT_S:g} s.\n"
         "x RAW: events/s by those of aiokafka getmany + orjson.loads on the same topic in the same round.\n"
         "CPU s/M: CPU-seconds of the process per million events. x Streams: events per CPU-second by Kafka Streams'.\n"
         "B/key: memory that a run added, by live key; a JVM's is its heap's growth. out: records written downstream."
