@@ -32,6 +32,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """CPU-seconds for a million events."""
         return self.measured.cpu_s * 1e6 / self.measured.events
 
+    @property
+    def bytes_a_key(self) -> float:
+        """Memory that the run added, by key that it has met: so many of uniform keys as chance lets it meet."""
+        taken = self.measured.warming + self.measured.events
+        met = self.keys * (1 - (1 - 1 / self.keys) ** taken)
+        return (self.measured.peak_bytes - self.measured.start_bytes) / met
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What one contender came to over one feed: medians of its rounds."""
@@ -121,7 +128,7 @@ def _line(runs: list[Run], beside: dict[tuple[int, str], Run]) -> Line:
             _beside(runs, beside, STREAMS, lambda run, streams: streams.cpu_s_a_million / run.cpu_s_a_million)
         ),
         peak_mib=middle(lambda run: run.measured.peak_bytes / MIB),
-        bytes_a_key=middle(lambda run: (run.measured.peak_bytes - run.measured.start_bytes) / run.keys),
+        bytes_a_key=middle(lambda run: run.bytes_a_key),
         announced_a_event=middle(lambda run: run.measured.announced / run.measured.events),
     )
 

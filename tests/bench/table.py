@@ -24,7 +24,7 @@ def show(results: Results) -> None:
         f"no compression. At least once, state safe every {COMMIT_S:g} s.\n"
         "x RAW: events/s by those of aiokafka getmany + orjson.loads on the same topic in the same round.\n"
         "CPU s/M: CPU-seconds of the process per million events. x Streams: events per CPU-second by Kafka Streams'.\n"
-        "B/key: memory that a run added, by live key; a JVM's is its heap's growth. out: records written downstream."
+        "B/key: memory that a run added, by key it met; a JVM's is its heap's growth. out: records written downstream."
     )
     for feed in results.feeds:
         console.print(_table(feed, results.lines(feed.keys)))
