@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help run test check chaos simulate mutants fuzz week clean
+.PHONY: help run test check chaos simulate mutants fuzz week bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,13 @@ fuzz: $(READY) ## COUNT=1000000 SEED=1: damaged records, each in dead letters or
 
 week: $(READY) ## EVENTS=1000000: a week of event time, and what the workers hold meanwhile
 	@$(PY) -m tests.week --events $(EVENTS)
+
+$(VENV)/.bench-ready: $(READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench-ready ## BENCH=quick: events a second on one core, beside a bare loop and beside others; writes build/bench.json
+	@$(PY) -m tests.bench $(if $(filter quick,$(BENCH)),--quick)
 
 clean: ## remove what was built, keep .venv
 	rm -rf build

@@ -1,4 +1,4 @@
-"""The Faust app of a meter worker: two agents, each the body of a stage."""
+"""The Faust app of a meter worker: an agent for each of its stages, which are both unless METER_STAGES names one."""
 
 import asyncio
 import logging
@@ -81,12 +81,15 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         checkpoint_ms=settings.meter_checkpoint_ms,
         session_ms=int(settings.kafka_session_timeout_s * 1000),
     )
-    stages = [
-        make(CHAT_EVENTS, CONVERSATION_STATE, partial(Sessionizer, policy, make_engine=make_engine)),
-        make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)),
-    ]
-    for stage, topic in zip(stages, (CHAT_EVENTS, WALLET_INPUTS), strict=True):
-        _add_agent(app, stage, topic)
+    stages = []
+    wanted = settings.stages()
+    if "sessionize" in wanted:
+        make_fold = partial(Sessionizer, policy, make_engine=make_engine)
+        stages.append(make(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
+        _add_agent(app, stages[-1], CHAT_EVENTS)
+    if "charge" in wanted:
+        stages.append(make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
+        _add_agent(app, stages[-1], WALLET_INPUTS)
 
     @app.timer(settings.meter_checkpoint_ms / 2000)
     async def tend() -> None:

@@ -27,6 +27,7 @@ Environment (all of it optional):
   CLICKHOUSE_DSN            a server's or chdb:///DIR clickhouse://default@127.0.0.1:8123/default
   METRICS_HOST              where /metrics listens    127.0.0.1
   METRICS_PORT              0: first free from 9100   0
+  METER_STAGES              sessionize or charge      sessionize,charge
   METER_CHECKPOINT_MS       how often state is saved  1000
   METER_LATE_HORIZON_H      how late events may be    24
   METER_UNKNOWN_WORKSPACE   provision or hold         provision
@@ -146,7 +147,11 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
 
 @main.command("worker")
 def worker_command() -> None:
-    """Sessionize and charge, until stopped (SIGTERM, Ctrl-C). Any number side by side share the partitions."""
+    """Sessionize and charge, until stopped (SIGTERM, Ctrl-C). Any number side by side share the partitions.
+
+    METER_STAGES lets a worker do one of the two, so that each can be given as many workers as it needs. See that
+    somebody does the other.
+    """
     with refusals():
         settings = load()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))

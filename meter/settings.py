@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from schemas.instants import HOUR_MS
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 _DSN = r"^((clickhouse|https?)://[^/\s]+|chdb:///+[^/])"
+
+Stage = Literal["sessionize", "charge"]
+_STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -37,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
     """0 takes the first free port from 9100 on."""
+    meter_stages: str = "sessionize,charge"
+    """Which stages a worker runs, as `stages` reads it."""
     meter_checkpoint_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 1_000
     """How often state is written. A crash replays at most this much."""
     meter_late_horizon_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 24.0
@@ -45,6 +50,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     meter_kernel: KernelUse = "auto"
     """Whether chat events are sessionized by the compiled kernel: if it is built, never, or by nothing else."""
     meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+
+    def stages(self) -> frozenset[Stage]:
+        """The stages that a worker runs: one of them or both. Raises SettingsError."""
+        named = {name.strip() for name in self.meter_stages.split(",")}
+        if not named <= set(_STAGES):
+            raise SettingsError(
+                f"METER_STAGES={self.meter_stages!r} cannot be used: "
+                "give sessionize, charge, or sessionize,charge for a worker that does both."
+            )
+        return frozenset(stage for stage in _STAGES if stage in named)
 
     def policy(self) -> Policy:
         """The rulings of DOMAIN as this deployment sets them."""
@@ -79,6 +94,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             "METER_KERNEL='require' cannot be used: the kernel is not built. "
             "Install a C compiler and the product once more, or set METER_KERNEL=auto."
         )
+    settings.stages()
     return settings
 
 

@@ -27,6 +27,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("KAFKA_IDEMPOTENT", "false", False),
         ("KAFKA_IDEMPOTENT", "1", True),
         ("METRICS_PORT", "0", 0),
+        ("METER_STAGES", "charge", "charge"),
         ("METER_CHECKPOINT_MS", "10", 10),
         ("METER_LATE_HORIZON_H", "0.5", 0.5),
         ("METER_UNKNOWN_WORKSPACE", "hold", "hold"),
@@ -53,6 +54,9 @@ def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
         ("KAFKA_IDEMPOTENT", "perhaps"),
         ("METRICS_PORT", "65536"),
         ("METRICS_PORT", "-1"),
+        ("METER_STAGES", "both"),
+        ("METER_STAGES", "sessionize;charge"),
+        ("METER_STAGES", "charge,"),
         ("METER_CHECKPOINT_MS", "9"),
         ("METER_CHECKPOINT_MS", "600001"),
         ("METER_LATE_HORIZON_H", "0"),
@@ -79,3 +83,17 @@ def test_rulings_follow_the_settings() -> None:
     assert load(given).policy() == Policy(
         horizon_ms=3 * HOUR_MS // 2, unknown_workspace="hold", debit_order="paid_first"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "stages"),
+    [
+        ("", {"sessionize", "charge"}),
+        ("sessionize", {"sessionize"}),
+        ("charge", {"charge"}),
+        ("charge, sessionize", {"sessionize", "charge"}),
+    ],
+)
+def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -> None:
+    """Both unless one is asked for, in whatever order they are written."""
+    assert load({"METER_STAGES": value}).stages() == stages
