@@ -110,6 +110,7 @@ static PyObject *as_record(PyTypeObject *record, PyObject *key, PyObject *value)
     PyTuple_SetItem(found, 1, value);
     Py_INCREF(Py_None);
     PyTuple_SetItem(found, 2, Py_None);
+    PyObject_GC_UnTrack(found); /* It cannot be part of a cycle. */
     return found;
 }
 

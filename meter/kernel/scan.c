@@ -5,50 +5,85 @@
  * the rest (escapes, other offsets, nested extra fields, ticks) is left to it: here is judged only what is certain. */
 #include "kernel.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum { SPECVERSION, ID, SOURCE, TIME, TYPE, DATA, WORKSPACE, BOT, CHANNEL, USER, DIRECTION, ACTOR, FIELDS };
 enum { INNER = WORKSPACE, ALL = (1 << FIELDS) - 1 };
 
+enum { MOST_QUOTES = 128 };
+
 typedef struct {
-    const byte *at, *end;
-    uint64_t high; /* not 0 once a text had a byte that is not ASCII */
+    const byte *at, *start, *end;
+    uint32_t quotes[MOST_QUOTES + 64], count, read;
+    bool high; /* not all of it is ASCII */
     unsigned found;
     text fields[FIELDS];
 } scanner;
 
-#define EACH(value) (UINT64_C(0x0101010101010101) * (value))
+/* Which of 16 bytes are quotes. Sets `odd` where one is a backslash or a control character, `high` if not ASCII. */
+typedef struct { uint32_t odd, high; } others;
+#ifdef __SSE2__
+static inline uint64_t quotes_in(const byte *at, others *found) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)at);
+    __m128i controls = _mm_cmpeq_epi8(_mm_max_epu8(bytes, _mm_set1_epi8(0x1F)), _mm_set1_epi8(0x1F));
+    found->odd |= (uint32_t)_mm_movemask_epi8(_mm_or_si128(controls, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    found->high |= (uint32_t)_mm_movemask_epi8(bytes);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+}
+#else
+static inline uint64_t quotes_in(const byte *at, others *found) {
+    uint64_t quotes = 0;
+    for (int each = 0; each < 16; each++) {
+        quotes |= (uint64_t)(at[each] == '"') << each;
+        found->odd |= at[each] < 0x20 || at[each] == '\\';
+        found->high |= at[each] & 0x80;
+    }
+    return quotes;
+}
+#endif
 
-static inline uint64_t zeros(uint64_t word) {
-    return (word - EACH(0x01)) & ~word & EACH(0x80);
+/* Finds all quotes first: where a text ends is then known before the one before it has been read. */
+static bool find_quotes(scanner *s) {
+    others found = {0, 0};
+    byte rest[64];
+    uint32_t count = 0;
+    size_t bytes = (size_t)(s->end - s->start);
+    for (size_t at = 0; at < bytes; at += sizeof rest) {
+        const byte *from = s->start + at;
+        if (bytes - at < sizeof rest) {
+            memset(rest, ' ', sizeof rest);
+            from = memcpy(rest, from, bytes - at);
+        }
+        uint64_t quotes = quotes_in(from, &found) | quotes_in(from + 16, &found) << 16 |
+                          quotes_in(from + 32, &found) << 32 | quotes_in(from + 48, &found) << 48;
+        if (found.odd != 0 || count > MOST_QUOTES) {
+            return false;
+        }
+        for (; quotes != 0; quotes &= quotes - 1) {
+            s->quotes[count++] = (uint32_t)at + (uint32_t)__builtin_ctzll(quotes);
+        }
+    }
+    s->count = count;
+    s->high = found.high != 0;
+    return true;
 }
 
-/* Reads a text whose opening quote has been read; false where it is broken off, has an escape or a control character. */
+/* Reads a text, of which the opening quote comes next; false if it does not, or the other one is missing. */
 static inline bool take_text(scanner *s, text *found) {
-    const byte *at = s->at;
-    for (; s->end - at >= 8; at += 8) {
-        uint64_t word = word_at(at);
-        uint64_t stops = zeros(word ^ EACH('"')) | zeros(word ^ EACH('\\')) | ((word - EACH(0x20)) & ~word & EACH(0x80));
-        if (stops != 0) {
-            int bytes = __builtin_ctzll(stops) >> 3;
-            s->high |= word & EACH(0x80) & ~(UINT64_MAX << 8 * bytes);
-            at += bytes;
-            goto stopped;
-        }
-        s->high |= word & EACH(0x80);
-    }
-    while (at < s->end && *at != '"' && *at != '\\' && *at >= 0x20) {
-        s->high |= *at++ & 0x80;
-    }
-stopped:
-    if (at == s->end || *at != '"') {
+    if (s->read + 2 > s->count || s->start + s->quotes[s->read] != s->at) {
         return false;
     }
-    *found = (text){s->at, (uint32_t)(at - s->at), (uint32_t)(at - s->at)};
-    s->at = at + 1;
+    uint32_t end = s->quotes[s->read + 1], bytes = end - s->quotes[s->read] - 1;
+    *found = (text){s->at + 1, bytes, bytes};
+    s->at = s->start + end + 1;
+    s->read += 2;
     return true;
 }
 
 static inline byte next(scanner *s) {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t')) {
+    while (s->at < s->end && *s->at == ' ') {
         s->at++;
     }
     return s->at < s->end ? *s->at : 0;
@@ -59,30 +94,27 @@ static inline bool is(const text *found, const char *word, uint32_t bytes) {
 }
 #define IS(found, word) is((found), (word), sizeof(word) - 1)
 
-static int field_of(const text *name, bool inside) {
-    if (inside) {
-        return IS(name, "workspace_id")      ? WORKSPACE
-               : IS(name, "bot_id")          ? BOT
-               : IS(name, "channel")         ? CHANNEL
-               : IS(name, "channel_user_id") ? USER
-               : IS(name, "direction")       ? DIRECTION
-               : IS(name, "actor")           ? ACTOR
-                                             : FIELDS;
+/* By its length first: no two fields of one place have the same but `time`, `type` and `data`. */
+static inline int field_of(const text *name, bool inside) {
+    switch (name->bytes + (inside ? 100 : 0)) {
+    case 2: return IS(name, "id") ? ID : FIELDS;
+    case 4: return IS(name, "time") ? TIME : IS(name, "type") ? TYPE : IS(name, "data") ? DATA : FIELDS;
+    case 6: return IS(name, "source") ? SOURCE : FIELDS;
+    case 11: return IS(name, "specversion") ? SPECVERSION : FIELDS;
+    case 105: return IS(name, "actor") ? ACTOR : FIELDS;
+    case 106: return IS(name, "bot_id") ? BOT : FIELDS;
+    case 107: return IS(name, "channel") ? CHANNEL : FIELDS;
+    case 109: return IS(name, "direction") ? DIRECTION : FIELDS;
+    case 112: return IS(name, "workspace_id") ? WORKSPACE : FIELDS;
+    case 115: return IS(name, "channel_user_id") ? USER : FIELDS;
+    default: return FIELDS;
     }
-    return IS(name, "specversion") ? SPECVERSION
-           : IS(name, "id")        ? ID
-           : IS(name, "source")    ? SOURCE
-           : IS(name, "time")      ? TIME
-           : IS(name, "type")      ? TYPE
-           : IS(name, "data")      ? DATA
-                                   : FIELDS;
 }
 
 /* A field that nobody reads: a text, a whole number of few digits, true, false or null. */
 static bool pass_over(scanner *s) {
     text ignored;
     if (next(s) == '"') {
-        s->at++;
         return take_text(s, &ignored);
     }
     static const char *const WORDS[] = {"true", "false", "null"};
@@ -107,19 +139,17 @@ static bool take_object(scanner *s, bool inside) {
         return false;
     }
     do {
-        text name, *value;
+        text name;
         s->at++;
-        if (next(s) != '"') {
-            return false;
-        }
-        s->at++;
+        next(s);
         if (!take_text(s, &name) || next(s) != ':') {
             return false;
         }
         s->at++;
+        byte first = next(s);
         int field = field_of(&name, inside);
         if (field == FIELDS) {
-            if (next(s) == 0 || !pass_over(s)) {
+            if (first == 0 || !pass_over(s)) {
                 return false;
             }
             continue;
@@ -128,18 +158,7 @@ static bool take_object(scanner *s, bool inside) {
             return false;
         }
         s->found |= 1u << field;
-        value = &s->fields[field];
-        if (field == DATA) {
-            if (!take_object(s, true)) {
-                return false;
-            }
-            continue;
-        }
-        if (next(s) != '"') {
-            return false;
-        }
-        s->at++;
-        if (!take_text(s, value)) {
+        if (field == DATA ? !take_object(s, true) : !take_text(s, &s->fields[field])) {
             return false;
         }
     } while (next(s) == ',');
@@ -158,13 +177,15 @@ static bool is_name(text *name, bool high) {
 }
 
 bool scan_event(const byte *value, size_t bytes, chat_event *found) {
-    scanner s = {.at = value, .end = value + bytes};
-    if (!take_object(&s, false) || next(&s) != 0 || s.at != s.end || s.found != ALL) {
+    scanner s;
+    s.at = s.start = value;
+    s.end = value + bytes;
+    s.read = s.found = 0;
+    if (!find_quotes(&s) || !take_object(&s, false) || next(&s) != 0 || s.at != s.end || s.found != ALL) {
         return false;
     }
     text *f = s.fields;
-    bool high = s.high != 0;
-    if (high && !is_utf8(value, bytes)) {
+    if (s.high && !is_utf8(value, bytes)) {
         return false;
     }
     int type = IS(&f[TYPE], "chat.message") ? 0 : IS(&f[TYPE], "chat.notification.proactive") ? 1 : 2;
@@ -176,7 +197,7 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
     }
     static const byte NAMES[] = {ID, SOURCE, WORKSPACE, BOT, CHANNEL, USER};
     for (size_t each = 0; each < sizeof NAMES; each++) {
-        if (!is_name(&f[NAMES[each]], high)) {
+        if (!is_name(&f[NAMES[each]], s.high)) {
             return false;
         }
     }
