@@ -1,6 +1,7 @@
 """The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -134,11 +135,15 @@ def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
 
 
 def _observe(pages: list[Page]) -> None:
-    now_s = time.time()
+    now_ms = time.time() * 1000
+    metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - page.produced_ms) / 1000 for page in pages if page.produced_ms)
+    debits = 0
+    debited_micros: Counter[str] = Counter()
     for page in pages:
-        if page.produced_ms:
-            metrics.EVENT_TO_DEBIT.observe(max(0.0, now_s - page.produced_ms / 1000))
         for entry in page.entries:
             if entry.kind == "charge":
-                metrics.DEBITS.inc()
-                metrics.DEBITED_MICROS.labels(entry.lot_kind).inc(-entry.amount_micros)
+                debits += 1
+                debited_micros[entry.lot_kind] -= entry.amount_micros
+    metrics.DEBITS.inc(debits)
+    for lot_kind, amount_micros in debited_micros.items():
+        metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)
