@@ -26,7 +26,7 @@ from schemas.tallies import Tally, encode_tally
 from schemas.topics import LEDGER, TALLIES
 
 PAGE_INPUTS: Final = 2_000
-"""Inputs between two rounds of pages: it bounds the size of a page."""
+"""Inputs that a page may come from, with which its round ends: it bounds the size of a page."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -55,22 +55,26 @@ class Charger:
         self._wallets.restore(_books(restored.records))
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
-        """Charge a batch, a round of pages at a time."""
-        for start in range(0, len(records), PAGE_INPUTS):
-            yield from self._take_round(records[start : start + PAGE_INPUTS])
-
-    def _take_round(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        """Charge a batch: a page for each workspace, as a rule. A round ends where one of the pages is full."""
+        wallets = self._wallets
         letters: list[DeadLetter] = []
         tallies: list[Tally] = []
         for record in records:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, SafePoint):
                 tallies += self._tally(given, record.offset)
-            refused = given if isinstance(given, Rejected) else self._wallets.step(given, record.offset)
+            refused = given if isinstance(given, Rejected) else wallets.step(given, record.offset)
             if refused is not None:
                 self._refused += 1
                 letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
-        pages = self._wallets.take_pages(self._partition, records[-1].offset)
+            if wallets.fullest_page >= PAGE_INPUTS:
+                yield from self._say(letters, tallies, record.offset)
+                letters, tallies = [], []
+        yield from self._say(letters, tallies, records[-1].offset)
+
+    def _say(self, letters: list[DeadLetter], tallies: list[Tally], offset: int) -> Iterator[Output]:
+        """What a round has come to, as of `offset`."""
+        pages = self._wallets.take_pages(self._partition, offset)
         _observe(pages)
         yield dead_letters(letters)
         yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])

@@ -69,9 +69,12 @@ class Book:
         self.page_accounts: dict[str, Account] = {}
         self.page_usage: dict[UsageKey, Usage] = {}
         self.changed = False
+        self.page_inputs = 0
         self.produced_ms = 0
         self.touched_accounts: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
+        self.seen_from_ms = 2**62
+        """The earliest event time that the term of a provisioned workspace's grant has been held against."""
         self._spendable: Spendable | None = None
 
     @property
@@ -154,6 +157,7 @@ class Book:
 
     def take_page(self, partition: int, version: int) -> Page | None:
         """What changed since the last page, as facts of `version`; None if nothing did."""
+        self.page_inputs = 0
         if not self.changed:
             return None
         wallet = self.wallet

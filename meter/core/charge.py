@@ -44,8 +44,9 @@ def _unit(account: Account, number: int, policy: Policy) -> tuple[str, int]:
 
 
 def _term(book: Book, account: Account, policy: Policy) -> Term:
-    bot = book.wallet.bots.get(account.bot_id)
-    term = in_force(book.wallet.plan, bot.plan if bot else None, account.first_ms)
+    wallet = book.wallet
+    bot = wallet.bots.get(account.bot_id) if wallet.bots else None
+    term = in_force(wallet.plan, bot.plan if bot else None, account.first_ms)
     if term.plan == "enterprise" or term.price_micros == policy.conversation_micros:
         return term
     return Term(term.from_ms, "standard", policy.conversation_micros)

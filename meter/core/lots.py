@@ -46,7 +46,7 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     @property
     def spendable_micros(self) -> int:
         """What a unit within its term can still take."""
-        left_micros = max(0, self.remaining_micros)
+        left_micros = self.remaining_micros if self.remaining_micros > 0 else 0
         return left_micros + sum(lapse.amount_micros for lapse in self.lapses) if self.lapses else left_micros
 
 
@@ -79,9 +79,9 @@ class Spendable:
         self._free: list[Lot] = []
         self._paid: defaultdict[str, list[Lot]] = defaultdict(list)
         """By the bot that it is designated to; "" is shared."""
-        for lot in sorted(lots, key=lambda lot: (lot.expires_ms, lot.assigned_ms, lot.lot_id)):
-            if lot.spendable_micros > 0:
-                (self._free if lot.kind == "free" else self._paid[lot.bot_id]).append(lot)
+        left = (lot for lot in lots if lot.spendable_micros > 0)
+        for lot in sorted(left, key=lambda lot: (lot.expires_ms, lot.assigned_ms, lot.lot_id)):
+            (self._free if lot.kind == "free" else self._paid[lot.bot_id]).append(lot)
 
     def by(self, bot_id: str, at_ms: int, order: Literal["free_first", "paid_first"]) -> Iterator[Lot]:
         """The lots that may pay for a unit of `bot_id` at `at_ms`, first to be taken first.
@@ -89,29 +89,19 @@ class Spendable:
         Free: soonest expiry, then oldest assigned, then id. Then the bot's designated credit, then the shared, each
         oldest first.
         """
-        if order == "free_first":
-            yield from self._free_at(at_ms)
-        for owner in (bot_id, "") if bot_id else ("",):
-            if owner in self._paid:
-                yield from _left(self._paid[owner], 0)
-        if order == "paid_first":
-            yield from self._free_at(at_ms)
-
-    def _free_at(self, at_ms: int) -> Iterator[Lot]:
-        # Grants that ended earlier come first and do not pay; they may be many, for what lapsed of them stays here.
-        ended = bisect_left(self._free, at_ms, key=_expires_ms)
-        return (lot for lot in _left(self._free, ended) if lot.pays_at(at_ms))
+        own, shared = self._paid.get(bot_id, _NONE) if bot_id else _NONE, self._paid.get("", _NONE)
+        for queue in (self._free, own, shared) if order == "free_first" else (own, shared, self._free):
+            # Grants that ended before come first; they may be many, for what lapsed of them is here for late units.
+            at = bisect_left(queue, at_ms, key=_expires_ms) if queue and queue[0].expires_ms < at_ms else 0
+            while at < len(queue):
+                lot = queue[at]
+                if lot.spendable_micros == 0:
+                    del queue[at]
+                    continue
+                if lot.pays_at(at_ms):
+                    yield lot
+                at += 1
 
 
 _expires_ms = attrgetter("expires_ms")
-
-
-def _left(queue: list[Lot], start: int) -> Iterator[Lot]:
-    """From `start` on the lots that have something left; the others leave the queue."""
-    at = start
-    while at < len(queue):
-        if queue[at].spendable_micros > 0:
-            yield queue[at]
-            at += 1
-        else:
-            del queue[at]
+_NONE: list[Lot] = []

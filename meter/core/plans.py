@@ -51,7 +51,6 @@ class Timeline(msgspec.Struct, array_like=True):
 
 def in_force(workspace: Timeline, bot: Timeline | None, at_ms: int) -> Term:
     """The bot's own term at `at_ms`, else the workspace's; before the workspace's first term, that first one."""
-    own = bot.at(at_ms) if bot is not None else None
-    term = own or workspace.at(at_ms) or workspace.first
+    term = (bot.at(at_ms) if bot is not None else None) or workspace.at(at_ms) or workspace.first
     assert term is not None, "a workspace that charges has a plan"
     return term

@@ -41,8 +41,10 @@ class Wallets:
         self.sources = sources or {}
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
-        """Books that changed since the last checkpoint; whoever writes it clears this."""
+        """Books that changed since the last checkpoint; whoever writes it clears this, while no page is open."""
         self.open_pages: dict[str, Book] = {}
+        self.fullest_page = 0
+        """The most inputs that any of the open pages comes from."""
         self._beginning: list[Book] = []
         self._appointments = Appointments(policy, self.books)
         self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
@@ -87,6 +89,7 @@ class Wallets:
     def take_pages(self, partition: int, version: int) -> list[Page]:
         """The pages of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
         books, self.open_pages = self.open_pages, {}
+        self.fullest_page = 0
         pages = (book.take_page(partition, version) for book in books.values())
         return [page for page in pages if page is not None]
 
@@ -105,7 +108,11 @@ class Wallets:
         book = self.books.get(workspace_id)
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
-        self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        if not book.page_inputs:
+            self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        book.page_inputs += 1
+        if book.page_inputs > self.fullest_page:
+            self.fullest_page = book.page_inputs
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book
@@ -123,9 +130,10 @@ class Wallets:
         book = self._book(metered.workspace_id)
         account = book.accounts.get(metered.conversation_id)
         left: UsageKey | None = None
+        wallet = book.wallet
         if account is None:
             account = book.accounts[metered.conversation_id] = Account.opened_by(metered)
-            book.wallet.conversations += 1
+            wallet.conversations += 1
         elif account.knows(metered):
             return
         else:
@@ -133,8 +141,9 @@ class Wallets:
             self._count_messages(book, account, -1)
         account.learn(metered)
         self._count_messages(book, account, +1)
-        self._provision(book, metered.first_ms)
-        if book.wallet.status != "unknown":
+        if wallet.status != "created":
+            self._provision(book, metered.first_ms)
+        if wallet.status != "unknown":
             settle(book, account, self.policy, self.clock_ms)
         self._put_in(book, account, left)
         book.caused_by(metered)
@@ -197,7 +206,8 @@ class Wallets:
             # What is assumed is older than whatever a command has said.
             book.wallet.plan.assume("standard", self.policy.conversation_micros)
             self._watch_new_lots(book)
-        elif book.wallet.status == "provisioned":
+        elif at_ms < book.seen_from_ms and book.wallet.status == "provisioned":
+            book.seen_from_ms = at_ms
             lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
             if lot is not None and at_ms < lot.assigned_ms:
                 lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
