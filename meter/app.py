@@ -91,8 +91,8 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     async def tend() -> None:
         for stage in stages:
             await or_crash(stage.tend())
-        # What has lived that long is state: millions of objects without a cycle among them, at which the collector would
-        # look again and again, and nothing else would happen meanwhile. What is young it looks at as ever.
+        # What has lived that long is state: millions of objects without a cycle among them. The collector would look at
+        # them again and again, and nothing else would happen meanwhile. What is young it looks at as ever.
         gc.freeze()
 
     return app

@@ -82,8 +82,8 @@ def _naive(load: list[ConsumerRecord]) -> float:
 
 @click.command(
     help="Charges records that were made beforehand, in memory: conversations of 10,000 workspaces (many), of one "
-    "(hot), of one after a thousand purchases (orders), openings and closings with safe points (mix). Prints medians in "
-    "inputs a second of CPU time, checkpoints included, beside those of a JSON parser on the same records."
+    "(hot), of one after a thousand purchases (orders), openings and closings with safe points (mix). Prints medians "
+    "in inputs a second of CPU time, checkpoints included, beside those of a JSON parser on the same records."
 )
 @click.option("--inputs", default=100_000, show_default=True, help="Inputs that are measured in each round.")
 @click.option("--warm", default=60_000, show_default=True, help="Inputs before them, which are not.")
