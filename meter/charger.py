@@ -52,7 +52,10 @@ class Charger:
         mark = _decode_mark(restored.mark) if restored.mark else Mark()
         self._refused = mark.refused
         self._wallets = Wallets(policy, mark.sources)
-        self._wallets.restore(_books(restored.records))
+        books = _books(restored.records)
+        self._wallets.restore(books)
+        self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
+        """Workspaces that had no credit left on their last page."""
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
         """Charge a batch: a page for each workspace, as a rule. A round ends where one of the pages is full."""
@@ -75,11 +78,27 @@ class Charger:
     def _say(self, letters: list[DeadLetter], tallies: list[Tally], offset: int) -> Iterator[Output]:
         """What a round has come to, as of `offset`."""
         pages = self._wallets.take_pages(self._partition, offset)
-        _observe(pages)
+        self._observe(pages)
+        _count_debits(pages)
         yield dead_letters(letters)
         yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])
         # Keyed by where the events came from, so that what is told of one partition stays in one place.
         yield Output(TALLIES, [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in tallies])
+
+    def _observe(self, pages: list[Page]) -> None:
+        """How old the events are by now, and those that used up the last credit."""
+        now_ms = time.time() * 1000
+        caused = [(page, max(0.0, now_ms - page.produced_ms) / 1000) for page in pages if page.produced_ms]
+        metrics.EVENT_TO_DEBIT.observe(age_s for _, age_s in caused)
+        metrics.EVENT_TO_USED_UP.observe(age_s for page, age_s in caused if self._has_just_used_up(page))
+
+    def _has_just_used_up(self, page: Page) -> bool:
+        if page.balance.free_micros + page.balance.paid_micros > 0:
+            self._used_up.discard(page.workspace_id)
+            return False
+        was_used_up = page.workspace_id in self._used_up
+        self._used_up.add(page.workspace_id)
+        return not was_used_up
 
     def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:
         """What was taken up to a safe point, where that can be told."""
@@ -138,9 +157,7 @@ def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
     return books
 
 
-def _observe(pages: list[Page]) -> None:
-    now_ms = time.time() * 1000
-    metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - page.produced_ms) / 1000 for page in pages if page.produced_ms)
+def _count_debits(pages: list[Page]) -> None:
     debits = 0
     debited_micros: Counter[str] = Counter()
     for page in pages:

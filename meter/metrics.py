@@ -56,6 +56,11 @@ DEAD_LETTERS = Counter("meter_dead_letters_total", "Refused records, by reason",
 EVENT_TO_DEBIT = Latency(
     "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its page on the ledger topic", _LATENCY
 )
+EVENT_TO_USED_UP = Latency(
+    "meter_event_to_used_up_seconds",
+    "From an event's Kafka timestamp to the page on which its workspace has no credit left",
+    _LATENCY,
+)
 WATERMARK_DELAY = Gauge(
     "meter_watermark_delay_seconds", "How far a partition's event time is behind the clock", ["partition"]
 )
