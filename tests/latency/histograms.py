@@ -18,7 +18,8 @@ class Percentiles(NamedTuple):
     most_ms: float
 
     def __str__(self) -> str:
-        return f"p50 {self.p50_ms:.0f} ms, p99 {self.p99_ms:.0f} ms, at most {self.most_ms:.0f} ms, of {self.observations:,}"
+        p50, p99, most = f"{self.p50_ms:.0f} ms", f"{self.p99_ms:.0f} ms", f"{self.most_ms:.0f} ms"
+        return f"p50 {p50}, p99 {p99}, at most {most}, of {self.observations:,}"
 
 
 def counts_of(metrics: str, name: str) -> Counts:
