@@ -20,7 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
-FETCH_WAIT_MS: Final = 20
+FETCH_WAIT_MS: Final = 100
 """How long a broker may hold an empty fetch. One a node is in flight: an idle partition's wait stalls the others."""
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
