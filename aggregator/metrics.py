@@ -12,7 +12,7 @@ PORTS_TRIED: Final = 1000
 
 _ROW_BUCKETS: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _SECOND_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_LATENCY_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 300, 900, 3_600)
+_LATENCY_BUCKETS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 5, 7.5, 10, 15, 30, 60, 300, 900, 3_600)
 
 ROWS: Final = Counter("aggregator_rows", "Rows inserted into ClickHouse, repeats included", ["table"])
 INSERT_ROWS: Final = Histogram("aggregator_insert_rows", "Rows of one insert", ["table"], buckets=_ROW_BUCKETS)

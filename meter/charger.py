@@ -1,6 +1,7 @@
 """The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -25,7 +26,7 @@ from schemas.tallies import Tally, encode_tally
 from schemas.topics import LEDGER, TALLIES
 
 PAGE_INPUTS: Final = 2_000
-"""Inputs between two rounds of pages: it bounds the size of a page."""
+"""Inputs that a page may come from, with which its round ends: it bounds the size of a page."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -51,6 +52,8 @@ class Charger:
         self._policy = policy
         self._refused = 0
         self._wallets = Wallets(policy, {})
+        self._used_up: set[str] = set()
+        """Workspaces that had no credit left on their last page."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
@@ -64,30 +67,52 @@ class Charger:
         self._refused = saved.refused
         self._wallets = Wallets(self._policy, saved.sources)
         loaded, self._loading = self._loading.finish(floor), Loading()
-        self._wallets.restore(_books(loaded))
+        books = _books(loaded)
+        self._wallets.restore(books)
+        self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
     def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
-        """Charge a batch, a round of pages at a time."""
-        for start in range(0, len(records), PAGE_INPUTS):
-            yield from self._take_round(records[start : start + PAGE_INPUTS])
-
-    def _take_round(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+        """Charge a batch: a page for each workspace, as a rule. A round ends where one of the pages is full."""
+        wallets = self._wallets
         letters: list[DeadLetter] = []
         tallies: list[Tally] = []
         for record in records:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, SafePoint):
                 tallies += self._tally(given, record.offset)
-            refused = given if isinstance(given, Rejected) else self._wallets.step(given, record.offset)
+            refused = given if isinstance(given, Rejected) else wallets.step(given, record.offset)
             if refused is not None:
                 self._refused += 1
                 letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
-        pages = self._wallets.take_pages(self._partition, records[-1].offset)
-        _observe(pages)
+            if wallets.fullest_page >= PAGE_INPUTS:
+                yield from self._say(letters, tallies, record.offset)
+                letters, tallies = [], []
+        yield from self._say(letters, tallies, records[-1].offset)
+
+    def _say(self, letters: list[DeadLetter], tallies: list[Tally], offset: int) -> Iterator[Output]:
+        """What a round has come to, as of `offset`."""
+        pages = self._wallets.take_pages(self._partition, offset)
+        self._observe(pages)
+        _count_debits(pages)
         yield dead_letters(letters)
         yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])
         # Keyed by where the events came from, so that what is told of one partition stays in one place.
         yield Output(TALLIES, [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in tallies])
+
+    def _observe(self, pages: list[Page]) -> None:
+        """How old the events are by now, and those that used up the last credit."""
+        now_ms = time.time() * 1000
+        caused = [(page, max(0.0, now_ms - page.produced_ms) / 1000) for page in pages if page.produced_ms]
+        metrics.EVENT_TO_DEBIT.observe(age_s for _, age_s in caused)
+        metrics.EVENT_TO_USED_UP.observe(age_s for page, age_s in caused if self._has_just_used_up(page))
+
+    def _has_just_used_up(self, page: Page) -> bool:
+        if page.balance.free_micros + page.balance.paid_micros > 0:
+            self._used_up.discard(page.workspace_id)
+            return False
+        was_used_up = page.workspace_id in self._used_up
+        self._used_up.add(page.workspace_id)
+        return not was_used_up
 
     def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:
         """What was taken up to a safe point, where that can be told."""
@@ -174,12 +199,14 @@ def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
     return books
 
 
-def _observe(pages: list[Page]) -> None:
-    now_s = time.time()
+def _count_debits(pages: list[Page]) -> None:
+    debits = 0
+    debited_micros: Counter[str] = Counter()
     for page in pages:
-        if page.produced_ms:
-            metrics.EVENT_TO_DEBIT.observe(max(0.0, now_s - page.produced_ms / 1000))
         for entry in page.entries:
             if entry.kind == "charge":
-                metrics.DEBITS.inc()
-                metrics.DEBITED_MICROS.labels(entry.lot_kind).inc(-entry.amount_micros)
+                debits += 1
+                debited_micros[entry.lot_kind] -= entry.amount_micros
+    metrics.DEBITS.inc(debits)
+    for lot_kind, amount_micros in debited_micros.items():
+        metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)

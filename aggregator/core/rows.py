@@ -1,7 +1,9 @@
 """From pages and dead letters to blocks of columns, one block a table."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,8 +23,12 @@ from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page
 from schemas.tallies import Tally
 
-_Carried = tuple[object, object]
-"""A carrier and one of the facts it carries."""
+
+class _Rows(NamedTuple):
+    """The carriers and the facts of rows, side by side: a fact may share its carrier with others."""
+
+    carriers: Sequence[object]
+    facts: Sequence[object]
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -46,28 +52,39 @@ def page_blocks(pages: Iterable[Page]) -> list[Block]:
     """
     pages = list(pages)
     return _blocks(
-        (LEDGER_ENTRIES, [(page, entry) for page in pages for entry in page.entries]),
-        (CONVERSATION_FACTS, [(page, fact) for page in pages for fact in page.conversations]),
-        (USAGE_DAILY_FACTS, [(page, usage) for page in pages for usage in page.usage]),
-        (BALANCE_FACTS, [(page, page.balance) for page in pages]),
+        (LEDGER_ENTRIES, _carried(pages, [page.entries for page in pages])),
+        (CONVERSATION_FACTS, _carried(pages, [page.conversations for page in pages])),
+        (USAGE_DAILY_FACTS, _carried(pages, [page.usage for page in pages])),
+        (BALANCE_FACTS, _Rows(pages, [page.balance for page in pages])),
     )
 
 
 def letter_blocks(letters: Iterable[tuple[Landing, DeadLetter]]) -> list[Block]:
     """The dead letters, one row a refused record. No letters, no block."""
-    return _blocks((DEAD_LETTER_FACTS, list(letters)))
+    return _blocks((DEAD_LETTER_FACTS, _unzipped(letters)))
 
 
 def tally_blocks(tallies: Iterable[tuple[Telling, Tally]]) -> list[Block]:
     """The tallies, one row each. No tallies, no block."""
-    return _blocks((TALLY_FACTS, list(tallies)))
+    return _blocks((TALLY_FACTS, _unzipped(tallies)))
 
 
-def _blocks(*stated: tuple[Table, Sequence[_Carried]]) -> list[Block]:
-    return [_block(table, _latest(table, rows)) for table, rows in stated if rows]
+def _carried(pages: Sequence[Page], facts: Sequence[Sequence[object]]) -> _Rows:
+    """Each page as often as it has facts, and all facts."""
+    carriers = chain.from_iterable(map(repeat, pages, map(len, facts)))
+    return _Rows(list(carriers), list(chain.from_iterable(facts)))
 
 
-def _block(table: Table, rows: Sequence[_Carried]) -> Block:
+def _unzipped(rows: Iterable[tuple[object, object]]) -> _Rows:
+    both = list(rows)
+    return _Rows([carrier for carrier, _ in both], [fact for _, fact in both])
+
+
+def _blocks(*stated: tuple[Table, _Rows]) -> list[Block]:
+    return [_block(table, _latest(table, rows)) for table, rows in stated if rows.facts]
+
+
+def _block(table: Table, rows: _Rows) -> Block:
     return Block(
         table=table.name,
         names=[column.name for column in table.columns],
@@ -76,20 +93,19 @@ def _block(table: Table, rows: Sequence[_Carried]) -> Block:
     )
 
 
-def _cells(column: Column, rows: Sequence[_Carried]) -> list[object]:
-    value = attrgetter(column.attribute)
-    if column.on_carrier:
-        return [value(carrier) for carrier, _ in rows]
-    return [value(fact) for _, fact in rows]
+def _cells(column: Column, rows: _Rows) -> list[object]:
+    return list(map(attrgetter(column.attribute), rows.carriers if column.on_carrier else rows.facts))
 
 
-def _latest(table: Table, rows: Sequence[_Carried]) -> list[_Carried]:
+def _latest(table: Table, rows: _Rows) -> _Rows:
     # The engine would drop the repeats too; a block without them is smaller and merges sooner.
-    keys = zip(*(_cells(table.named(name), rows) for name in table.key), strict=True)
-    versions: list[int] = [attrgetter("version")(carrier) for carrier, _ in rows]
+    keys = list(zip(*(_cells(table.named(name), rows) for name in table.key), strict=True))
+    if len(set(keys)) == len(keys):
+        return rows
+    versions: list[int] = list(map(attrgetter("version"), rows.carriers))
     kept: dict[tuple[object, ...], int] = {}
     for at, key in enumerate(keys):
         seen = kept.get(key)
         if seen is None or versions[at] >= versions[seen]:
             kept[key] = at
-    return [rows[at] for at in kept.values()]
+    return _Rows([rows.carriers[at] for at in kept.values()], [rows.facts[at] for at in kept.values()])

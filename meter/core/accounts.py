@@ -8,7 +8,7 @@ from schemas.ledger import ConversationFact, UsageFact
 from schemas.metered import ConversationMetered, Kind
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one lot paid of a unit, and the entry that says so."""
 
     entry_id: str
@@ -16,15 +16,15 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     amount_micros: int
 
 
-class Unit(msgspec.Struct, frozen=True, array_like=True):
+class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One charged unit: a conversation, or one Enterprise session of it, and the event time it was charged at."""
 
     unit_id: str
     at_ms: int
-    parts: list[Part]
+    parts: tuple[Part, ...]
 
 
-class Account(msgspec.Struct, array_like=True):
+class Account(msgspec.Struct, array_like=True, gc=False):
     """A conversation as its wallet knows it. The first fields are those of `ConversationMetered`.
 
     `messages` and `requests` are what the last close published.
@@ -47,7 +47,7 @@ class Account(msgspec.Struct, array_like=True):
     absorbed_into: str = ""
     plan: str = ""
     price_micros: int = 0
-    units: list[Unit] = []
+    units: tuple[Unit, ...] = ()
     charged_free_micros: int = 0
     charged_paid_micros: int = 0
 
@@ -112,7 +112,7 @@ class UsageKey(NamedTuple):
     day: int
 
 
-class Usage(msgspec.Struct, array_like=True):
+class Usage(msgspec.Struct, array_like=True, gc=False):
     """The totals of one bot's day. `accounts` counts the remembered conversations in it: it may change while > 0."""
 
     accounts: int = 0

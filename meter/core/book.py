@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from meter.core.accounts import Account, Usage, UsageKey
-from meter.core.lots import Lot, Lots
+from meter.core.lots import Lot, Lots, Spendable
 from meter.core.plans import Timeline
 from schemas.instants import day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, Page
@@ -47,7 +47,7 @@ class Wallet(msgspec.Struct, array_like=True):
     """Control totals: see `schemas.ledger.ControlTotals`."""
 
 
-class Posting(msgspec.Struct, frozen=True):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """What an entry is about: whose unit or command, and when."""
 
     bot_id: str
@@ -69,15 +69,33 @@ class Book:
         self.page_accounts: dict[str, Account] = {}
         self.page_usage: dict[UsageKey, Usage] = {}
         self.changed = False
+        self.page_inputs = 0
         self.produced_ms = 0
         self.touched_accounts: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
+        self.seen_from_ms = 2**62
+        """The earliest event time that the term of a provisioned workspace's grant has been held against."""
+        self._spendable: Spendable | None = None
+
+    @property
+    def spendable(self) -> Spendable:
+        """The lots that have something left, in debit order."""
+        if self._spendable is None:
+            self._spendable = Spendable(self.wallet.lots.by_id.values())
+        return self._spendable
+
+    def reorder_lots(self) -> None:
+        """A term has moved, or a lot has something again that had nothing left."""
+        self._spendable = None
 
     def post(self, lot: Lot, kind: EntryKind, amount_micros: int, about: Posting, reverses: str = "") -> Entry:
         """Move `amount_micros` (signed) on a lot and enter it. The entry's id is its place in the workspace's log."""
         wallet = self.wallet
         wallet.seq += 1
+        was_spent = amount_micros > 0 and lot.spendable_micros == 0
         lot.remaining_micros += amount_micros
+        if was_spent and lot.spendable_micros > 0:
+            self.reorder_lots()
         if lot.kind == "free":
             wallet.free_micros += amount_micros
         else:
@@ -139,6 +157,7 @@ class Book:
 
     def take_page(self, partition: int, version: int) -> Page | None:
         """What changed since the last page, as facts of `version`; None if nothing did."""
+        self.page_inputs = 0
         if not self.changed:
             return None
         wallet = self.wallet

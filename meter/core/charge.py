@@ -18,39 +18,45 @@ def settle(book: Book, account: Account, policy: Policy, clock_ms: int) -> None:
         while account.units:
             _reverse_last(book, account, clock_ms)
         account.plan, account.price_micros = term.plan, term.price_micros
-    due = _units_due(account, policy)
-    while len(account.units) > len(due):
+    due = _units_due(account)
+    while len(account.units) > due:
         _reverse_last(book, account, clock_ms)
-    for unit_id, at_ms in due[len(account.units) :]:
+    for number in range(len(account.units), due):
+        unit_id, at_ms = _unit(account, number, policy)
         about = Posting(account.bot_id, unit_id, account.conversation_id, at_ms)
         parts = burn(book, account.price_micros, about, policy)
-        account.units.append(Unit(unit_id, at_ms, parts))
+        account.units += (Unit(unit_id, at_ms, parts),)
         _tally(book, account, parts, +1)
 
 
-def _units_due(account: Account, policy: Policy) -> list[tuple[str, int]]:
-    """(unit_id, event time) of every unit the conversation comes to under its plan."""
+def _units_due(account: Account) -> int:
+    """How many units the conversation comes to under its plan."""
     if not account.billable:
-        return []
+        return 0
+    return 1 if account.plan == "standard" else account.sessions
+
+
+def _unit(account: Account, number: int, policy: Policy) -> tuple[str, int]:
+    """(unit_id, event time) of one unit, counted from 0."""
     if account.plan == "standard":
-        return [(account.conversation_id, account.first_ms)]
-    return [
-        (f"{account.conversation_id}/{block}", account.first_ms + block * policy.gap_ms)
-        for block in range(account.sessions)
-    ]
+        return account.conversation_id, account.first_ms
+    return f"{account.conversation_id}/{number}", account.first_ms + number * policy.gap_ms
 
 
 def _term(book: Book, account: Account, policy: Policy) -> Term:
-    bot = book.wallet.bots.get(account.bot_id)
-    term = in_force(book.wallet.plan, bot.plan if bot else None, account.first_ms)
-    return term if term.plan == "enterprise" else Term(term.from_ms, "standard", policy.conversation_micros)
+    wallet = book.wallet
+    bot = wallet.bots.get(account.bot_id) if wallet.bots else None
+    term = in_force(wallet.plan, bot.plan if bot else None, account.first_ms)
+    if term.plan == "enterprise" or term.price_micros == policy.conversation_micros:
+        return term
+    return Term(term.from_ms, "standard", policy.conversation_micros)
 
 
-def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> list[Part]:
+def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> tuple[Part, ...]:
     """Take `price_micros` from the lots in debit order; what no credit covers goes to the overdraft."""
     parts: list[Part] = []
     left_micros = price_micros
-    for lot in book.wallet.lots.spendable(about.bot_id, about.occurred_ms, policy.debit_order):
+    for lot in book.spendable.by(about.bot_id, about.occurred_ms, policy.debit_order):
         if left_micros == 0:
             break
         taken_micros = min(left_micros, lot.spendable_micros)
@@ -59,7 +65,7 @@ def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> list[
         left_micros -= taken_micros
     if left_micros:
         parts.append(_take(book, book.wallet.lots.overdraft(), left_micros, about))
-    return parts
+    return tuple(parts)
 
 
 def _take(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
@@ -82,7 +88,7 @@ def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) ->
 
 def _reverse_last(book: Book, account: Account, clock_ms: int) -> None:
     """Undo the newest unit, crediting each lot with what it paid."""
-    unit = account.units.pop()
+    unit, account.units = account.units[-1], account.units[:-1]
     for part in unit.parts:
         lot = book.wallet.lots.by_id[part.lot_id]
         about = Posting(account.bot_id, unit.unit_id, account.conversation_id, unit.at_ms)
@@ -101,7 +107,7 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
     book.wallet.lapsed_micros += amount_micros
 
 
-def _tally(book: Book, account: Account, parts: list[Part], sign: int) -> None:
+def _tally(book: Book, account: Account, parts: tuple[Part, ...], sign: int) -> None:
     """Keep what an account was charged, by kind of credit."""
     for part in parts:
         if book.wallet.lots.by_id[part.lot_id].kind == "free":

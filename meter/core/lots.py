@@ -1,6 +1,9 @@
 """Lots of credit and the order in which they are spent (DOMAIN, Debit order)."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -13,14 +16,14 @@ OVERDRAFT = "overdraft"
 _FOR_EVER_MS = 2**62
 
 
-class Lapse(msgspec.Struct, array_like=True):
+class Lapse(msgspec.Struct, array_like=True, gc=False):
     """What one entry took when the lot's term had ended, as far as it has not been given back."""
 
     entry_id: str
     amount_micros: int
 
 
-class Lot(msgspec.Struct, array_like=True):
+class Lot(msgspec.Struct, array_like=True, gc=False):
     """One grant or purchase of `credited_micros`. Amounts in micro-dollars, times in event-time milliseconds.
 
     What remains and what has lapsed is together what is not spent: of an expired free lot a late unit may still take
@@ -43,7 +46,8 @@ class Lot(msgspec.Struct, array_like=True):
     @property
     def spendable_micros(self) -> int:
         """What a unit within its term can still take."""
-        return max(0, self.remaining_micros) + sum(lapse.amount_micros for lapse in self.lapses)
+        left_micros = self.remaining_micros if self.remaining_micros > 0 else 0
+        return left_micros + sum(lapse.amount_micros for lapse in self.lapses) if self.lapses else left_micros
 
 
 class Lots(msgspec.Struct, array_like=True):
@@ -56,21 +60,6 @@ class Lots(msgspec.Struct, array_like=True):
         assert lot.lot_id not in self.by_id
         self.by_id[lot.lot_id] = lot
 
-    def spendable(self, bot_id: str, at_ms: int, order: Literal["free_first", "paid_first"]) -> Iterator[Lot]:
-        """The lots that may pay for a unit of `bot_id` at `at_ms`, first to be taken first.
-
-        Free: soonest expiry, then oldest assigned, then id. Then the bot's designated credit, then the shared, each
-        oldest first.
-        """
-        usable = [
-            lot
-            for lot in self.by_id.values()
-            if lot.spendable_micros > 0 and lot.pays_at(at_ms) and (lot.kind != "designated" or lot.bot_id == bot_id)
-        ]
-        rank = _FREE_FIRST if order == "free_first" else _PAID_FIRST
-        usable.sort(key=lambda lot: (rank[lot.kind], lot.expires_ms, lot.assigned_ms, lot.lot_id))
-        return iter(usable)
-
     def overdraft(self) -> Lot:
         """The shared lot of last resort."""
         lot = self.by_id.get(OVERDRAFT)
@@ -79,5 +68,40 @@ class Lots(msgspec.Struct, array_like=True):
         return lot
 
 
-_FREE_FIRST = {"free": 0, "designated": 1, "shared": 2}
-_PAID_FIRST = {"designated": 0, "shared": 1, "free": 2}
+class Spendable:
+    """The lots that had something left when this was made, each queue in the order in which it is spent.
+
+    A unit then asks the lots it may take from, and not all that a workspace has ever had. What is used up leaves; who
+    credits a lot that had nothing left, or moves a term, makes another.
+    """
+
+    def __init__(self, lots: Iterable[Lot]) -> None:
+        self._free: list[Lot] = []
+        self._paid: defaultdict[str, list[Lot]] = defaultdict(list)
+        """By the bot that it is designated to; "" is shared."""
+        left = (lot for lot in lots if lot.spendable_micros > 0)
+        for lot in sorted(left, key=lambda lot: (lot.expires_ms, lot.assigned_ms, lot.lot_id)):
+            (self._free if lot.kind == "free" else self._paid[lot.bot_id]).append(lot)
+
+    def by(self, bot_id: str, at_ms: int, order: Literal["free_first", "paid_first"]) -> Iterator[Lot]:
+        """The lots that may pay for a unit of `bot_id` at `at_ms`, first to be taken first.
+
+        Free: soonest expiry, then oldest assigned, then id. Then the bot's designated credit, then the shared, each
+        oldest first.
+        """
+        own, shared = self._paid.get(bot_id, _NONE) if bot_id else _NONE, self._paid.get("", _NONE)
+        for queue in (self._free, own, shared) if order == "free_first" else (own, shared, self._free):
+            # Grants that ended before come first; they may be many, for what lapsed of them is here for late units.
+            at = bisect_left(queue, at_ms, key=_expires_ms) if queue and queue[0].expires_ms < at_ms else 0
+            while at < len(queue):
+                lot = queue[at]
+                if lot.spendable_micros == 0:
+                    del queue[at]
+                    continue
+                if lot.pays_at(at_ms):
+                    yield lot
+                at += 1
+
+
+_expires_ms = attrgetter("expires_ms")
+_NONE: list[Lot] = []

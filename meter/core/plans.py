@@ -1,13 +1,11 @@
 """Which plan bills a conversation: the one in force at its first message (DOMAIN, Prices)."""
 
-from bisect import bisect_right
-
 import msgspec
 
 from schemas.commands import PlanName
 
 
-class Term(msgspec.Struct, frozen=True, array_like=True):
+class Term(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A plan and the price of its unit, in force from `from_ms` on."""
 
     from_ms: int
@@ -40,8 +38,10 @@ class Timeline(msgspec.Struct, array_like=True):
 
     def at(self, at_ms: int) -> Term | None:
         """The term in force at `at_ms`, None before the first."""
-        index = bisect_right(self.terms, at_ms, key=lambda each: each.from_ms)
-        return self.terms[index - 1] if index else None
+        for term in reversed(self.terms):
+            if term.from_ms <= at_ms:
+                return term
+        return None
 
     @property
     def first(self) -> Term | None:
@@ -51,7 +51,6 @@ class Timeline(msgspec.Struct, array_like=True):
 
 def in_force(workspace: Timeline, bot: Timeline | None, at_ms: int) -> Term:
     """The bot's own term at `at_ms`, else the workspace's; before the workspace's first term, that first one."""
-    own = bot.at(at_ms) if bot is not None else None
-    term = own or workspace.at(at_ms) or workspace.first
+    term = (bot.at(at_ms) if bot is not None else None) or workspace.at(at_ms) or workspace.first
     assert term is not None, "a workspace that charges has a plan"
     return term

@@ -41,19 +41,18 @@ class Wallets:
         self.sources = sources or {}
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
-        """Books that changed since the last checkpoint; whoever writes it clears this."""
+        """Books that changed since the last checkpoint; whoever writes it clears this, while no page is open."""
         self.open_pages: dict[str, Book] = {}
+        self.fullest_page = 0
+        """The most inputs that any of the open pages comes from."""
         self._beginning: list[Book] = []
-        self._appointments = Appointments(policy)
-
-    @property
-    def clock_ms(self) -> int:
+        self._appointments = Appointments(policy, self.books)
+        self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
         """Event time: the furthest that any source has come. Decides when a lapse shows, never who pays."""
-        return max((source.watermark_ms for source in self.sources.values()), default=0)
 
     def restore(self, books: dict[str, Book]) -> None:
         """Put back what a checkpoint held, and derive the appointments from it."""
-        self.books = books
+        self.books.update(books)
         for book in books.values():
             for lot in book.wallet.lots.by_id.values():
                 self._appointments.watch_lot(book, lot)
@@ -90,6 +89,7 @@ class Wallets:
     def take_pages(self, partition: int, version: int) -> list[Page]:
         """The pages of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
         books, self.open_pages = self.open_pages, {}
+        self.fullest_page = 0
         pages = (book.take_page(partition, version) for book in books.values())
         return [page for page in pages if page is not None]
 
@@ -108,7 +108,11 @@ class Wallets:
         book = self.books.get(workspace_id)
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
-        self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        if not book.page_inputs:
+            self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        book.page_inputs += 1
+        if book.page_inputs > self.fullest_page:
+            self.fullest_page = book.page_inputs
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book
@@ -125,29 +129,32 @@ class Wallets:
             return
         book = self._book(metered.workspace_id)
         account = book.accounts.get(metered.conversation_id)
+        left: UsageKey | None = None
+        wallet = book.wallet
         if account is None:
             account = book.accounts[metered.conversation_id] = Account.opened_by(metered)
-            book.wallet.conversations += 1
+            wallet.conversations += 1
         elif account.knows(metered):
             return
         else:
-            self._take_out(book, account)
-        self._count_messages(book, account, -1)
+            left = self._take_out(book, account)
+            self._count_messages(book, account, -1)
         account.learn(metered)
         self._count_messages(book, account, +1)
-        self._provision(book, metered.first_ms)
-        if book.wallet.status != "unknown":
+        if wallet.status != "created":
+            self._provision(book, metered.first_ms)
+        if wallet.status != "unknown":
             settle(book, account, self.policy, self.clock_ms)
-        self._usage(book, account.bot_id, account.first_ms).count(account, +1)
-        book.touch_account(account)
+        self._put_in(book, account, left)
         book.caused_by(metered)
-        self._appointments.watch_account(book, account)
 
     def _count_messages(self, book: Book, account: Account, sign: int) -> None:
         source = self._source(account.origin_partition)
-        source.taken_offset = max(source.taken_offset, account.origin_offset)
-        source.messages += sign * account.closed_messages
-        book.wallet.messages += sign * account.closed_messages
+        if account.origin_offset > source.taken_offset:
+            source.taken_offset = account.origin_offset
+        if account.state == "closed":
+            source.messages += sign * account.messages
+            book.wallet.messages += sign * account.messages
 
     def _occur(self, given: OccurrenceMetered) -> None:
         source = self._source(given.origin_partition)
@@ -168,11 +175,19 @@ class Wallets:
             self._appointments.watch_usage(book, key)
         return book.usage_of(key)
 
-    def _take_out(self, book: Book, account: Account) -> None:
-        """Of its day, before the account changes."""
+    def _take_out(self, book: Book, account: Account) -> UsageKey:
+        """Of its day, before the account changes; that day."""
         key = UsageKey(account.bot_id, day_of(account.first_ms))
         book.usage_of(key).count(account, -1)
-        self._watch_if_empty(book, key)
+        return key
+
+    def _put_in(self, book: Book, account: Account, left: UsageKey | None) -> None:
+        """Into its day, now that the account has changed; `left` is the day that it was taken out of."""
+        self._usage(book, account.bot_id, account.first_ms).count(account, +1)
+        if left is not None:
+            self._watch_if_empty(book, left)
+        book.touch_account(account)
+        self._appointments.watch_account(book, account)
 
     def _watch_if_empty(self, book: Book, key: UsageKey) -> None:
         if not book.usage[key].accounts:
@@ -191,10 +206,12 @@ class Wallets:
             # What is assumed is older than whatever a command has said.
             book.wallet.plan.assume("standard", self.policy.conversation_micros)
             self._watch_new_lots(book)
-        elif book.wallet.status == "provisioned":
+        elif at_ms < book.seen_from_ms and book.wallet.status == "provisioned":
+            book.seen_from_ms = at_ms
             lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
             if lot is not None and at_ms < lot.assigned_ms:
                 lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
+                book.reorder_lots()
                 self._appointments.watch_lot(book, lot)
 
     def _command(self, command: AnyCommand) -> Refused | None:
@@ -208,11 +225,9 @@ class Wallets:
     def _rebill(self, book: Book) -> None:
         """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
         for account in sorted(book.accounts.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            self._take_out(book, account)
+            left = self._take_out(book, account)
             settle(book, account, self.policy, self.clock_ms)
-            self._usage(book, account.bot_id, account.first_ms).count(account, +1)
-            book.touch_account(account)
-            self._appointments.watch_account(book, account)
+            self._put_in(book, account, left)
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:
@@ -226,7 +241,7 @@ class Wallets:
         source.safe_offset = point.origin_offset
         source.watermark_ms = max(source.watermark_ms, point.watermark_ms)
         source.recent = {offset for offset in source.recent if offset > point.origin_offset}
-        clock_ms = self.clock_ms
+        clock_ms = self.clock_ms = max(self.clock_ms, source.watermark_ms)
         for book, lot in self._appointments.expired_lots(clock_ms):
             lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
         for book, account in self._appointments.settled_accounts(point.origin_partition, source.watermark_ms):

@@ -1,0 +1,93 @@
+"""Somebody else who looks: reads the ledger topic as it is written, and asks ClickHouse how far it has come."""
+
+import asyncio
+import time
+from typing import Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from aggregator.clickhouse import ClickHouse
+from schemas.ledger import decode_page
+from schemas.topics import LEDGER
+
+ASK_EVERY_S: Final = 0.1
+_HOW_FAR: Final = "SELECT wallet_partition, max(version) FROM balance_facts GROUP BY wallet_partition"
+
+
+class Seen(NamedTuple):
+    """A page, the Kafka timestamp of its oldest event, and when it was read here."""
+
+    partition: int
+    version: int
+    produced_ms: int
+    seen_ms: float
+    is_last_credit: bool
+
+
+class Observer:
+    """Run both until cancelled, then read the samples."""
+
+    def __init__(self, bootstrap: str, clickhouse: ClickHouse) -> None:
+        self._bootstrap, self._clickhouse = bootstrap, clickhouse
+        self._pages: list[Seen] = []
+        self._used_up: set[str] = set()
+        self._in_clickhouse: list[tuple[float, dict[int, int]]] = []
+        """When ClickHouse was asked, and the newest version of each partition that it had."""
+
+    async def read_ledger(self) -> None:
+        """Keep every page that an event has caused."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            partitions = sorted(await consumer._client._wait_on_metadata(LEDGER.name))
+            consumer.assign([TopicPartition(LEDGER.name, number) for number in partitions])
+            while True:
+                for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                    now_ms = time.time() * 1000
+                    for record in records:
+                        self._take(record.value, now_ms)
+        finally:
+            await consumer.stop()
+
+    def _take(self, value: bytes, now_ms: float) -> None:
+        page = decode_page(value)
+        is_used_up = page.balance.free_micros + page.balance.paid_micros <= 0
+        is_last_credit = is_used_up and page.workspace_id not in self._used_up
+        if is_used_up:
+            self._used_up.add(page.workspace_id)
+        if page.produced_ms:
+            self._pages.append(Seen(page.partition, page.version, page.produced_ms, now_ms, is_last_credit))
+
+    async def ask_clickhouse(self) -> None:
+        """A worker writes the balances of an insert last, so they tell what is there."""
+        while True:
+            rows = await asyncio.to_thread(self._clickhouse.query, _HOW_FAR)
+            self._in_clickhouse.append((time.time() * 1000, {int(number): int(version) for number, version in rows}))
+            await asyncio.sleep(ASK_EVERY_S)
+
+    def to_debit_ms(self, from_ms: float) -> list[float]:
+        """Of each page whose oldest event is not before `from_ms`."""
+        return [page.seen_ms - page.produced_ms for page in self._pages if page.produced_ms >= from_ms]
+
+    def to_used_up_ms(self, from_ms: float) -> list[float]:
+        """The same, of pages with the last credit of a workspace."""
+        return [
+            page.seen_ms - page.produced_ms
+            for page in self._pages
+            if page.is_last_credit and page.produced_ms >= from_ms
+        ]
+
+    def to_clickhouse_ms(self, from_ms: float) -> list[float]:
+        """Until a look found the page's rows or newer ones. Pages of a partition are in order, and so are the looks."""
+        ages_ms: list[float] = []
+        looks: dict[int, int] = {}
+        for page in self._pages:
+            at = looks.get(page.partition, 0)
+            while at < len(self._in_clickhouse) and self._in_clickhouse[at][1].get(page.partition, -1) < page.version:
+                at += 1
+            looks[page.partition] = at
+            if at < len(self._in_clickhouse) and page.produced_ms >= from_ms:
+                ages_ms.append(self._in_clickhouse[at][0] - page.produced_ms)
+        return ages_ms
