@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from aggregator import metrics
-from aggregator.core.records import Record, read_letter, read_page, read_tally
+from aggregator.core.records import Fetched, Record, read_letter, read_page, read_tally
 from aggregator.sink import Findings
 from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
 
@@ -35,6 +35,22 @@ class Partition(NamedTuple):
     partition: int
 
 
+class _Placed(NamedTuple):
+    """A record with its place, which only its batch knew."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+def _placed(record: Fetched, partition: Partition) -> _Placed:
+    return _Placed(*partition, record.offset, record.timestamp, record.key, record.value, record.headers)
+
+
 class Batch(Protocol):
     """What one fetch brought from one partition. No record from `base` to `last_offset` is missing."""
 
@@ -43,7 +59,7 @@ class Batch(Protocol):
     @property
     def last_offset(self) -> int: ...
     @property
-    def records(self) -> Sequence[Record]: ...
+    def records(self) -> Sequence[Fetched]: ...
 
 
 class Offsets(Protocol):
@@ -191,7 +207,7 @@ class Intake:
         waiting = self._waiting
         for record in batch.records:
             if record.offset >= expected:
-                _read(record, waiting, self._partitions)
+                _read(_placed(record, partition), waiting, self._partitions)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         waiting.next_offsets[partition] = self._expected[partition]
         self._arrived.set()

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from meter import metrics
 from meter.blocks import Entry, Loading, Sweep, pack
@@ -19,11 +18,12 @@ from meter.dead_letters import dead_letter, dead_letters
 from meter.fold import Output
 from meter.intake import read
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
 from schemas.metered import SafePoint, decode_wallet_input
 from schemas.tallies import Tally, encode_tally
-from schemas.topics import LEDGER, TALLIES
+from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
 
 PAGE_INPUTS: Final = 2_000
 """Inputs that a page may come from, with which its round ends: it bounds the size of a page."""
@@ -71,7 +71,7 @@ class Charger:
         self._wallets.restore(books)
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
-    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+    def take(self, records: list[Fetched]) -> Iterator[Output]:
         """Charge a batch: a page for each workspace, as a rule. A round ends where one of the pages is full."""
         wallets = self._wallets
         letters: list[DeadLetter] = []
@@ -83,7 +83,9 @@ class Charger:
             refused = given if isinstance(given, Rejected) else wallets.step(given, record.offset)
             if refused is not None:
                 self._refused += 1
-                letters.append(dead_letter(record, Rejected(refused.code, refused.reason)))
+                letters.append(
+                    dead_letter(WALLET_INPUTS, self._partition, record, Rejected(refused.code, refused.reason))
+                )
             if wallets.fullest_page >= PAGE_INPUTS:
                 yield from self._say(letters, tallies, record.offset)
                 letters, tallies = [], []

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from meter.blocks import Loading, Sweep, pack
 from meter.core.announce import Announcements
@@ -24,9 +23,11 @@ from meter.dead_letters import dead_letter
 from meter.engine import Taken
 from meter.intake import read
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.dead_letters import DeadLetter
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered, OccurrenceMetered
+from schemas.topics import CHAT_EVENTS
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -52,7 +53,7 @@ class CoreEngine:
     def live(self) -> int:
         return len(self._sessions.interactions)
 
-    def take(self, records: list[ConsumerRecord]) -> Taken:
+    def take(self, records: list[Fetched]) -> Taken:
         announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
@@ -66,7 +67,7 @@ class CoreEngine:
                 case OccurrenceCounted():
                     announcements.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
-                    letters.append(dead_letter(record, outcome))
+                    letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
             # At this record and not at the batch's end: when a conversation closes must not depend on batches, or a
             # superseded worker could tell of it under an offset that no safe point covers yet.
             for key, conversation in self._sessions.advance():
@@ -84,7 +85,7 @@ class CoreEngine:
             is_final,
         )
 
-    def _step(self, record: ConsumerRecord) -> Outcome:
+    def _step(self, record: Fetched) -> Outcome:
         event = read(record.value, decode_event)
         return event if isinstance(event, Rejected) else self._sessions.step(event, record.timestamp)
 

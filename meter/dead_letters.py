@@ -1,23 +1,22 @@
 """Refused records on their way to the dead-letters topic (DOMAIN, Metering 6)."""
 
-from aiokafka import ConsumerRecord
-
 from meter import metrics
 from meter.core.sessionize import Rejected
 from meter.fold import Output
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.dead_letters import REPLAY_OF, DeadLetter
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, Topic
 
 
-def dead_letter(record: ConsumerRecord, rejected: Rejected) -> DeadLetter:
+def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
     """The refused record, whole. If it was to put another letter back, it says so, or nobody would know."""
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
         rejected.code,
         rejected.reason,
-        record.topic,
-        record.partition,
+        topic.name,
+        partition,
         record.offset,
         record.key,
         record.value,

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
-from aiokafka import ConsumerRecord
-
 from meter.core.policy import Policy
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.dead_letters import DeadLetter
 
 KernelUse = Literal["auto", "off", "require"]
@@ -38,7 +37,7 @@ class Engine(Protocol):
     def live(self) -> int:
         """How many interactions are held."""
 
-    def take(self, records: list[ConsumerRecord]) -> Taken:
+    def take(self, records: list[Fetched]) -> Taken:
         """Take a batch in offset order. An error leaves state that nobody may go on with."""
 
     def changed(self) -> Iterable[bytes]:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from aiokafka import ConsumerRecord
-
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.topics import Topic
 
 
@@ -42,7 +41,7 @@ class State(Protocol):
 class Fold(State, Protocol):
     """The state of one partition, and what its records do to it."""
 
-    def take(self, records: list[ConsumerRecord]) -> Iterable[Output]:
+    def take(self, records: list[Fetched]) -> Iterable[Output]:
         """Take records in offset order; what they cause."""
 
     def confirm(self, offset: int) -> Iterable[Output]:

@@ -12,6 +12,23 @@ from faust.types import TP
 from meter.log import Delivery, Record
 
 
+class Fetched(Protocol):
+    """A record as it was fetched. Where it lies, but for its offset, its batch says: it is made millions of times."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """When the broker or the producer had it, in milliseconds since 1970."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
 class Topics(Protocol):
     """All topics, to be written in order and read back."""
 

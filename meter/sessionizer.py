@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from meter import metrics
 from meter.core.policy import Policy
@@ -14,6 +13,7 @@ from meter.engine import MakeEngine, Taken
 from meter.engines import chosen
 from meter.fold import Output
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
@@ -57,7 +57,7 @@ class Sessionizer:
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
 
-    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+    def take(self, records: list[Fetched]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
         taken = self._engine.take(records)
         if taken.is_final:

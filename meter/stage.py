@@ -16,14 +16,13 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from meter import metrics
 from meter.checkpoints import Checkpoints, SupersededError
 from meter.fold import Fold, MakeFold, Output
 from meter.log import Delivery, delivered
-from meter.ports import Clock, Group, Topics
+from meter.ports import Clock, Fetched, Group, Topics
 from meter.transport import Batch
 from schemas.topics import Topic
 
@@ -252,7 +251,7 @@ class Stage:
             partition.held_s = asked_s
 
 
-def _from(records: list[ConsumerRecord], offset: int) -> list[ConsumerRecord]:
+def _from(records: list[Fetched], offset: int) -> list[Fetched]:
     if records[0].offset >= offset:
         return records
     return [record for record in records if record.offset >= offset]

@@ -12,13 +12,9 @@ from schemas.ledger import Page, decode_page
 from schemas.tallies import Tally, decode_tally
 
 
-class Record(Protocol):
-    """A Kafka record as the client hands it over. `timestamp` is in milliseconds since 1970."""
+class Fetched(Protocol):
+    """A Kafka record as it was fetched. `timestamp` is in milliseconds since 1970."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
     @property
     def offset(self) -> int: ...
     @property
@@ -29,6 +25,15 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Record(Fetched, Protocol):
+    """The same with the place where it lies."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
 
 
 class NotAPageError(Exception):

@@ -1,8 +1,7 @@
 """The compiled part. Its methods raise MemoryError and, from then on, RuntimeError: no half step is ever gone on with."""
 
-from aiokafka import ConsumerRecord
-
 from meter.log import Record
+from meter.ports import Fetched
 
 class Kernel:
     """The state of one partition of chat-events. Event times are from 0 to the end of the year 9999."""
@@ -27,7 +26,7 @@ class Kernel:
     @property
     def held_bytes(self) -> int:
         """Memory that it has taken, with what is free for use again."""
-    def take(self, records: list[ConsumerRecord], start: int, /) -> int:
+    def take(self, records: list[Fetched], start: int, /) -> int:
         """Take plain events from `start` on. The index of the first record that is for others to judge, or the end."""
     def step(
         self,

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from aiokafka import ConsumerRecord
-
 from meter.blocks import BLOCK_BYTES
 from meter.core import sessionize
 from meter.core.kinds import WHATS, what_of
@@ -18,9 +16,11 @@ from meter.engine import Taken
 from meter.intake import read
 from meter.kernel._kernel import Kernel
 from meter.log import Record
+from meter.ports import Fetched
 from schemas.dead_letters import DeadLetter
 from schemas.events import AnyChatEvent, ClockTick, decode_event
 from schemas.instants import to_ms
+from schemas.topics import CHAT_EVENTS
 
 _OUTCOMES: Final = ("conversation", "occurrence", "duplicate", "conflict")
 _KINDS: Final = ("open", "closed", "absorbed", "proactive", "alert", "agent", "developer")
@@ -33,6 +33,7 @@ class KernelEngine:
 
     def __init__(self, policy: Policy, partition: int) -> None:
         self._policy = policy
+        self._partition = partition
         self._cursor = 0
         self._kernel = Kernel(
             partition=partition,
@@ -60,7 +61,7 @@ class KernelEngine:
         """Memory that the kernel has taken, with what is free for use again."""
         return self._kernel.held_bytes
 
-    def take(self, records: list[ConsumerRecord]) -> Taken:
+    def take(self, records: list[Fetched]) -> Taken:
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False
@@ -71,7 +72,7 @@ class KernelEngine:
             refused = event if isinstance(event, Rejected) else self._step(event, record)
             if refused is not None:
                 outcomes["dead_letter"] += 1
-                letters.append(dead_letter(record, refused))
+                letters.append(dead_letter(CHAT_EVENTS, self._partition, record, refused))
             elif isinstance(event, ClockTick):
                 outcomes["tick"] += 1
                 is_final = is_final or event.final
@@ -81,7 +82,7 @@ class KernelEngine:
         counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
         return Taken(outcomes, letters, metered, counted, is_final)
 
-    def _step(self, event: AnyChatEvent, record: ConsumerRecord) -> Rejected | None:
+    def _step(self, event: AnyChatEvent, record: Fetched) -> Rejected | None:
         """Take one event that is not plain, or is late; why not, where it is refused."""
         kernel = self._kernel
         at_ms = to_ms(event.time)

@@ -1,6 +1,6 @@
 """`python -m tests.integration.dropping worker`: a meter worker whose transport loses fetched batches, as Faust may."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from random import Random
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from meter.cli import main
 
 DROPPED: Final = 12
 _SHARE: Final = 0.4
+_PART: Final = 200
 
 
 def lose_batches(seed: int) -> None:
@@ -19,13 +20,21 @@ def lose_batches(seed: int) -> None:
     async def getmany(self: transport.Consumer, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109
         nonlocal lost
         async for tp, message in deliver(self, timeout):
-            if lost < DROPPED and random.random() < _SHARE:
-                lost += 1
-            else:
-                yield tp, message
+            for part in _parts(message.value):
+                if lost < DROPPED and random.random() < _SHARE:
+                    lost += 1
+                else:
+                    yield tp, self._batch_message(tp, part)
 
     transport.Consumer.getmany = getmany  # type: ignore[method-assign]
-    transport.BATCH_RECORDS = 200  # type: ignore[misc]
+
+
+def _parts(batch: transport.Batch) -> Iterator[transport._Fetched]:
+    base = batch.base
+    for at in range(0, len(batch.records), _PART):
+        part = batch.records[at : at + _PART]
+        yield transport._Fetched(base, part)
+        base = part[-1].offset + 1
 
 
 if __name__ == "__main__":

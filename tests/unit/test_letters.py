@@ -222,8 +222,10 @@ def test_strangers_record_is_known_by_its_own_place(headers: Sequence[tuple[str,
 def test_letter_of_a_replay_says_so() -> None:
     """The header of the record that was put back and refused again is on its letter, and is read back."""
     record: Any = stored("chat-events", 0, 9, Record(b"w", b"{", [(REPLAY_OF, b"chat-events/0/1")]))
-    written = dead_letter(record, Rejected("not_json", "value: ?"))
+    written = dead_letter(CHAT_EVENTS, 0, record, Rejected("not_json", "value: ?"))
     assert written.replay_of == "chat-events/0/1"
     assert from_record(written.key, written.value, written.headers()) == written
-    plain = dead_letter(stored("chat-events", 0, 9, Record(b"w", b"{")), Rejected("not_json", "value: ?"))
+    plain = dead_letter(
+        CHAT_EVENTS, 0, stored("chat-events", 0, 9, Record(b"w", b"{")), Rejected("not_json", "value: ?")
+    )
     assert REPLAY_OF not in dict(plain.headers())

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from meter.log import Record
-from meter.transport import Batch, Consumer, ConsumerThread
+from meter.transport import Batch, Consumer, ConsumerThread, _records_of
 from tests.properties.pipeline import stored
 
 ONE, TWO = TP("t", 1), TP("t", 2)
@@ -25,6 +28,7 @@ class Fetcher:
     def __init__(self, positions: dict[TP, int | None], ready: dict[TP, list[ConsumerRecord]]) -> None:
         self._closed = False
         self._ready = ready
+        self._records: dict[TP, object] = {}
         self.asked: list[frozenset[TP]] = []
         states = {
             tp: SimpleNamespace(_position=position, has_valid_position=position is not None)
@@ -39,9 +43,8 @@ class Fetcher:
         self,
         partitions: frozenset[TP],
         timeout: int,  # noqa: ASYNC109 - aiokafka's signature
-        max_records: int | None,
     ) -> dict[TP, list[ConsumerRecord]]:
-        assert (timeout, max_records) == (0, None)
+        assert timeout == 0
         self.asked.append(partitions)
         return {tp: found for tp, found in self._ready.items() if tp in partitions}
 
@@ -139,3 +142,56 @@ async def test_positions_that_are_not_valid_yet_are_not_told() -> None:
     """A partition without a position brings no records; asking for it must not fail."""
     fetcher = Fetcher({ONE: None, TWO: 4}, {TWO: records(TWO, 4)})
     assert {tp: part.base for tp, part in (await fetch(fetcher, {ONE, TWO, TP("t", 9)})).items()} == {TWO: 4}
+
+
+def packed(base: int, values: list[bytes], *, of_control: bool = False) -> bytes:
+    """A batch as a broker sends it, from offset `base` on."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
+    for at, value in enumerate(values):
+        builder.append(at, 5_000 + at, b"k", value, [("h", b"1")])
+    batch = bytearray(builder.build())
+    batch[:8] = base.to_bytes(8, "big")
+    if of_control:
+        batch[22] |= 0x20
+        batch[17:21] = calc_crc32c(bytes(batch[21:])).to_bytes(4, "big")
+    return bytes(batch)
+
+
+class Result:
+    """What aiokafka's fetcher keeps of a fetch from ONE at `offset`."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self.moved = 0
+        self._topic_partition = ONE
+        self._partition_records: Any = SimpleNamespace(_records=MemoryRecords(data), next_fetch_offset=offset)
+
+    def check_assignment(self, tp: TP) -> bool:
+        return bool(tp == ONE)
+
+    def has_more(self) -> bool:
+        return self._partition_records is not None
+
+    def _update_position(self) -> None:
+        self.moved = self._partition_records.next_fetch_offset
+
+
+def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
+    """A broker sends whole batches, so the first may begin earlier; transaction marks are no records."""
+    result = Result(packed(3, [b"a", b"b", b"c"]) + packed(6, [b"", b""], of_control=True) + packed(9, [b"d"]), 4)
+    found = _records_of(result, None)
+    assert [(each.offset, each.timestamp, each.key, each.value) for each in found] == [
+        (4, 5_001, b"k", b"b"),
+        (5, 5_002, b"k", b"c"),
+        (9, 5_000, b"k", b"d"),
+    ]
+    assert list(found[0].headers) == [("h", b"1")]
+    assert result.moved == 10
+    assert _records_of(result, None) == []
+
+
+def test_damaged_batches_are_not_read() -> None:
+    """The broker's checksum has to fit."""
+    data = bytearray(packed(0, [b"a"]))
+    data[-3] ^= 1
+    with pytest.raises(CorruptRecordException):
+        _records_of(Result(bytes(data), 0), None)
