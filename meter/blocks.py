@@ -64,14 +64,12 @@ class Loading:
         """What stands: without the entries of sources that do not count, and without what ended."""
         newest, self._newest = self._newest, {}
         return {
-            key: value
-            for key, (_, source, value) in newest.items()
-            if value is not None and source not in dead_sources
+            key: value for key, (_, source, value) in newest.items() if value is not None and source not in dead_sources
         }
 
 
 class Round(Generic[K]):
-    """A walk over all keys in many steps: each that lives through the whole of it is visited, whatever comes and goes."""
+    """A walk over all keys in many steps: each that lives through all of it is visited, whatever comes and goes."""
 
     def __init__(self) -> None:
         self._keys: list[K] = []

@@ -1,5 +1,5 @@
-"""Records of one partition in which everything happens: repeats, contradictions, bridges, ticks, what is late, what is
-in the future, what cannot be read, and events that are written in every way that means the same."""
+"""Records of one partition in which everything happens: repeats, contradictions, bridges, ticks, what is late, what
+is in the future, what cannot be read, and events that are written in every way that means the same."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -34,8 +34,21 @@ KINDS: Final = (
     ("chat.notification.proactive", "bot"),
     ("chat.notification.alert", "bot"),
 )
-STEPS_MS: Final = (*[0] * 40, *[1, STEP, STEP, STEP, GAP, GAP + 1] * 5, 3 * GAP, HORIZON, HORIZON + GAP + 1, 40 * HOUR_MS)
-BACK_MS: Final = (*[0, 0, 1, STEP, 2 * STEP, GAP, GAP + 1, 2 * GAP, 5 * GAP] * 3, HORIZON - 1, HORIZON, HORIZON + 1, -6 * 60_000)
+STEPS_MS: Final = (
+    *[0] * 40,
+    *[1, STEP, STEP, STEP, GAP, GAP + 1] * 5,
+    3 * GAP,
+    HORIZON,
+    HORIZON + GAP + 1,
+    40 * HOUR_MS,
+)
+BACK_MS: Final = (
+    *[0, 0, 1, STEP, 2 * STEP, GAP, GAP + 1, 2 * GAP, 5 * GAP] * 3,
+    HORIZON - 1,
+    HORIZON,
+    HORIZON + 1,
+    -6 * 60_000,
+)
 """By how much event time goes on, and by how much a record is behind it; the last one is in the future."""
 
 

@@ -140,7 +140,9 @@ bytes_of_json = st.integers(0, 255) | st.sampled_from(b'0123456789":,{}[]TZ+-. a
 
 
 @given(
-    st.sampled_from([plain(event(START, 1, who, "chat.message", "user")) for who in SPEAKERS[:5]] + whole_events()[:20]),
+    st.sampled_from(
+        [plain(event(START, 1, who, "chat.message", "user")) for who in SPEAKERS[:5]] + whole_events()[:20]
+    ),
     st.lists(st.tuples(st.integers(0, 600), bytes_of_json), min_size=1, max_size=4),
 )
 def test_bytes_turned_over_are_read_or_refused_alike(line: bytes, flips: list[tuple[int, int]]) -> None:

@@ -1,0 +1,170 @@
+"""What an engine owes whoever keeps its state: entries, blocks, rounds and loading; and the kernel's own limits."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from struct import pack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meter.blocks import Entry, blocks, entries_of
+from meter.core.interactions import Conversation, Interaction, Seen
+from meter.core.kinds import WHATS
+from meter.core.packed import pack_interaction, pack_key, unpack_interaction, unpack_key
+from meter.core.policy import Policy
+from meter.engine import Engine, MakeEngine
+from meter.kernel import is_built
+from meter.log import Record
+from tests.both import either, kernel, needs_kernel
+from tests.oracle.build import HOUR, NOW, T0, chat
+from tests.properties.pipeline import stored
+
+entries = st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=20)), max_size=20)
+times = st.integers(0, 2**48 - 1)
+ids = st.binary(min_size=16, max_size=16)
+counts = st.integers(0, 2**31 - 1)
+interactions = st.builds(
+    Interaction,
+    st.lists(st.builds(Conversation, ids.map(bytes.hex), times, times, times, counts, counts, st.booleans())),
+    st.lists(st.builds(Seen, ids, times, st.sampled_from(WHATS))),
+    times,
+)
+
+
+@given(entries, st.integers(1, 100))
+def test_blocks_hold_what_was_put_in(given_entries: list[Entry], most: int) -> None:
+    """Every entry, in its order; no block is larger than asked but for an entry that is so by itself."""
+    made = list(blocks(given_entries, most))
+    assert [entry for block in made for entry in entries_of(block)] == given_entries
+    assert all(len(block) <= most or len(list(entries_of(block))) == 1 for block in made)
+
+
+@given(st.tuples(st.text(), st.text(), st.text(), st.text()), interactions)
+def test_packed_is_unpacked_as_it_was(key: tuple[str, str, str, str], interaction: Interaction) -> None:
+    """Key and value of any entry."""
+    assert unpack_key(pack_key(key)) == key
+    assert unpack_interaction(pack_interaction(interaction)) == interaction
+
+
+def spoken(engine: Engine, *users: str, at: int = 0, offset: int = 0) -> None:
+    values = [chat(at + number, user=user, id=f"{user}-{at}") for number, user in enumerate(users)]
+    engine.take([stored("chat-events", 0, offset + n, Record(None, value), NOW) for n, value in enumerate(values)])
+
+
+def held(found: list[bytes]) -> dict[str, bytes | None]:
+    return {unpack_key(key)[3]: value for block in found for key, value in entries_of(block)}
+
+
+@either
+def test_the_newest_of_a_key_counts_and_dead_sources_do_not(make_engine: MakeEngine) -> None:
+    """Whatever the order of loading: by offset, at the same offset the later; what ended stays ended."""
+    engine = make_engine(Policy(), 0, 0, 0)
+    spoken(engine, "a", "b", "c", "d")
+    old = engine.changed(10_000)
+    spoken(engine, "a", "b", "d", at=1_000, offset=10)
+    new = engine.changed(10_000)
+    key_of = {unpack_key(key)[3]: key for block in old for key, _ in entries_of(block)}
+    ended = next(blocks([(key_of["c"], None)], 10_000))
+    newest = dict(entries_of(new[0]))
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]):
+        again = make_engine(Policy(), 0, engine.watermark_ms, 0)
+        loads = [(5, 1, old[0]), (15, 2, new[0]), (7, 3, ended), (20, 4, next(blocks([(key_of["d"], b"")], 9)))]
+        loads[3] = (20, 4, next(blocks([(key_of["d"], newest[key_of["d"]])], 10_000)))
+        for number in order:
+            again.load(*loads[number])
+        again.finish({4})
+        found, cursor = again.sweep(0, 10, 10_000)
+        assert cursor == 0
+        assert held(found) == {user: newest[key_of[user]] for user in ("a", "b")}
+        assert again.live == 2
+        assert again.changed(10_000) == []
+
+
+@either
+def test_a_round_visits_whatever_lives_through_it(make_engine: MakeEngine) -> None:
+    """While others end and begin. Each step holds as many as asked, until the round ends with 0."""
+    engine = make_engine(Policy(), 0, 0, 0)
+    spoken(engine, *(f"old-{n}" for n in range(10)))
+    spoken(engine, *(f"u-{n}" for n in range(10)), at=24 * HOUR, offset=100)
+    found, cursor = engine.sweep(0, 6, 200)
+    visited = list(held(found))
+    assert len(visited) == 6
+    assert all(len(block) <= 200 for block in found)
+    spoken(engine, *(f"new-{n}" for n in range(5)), at=26 * HOUR, offset=200)  # The old ones have ended by now.
+    engine.changed(10_000)
+    while cursor:
+        found, cursor = engine.sweep(cursor, 6, 10_000)
+        assert not visited or not set(held(found)) & set(visited)
+        visited += held(found)
+    assert {f"u-{n}" for n in range(10)} <= set(visited)
+    assert engine.live == 15
+
+
+@either
+@pytest.mark.parametrize("broken", [b"\x01", pack("<II", 5, 0) + b"k", pack("<II", 4, 9) + b"\x00\x00\x00u"])
+def test_a_block_that_breaks_off_is_refused(make_engine: MakeEngine, broken: bytes) -> None:
+    """Whoever restores learns of it, and goes on with nothing."""
+    engine = make_engine(Policy(), 0, 0, 0)
+    with pytest.raises(ValueError):
+        engine.load(1, 1, broken)
+
+
+@needs_kernel
+@given(st.data())
+def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
+    """Whatever bytes stand in a state entry: it is taken whole or refused, and nothing else happens."""
+    writer = kernel(Policy(), 0, 0, 0)
+    spoken(writer, "a", "b")
+    spoken(writer, "a", at=HOUR, offset=5)
+    block = bytearray(writer.changed(10_000)[0])
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, len(block) - 1), st.integers(0, 255)), max_size=4)):
+        block[place] = byte
+    engine = kernel(Policy(), 0, T0, 0)
+    try:
+        engine.load(1, 1, bytes(block))
+        engine.finish(())
+    except ValueError:
+        with pytest.raises(RuntimeError):
+            engine.take([])
+        return
+    spoken(engine, "a", "b", at=2 * HOUR)
+    spoken(engine, "a", "b", at=100 * HOUR)
+    list(engine.changes())
+
+
+_STARVED = """
+import resource, sys
+from tests.unit.test_engines import Policy, kernel, spoken
+engine = kernel(Policy(), 0, 0, 0)
+used = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
+try:
+    for at in range(10_000):
+        spoken(engine, *(f"{at}-{n}" for n in range(100)), at=at * 1_000, offset=at * 100)
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    try:
+        engine.take([])
+    except RuntimeError as refused:
+        sys.exit(str(refused))
+"""
+
+
+@needs_kernel
+def test_who_ran_out_of_memory_goes_on_with_nothing() -> None:
+    """MemoryError, and from then on an error that says what to do: no half step is ever seen."""
+    done = subprocess.run([sys.executable, "-c", _STARVED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr.strip() == "this state is not whole: restore it from its checkpoint"
+
+
+def test_the_kernel_is_built_where_it_can_be() -> None:
+    """Or a build that failed would pass for a slow machine."""
+    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    if header.exists() and any(map(shutil.which, ("cc", "gcc", "clang"))):
+        assert is_built(), "there is a C compiler and no kernel: install the product again and read what the build says"
+    else:
+        pytest.skip("there is no C compiler here, or no header of Python")
