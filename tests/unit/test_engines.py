@@ -105,6 +105,24 @@ def test_a_round_visits_whatever_lives_through_it(make_engine: MakeEngine) -> No
 
 
 @either
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_id_that_came_back_belongs_to_the_newer_event(make_engine: MakeEngine, turned: bool) -> None:
+    """DOMAIN, Metering 7: also for whoever restores both, in either order. The older one is still held, for it came
+    after one that is in reach."""
+    engine = make_engine(Policy(), 0, 0, 0)
+    values = [chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"), chat(24 * HOUR + 1, user="b", id="newest")]
+    again = chat(24 * HOUR, user="b", id="e")
+    engine.take([stored("chat-events", 0, at, Record(None, value), NOW) for at, value in enumerate([*values, again])])
+    found = [entry for block in engine.changed(10_000) for entry in entries_of(block)]
+    restored = make_engine(Policy(), 0, engine.watermark_ms, 0)
+    for entry in reversed(found) if turned else found:
+        restored.load(1, 1, next(blocks([entry], 10_000)))
+    restored.finish(())
+    taken = restored.take([stored("chat-events", 0, 9, Record(None, again), NOW)])
+    assert taken.outcomes == {"duplicate": 1}
+
+
+@either
 @pytest.mark.parametrize("broken", [b"\x01", pack("<II", 5, 0) + b"k", pack("<II", 4, 9) + b"\x00\x00\x00u"])
 def test_a_block_that_breaks_off_is_refused(make_engine: MakeEngine, broken: bytes) -> None:
     """Whoever restores learns of it, and goes on with nothing."""
