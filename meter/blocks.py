@@ -35,19 +35,18 @@ def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def unpack(block: bytes) -> Iterator[Entry]:
-    """The entries of a block, in their order."""
+    """The entries of a block, in their order. Raises ValueError where it is not one."""
     at = 0
     while at < len(block):
-        key_length, value_length = _LENGTHS.unpack_from(block, at)
+        if len(block) - at < _LENGTHS.size:
+            raise ValueError("a block breaks off in the lengths of an entry")
+        key_bytes, value_bytes = _LENGTHS.unpack_from(block, at)
         at += _LENGTHS.size
-        key = block[at : at + key_length]
-        at += key_length
-        if value_length == ENDED:
-            yield key, None
-        else:
-            yield key, block[at : at + value_length]
-            at += value_length
-    assert at == len(block), "a block ends in the middle of an entry"
+        end = at + key_bytes + (0 if value_bytes == ENDED else value_bytes)
+        if end > len(block):
+            raise ValueError("a block breaks off in an entry")
+        yield block[at : at + key_bytes], None if value_bytes == ENDED else block[at + key_bytes : end]
+        at = end
 
 
 class _Loaded(NamedTuple):
@@ -62,7 +61,7 @@ class Loading:
         self._loaded: dict[bytes, _Loaded] = {}
 
     def load(self, offset: int, block: bytes) -> None:
-        """Take a block written as of input `offset`."""
+        """Take a block written as of input `offset`. Raises ValueError where it is none."""
         for key, value in unpack(block):
             known = self._loaded.get(key)
             if known is None or offset >= known.offset:

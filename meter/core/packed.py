@@ -5,8 +5,8 @@
       conversation   id (16 bytes), opened - due, first - opened, last - first, messages, 2 * requests + closed
       event          id (16 bytes), its time - that of the event before it (of the first: - due), kind (1 byte)
 
-Numbers are written in sevens of bits, the lowest first, each byte but the last with its high bit set. Differences can be
-negative: n >= 0 is written as 2n, n < 0 as -2n - 1. Times are in milliseconds. Kinds are places in WHATS.
+Numbers are written in sevens of bits, the lowest first, each byte but the last with its high bit set. Differences can
+be negative: n >= 0 is written as 2n, n < 0 as -2n - 1. Times are in milliseconds. Kinds are places in WHATS.
 An interaction with a conversation of 7.5 messages takes about 200 bytes.
 """
 

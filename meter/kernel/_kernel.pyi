@@ -1,4 +1,4 @@
-"""The compiled part. Its methods raise MemoryError and, from then on, RuntimeError: no half step is ever gone on with."""
+"""The compiled part. Its methods raise MemoryError, and from then on RuntimeError: no half step is gone on with."""
 
 from meter.log import Record
 from meter.ports import Fetched

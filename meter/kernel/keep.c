@@ -1,23 +1,6 @@
 /* What a partition holds: interactions by key, accepted events by id, and the lists between checkpoints. */
 #include "kernel.h"
 
-int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes) {
-    if (wanted <= *room) {
-        return 0;
-    }
-    uint32_t larger = *room < 32 ? 64 : *room + *room / 2;
-    larger = larger < wanted ? wanted : larger;
-    void *memory;
-    memcpy(&memory, items, sizeof memory);
-    memory = resized(memory, *room * item_bytes, larger * item_bytes, held_bytes);
-    if (memory == NULL) {
-        return -1;
-    }
-    memcpy(items, &memory, sizeof memory);
-    *room = larger;
-    return 0;
-}
-
 static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash) {
     const interaction *i = interaction_at(k, number);
     if (!i->used) {

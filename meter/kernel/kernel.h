@@ -116,7 +116,6 @@ void drop_interaction(kernel *k, uint32_t number); /* one of which nothing is le
 int touch(kernel *k, uint32_t number);
 uint32_t find_seen(const kernel *k, const event_id *id, uint64_t hash);
 int index_seen(kernel *k, uint32_t number);
-int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
 void add_seen(kernel *k, interaction *i, uint32_t number); /* as the newest */
 void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number); /* after: 0 before all, older: after all */
 void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number);

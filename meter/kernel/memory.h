@@ -20,6 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 /* No name here may be mistaken for another library's of the process; the module's entry alone is seen from outside. */
 #pragma GCC visibility push(hidden)
@@ -80,6 +83,9 @@ void pool_give(pool *items, uint32_t number);
 static inline void *pool_at(const pool *items, uint32_t number) {
     return items->chunks[number >> items->shift] + (size_t)(number & ((1u << items->shift) - 1)) * items->item_bytes;
 }
+/* Room for as many items; `items` points to the pointer to them. -1: no memory, and nothing has changed. */
+int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
+void *zeroed(size_t bytes); /* to be freed; NULL: no memory */
 void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory, the old stays */
 
 /* ---- table.c: open addressing over the items of a pool ---- */

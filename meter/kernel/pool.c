@@ -2,6 +2,26 @@
 #include "memory.h"
 
 enum { CHUNK_BYTES = 128 * 1024, LINE_BYTES = 64 };
+enum { SLAB_CHUNKS = 16, SLAB_BYTES = SLAB_CHUNKS * CHUNK_BYTES };
+
+/* Memory in large pages, if the system has them: a look into a gigabyte then costs no second one into its page tables. */
+static void *large(size_t bytes) {
+    void *found = aligned_alloc(SLAB_BYTES, bytes);
+#ifdef MADV_HUGEPAGE
+    if (found != NULL) {
+        (void)madvise(found, bytes, MADV_HUGEPAGE);
+    }
+#endif
+    return found;
+}
+
+void *zeroed(size_t bytes) {
+    if (bytes < SLAB_BYTES) {
+        return calloc(1, bytes);
+    }
+    void *found = large((bytes + SLAB_BYTES - 1) / SLAB_BYTES * SLAB_BYTES);
+    return found == NULL ? NULL : memset(found, 0, bytes);
+}
 
 void broken(const char *law, const char *file, int line) {
     fprintf(stderr, "the kernel's own state is wrong (%s, %s:%d): ending the process\n", law, file, line);
@@ -16,6 +36,23 @@ void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_byt
     return found;
 }
 
+int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes) {
+    if (wanted <= *room) {
+        return 0;
+    }
+    uint32_t larger = *room < 32 ? 64 : *room + *room / 2;
+    larger = larger < wanted ? wanted : larger;
+    void *memory;
+    memcpy(&memory, items, sizeof memory);
+    memory = resized(memory, *room * item_bytes, larger * item_bytes, held_bytes);
+    if (memory == NULL) {
+        return -1;
+    }
+    memcpy(items, &memory, sizeof memory);
+    *room = larger;
+    return 0;
+}
+
 void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes) {
     memset(items, 0, sizeof *items);
     items->item_bytes = item_bytes;
@@ -27,33 +64,29 @@ void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes) {
 
 void pool_end(pool *items) {
     for (uint32_t number = 0; number < items->chunk_count; number++) {
-        free(items->chunks[number]);
+        if (number < SLAB_CHUNKS || number % SLAB_CHUNKS == 0) {
+            free(items->chunks[number]);
+        }
     }
     free(items->chunks);
     memset(items, 0, sizeof *items);
 }
 
-static size_t chunk_bytes(const pool *items) {
-    size_t bytes = (size_t)items->item_bytes << items->shift;
-    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-}
-
-static bool add_chunk(pool *items) {
-    if (items->chunk_count == items->chunk_room) {
-        uint32_t room = items->chunk_room ? items->chunk_room * 2 : 8;
-        byte **chunks = resized(items->chunks, items->chunk_room * sizeof *chunks, room * sizeof *chunks, items->held_bytes);
-        if (chunks == NULL) {
-            return false;
-        }
-        items->chunks = chunks;
-        items->chunk_room = room;
-    }
-    byte *chunk = aligned_alloc(LINE_BYTES, chunk_bytes(items));
-    if (chunk == NULL) {
+/* The first chunks one by one, since most partitions are small; then many at once. */
+static bool add_chunks(pool *items) {
+    uint32_t more = items->chunk_count < SLAB_CHUNKS ? 1 : SLAB_CHUNKS;
+    size_t bytes = (size_t)more * CHUNK_BYTES;
+    if (grow(&items->chunks, &items->chunk_room, items->chunk_count + more, sizeof *items->chunks, items->held_bytes) < 0) {
         return false;
     }
-    items->chunks[items->chunk_count++] = chunk;
-    *items->held_bytes += chunk_bytes(items);
+    byte *memory = more == 1 ? aligned_alloc(LINE_BYTES, bytes) : large(bytes);
+    if (memory == NULL) {
+        return false;
+    }
+    for (uint32_t each = 0; each < more; each++) {
+        items->chunks[items->chunk_count++] = memory + (size_t)each * CHUNK_BYTES;
+    }
+    *items->held_bytes += bytes;
     return true;
 }
 
@@ -63,7 +96,7 @@ uint32_t pool_take(pool *items) {
         memcpy(&items->freed, pool_at(items, number), sizeof items->freed);
     } else {
         number = items->made + 1;
-        if (number > MOST_ITEMS || (number >> items->shift >= items->chunk_count && !add_chunk(items))) {
+        if (number > MOST_ITEMS || (number >> items->shift >= items->chunk_count && !add_chunks(items))) {
             return 0;
         }
         items->made = number;

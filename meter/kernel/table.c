@@ -1,4 +1,4 @@
-/* Tables from a hash to the number of an item: linear probing, four bytes a slot, 54 to 81 of 100 filled.
+/* Tables from a hash to the number of an item: linear probing, four bytes a slot, 65 to 81 of 100 filled.
  *
  * Five bits of the hash in each slot spare most looks at an item that is another one. What is taken out leaves a mark
  * (GONE) where a search must go on, and nothing where the next slot is free. */
@@ -15,11 +15,11 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
         return 0;
     }
     table grown = {NULL, t->size ? t->size : FIRST_SLOTS, 0};
-    while ((uint64_t)most_filled(grown.size) * 4 / 5 < items->used) {
-        grown.size += grown.size / 2; /* Larger only if it is full of items, and not of marks. */
+    while ((uint64_t)most_filled(grown.size) * 9 / 10 < items->used) {
+        grown.size += grown.size / 4; /* Larger only if it is full of items, and not of marks. */
     }
     size_t bytes = grown.size * sizeof *grown.slots;
-    grown.slots = calloc(grown.size, sizeof *grown.slots);
+    grown.slots = zeroed(bytes);
     if (grown.slots == NULL) {
         return -1;
     }

@@ -1,5 +1,5 @@
-"""Records of one partition in which everything happens: repeats, contradictions, bridges, ticks, what is late, what is
-in the future, what cannot be read, and events that are written in every way that means the same."""
+"""Records of one partition in which everything happens: repeats, contradictions, bridges, ticks, what is late, what
+is in the future, what cannot be read, and events that are written in every way that means the same."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,7 @@
 """`python -m tests.speed`: microseconds an event and bytes a live conversation, by number of live keys. No Kafka.
 
-Each key speaks as a Poisson process with a mean gap of 7.44 minutes, so that a conversation has 7.5 messages. Records are
-made beforehand, a part at a time; what is measured is `take` of an engine, with everything that it tells the wallets.
+Each key speaks as a Poisson process with a mean gap of 7.44 minutes, so that a conversation has 7.5 messages. Records
+are made beforehand, a part at a time; what is measured is `take` of an engine, with all that it tells the wallets.
 """
 
 import time
@@ -79,7 +79,8 @@ def measure(engine: Engine, keys: int, events: int) -> str:
     event_us, last_us, raw_us = (1e6 * each for each in (spent_s / events, last_s / len(part), raw_s / events))
     return (
         f"{keys:>9,} keys: {event_us:.3f} us an event, {last_us:.3f} at the end, {raw_us:.3f} for orjson.loads, "
-        f"{told / events:.2f} records told an event; {engine.live:,} live, {held / max(1, engine.live):.0f} bytes each"
+        f"{told / events:.2f} records told an event; {engine.live:,} live, {held / max(1, engine.live):.0f} bytes each "
+        f"({getattr(engine, 'held_bytes', 0) / max(1, engine.live):.0f} by its own account)"
     )
 
 

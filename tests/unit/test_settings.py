@@ -3,6 +3,8 @@
 import pytest
 
 from meter.core.policy import Policy
+from meter.core_engine import CoreEngine
+from meter.engines import engine_by
 from meter.settings import Settings, SettingsError, load
 from schemas.instants import HOUR_MS
 
@@ -32,6 +34,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("METER_LATE_HORIZON_H", "0.5", 0.5),
         ("METER_UNKNOWN_WORKSPACE", "hold", "hold"),
         ("METER_DEBIT_ORDER", "paid_first", "paid_first"),
+        ("METER_KERNEL", "off", "off"),
     ],
 )
 def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
@@ -64,6 +67,7 @@ def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
         ("METER_LATE_HORIZON_H", "inf"),
         ("METER_UNKNOWN_WORKSPACE", "Hold"),
         ("METER_DEBIT_ORDER", "cheapest"),
+        ("METER_KERNEL", "on"),
         ("METER_LOG_LEVEL", "LOUD"),
     ],
 )
@@ -97,3 +101,17 @@ def test_rulings_follow_the_settings() -> None:
 def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -> None:
     """Both unless one is asked for, in whatever order they are written."""
     assert load({"METER_STAGES": value}).stages() == stages
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_kernel_that_is_not_built_cannot_be_required(monkeypatch: pytest.MonkeyPatch, built: bool) -> None:
+    """It is refused with what to do; without being required, the core takes its place."""
+    monkeypatch.setattr("meter.settings.is_built", lambda: built)
+    monkeypatch.setattr("meter.engines.is_built", lambda: built)
+    if built:
+        assert load({"METER_KERNEL": "require"}).meter_kernel == "require"
+    else:
+        with pytest.raises(SettingsError, match=r"^METER_KERNEL='require' cannot be used: .* METER_KERNEL=auto\.$"):
+            load({"METER_KERNEL": "require"})
+        assert engine_by(load({}).meter_kernel) is CoreEngine
+    assert engine_by("off") is CoreEngine

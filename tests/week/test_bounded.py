@@ -1,7 +1,7 @@
 """Nothing that the folds hold grows for ever: what the late horizon has passed is forgotten, seen ids with it."""
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -12,6 +12,7 @@ from meter.fold import Fold
 from meter.log import Record
 from meter.sessionizer import Sessionizer
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from tests.both import core, kernel, needs_kernel
 from tests.feeds.lines import DAY_MS, millis
 from tests.properties.pipeline import stored
 from tests.week.load import Load
@@ -25,8 +26,9 @@ BATCH = 200
 class Reader:
     """One fold that reads a log of its own, with a checkpoint after every batch."""
 
-    def __init__(self, topic: str, fold: Fold) -> None:
+    def __init__(self, topic: str, fold: Fold, held_bytes: Callable[[], int] | None = None) -> None:
         self.fold = fold
+        self._held_bytes = held_bytes or (lambda: len(pickle.dumps(fold)))
         self.saved: dict[bytes, bytes] = {}
         self._topic = topic
         self._next_offset = 0
@@ -54,13 +56,15 @@ class Reader:
     @property
     def held(self) -> tuple[int, int]:
         """Bytes in memory, private heaps and all, and records that compaction would keep."""
-        return len(pickle.dumps(self.fold)), len(self.saved)
+        return self._held_bytes(), len(self.saved)
 
 
-@pytest.fixture(scope="module")
-def days() -> list[tuple[tuple[int, int], tuple[int, int]]]:
+@pytest.fixture(scope="module", params=[core, pytest.param(kernel, marks=needs_kernel)], ids=["core", "kernel"])
+def days(request: pytest.FixtureRequest) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """What sessionizer and charger held at the end of each day of a steady load."""
-    sessionizer = Reader(CHAT_EVENTS.name, Sessionizer(Policy(), 0))
+    engine = request.param(Policy(), 0)
+    fold = Sessionizer(Policy(), 0, lambda *_: engine)
+    sessionizer = Reader(CHAT_EVENTS.name, fold, lambda: getattr(engine, "held_bytes", 0) or len(pickle.dumps(engine)))
     charger = Reader(WALLET_INPUTS.name, Charger(Policy(), 0))
     load = Load(1, START_MS, events_a_minute=1.5)
     held = []
