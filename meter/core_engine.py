@@ -109,7 +109,10 @@ class CoreEngine:
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         standing = self._loading.finish(floor)
         self._sessions = Sessions(self._sessions.policy, watermark_ms, closed_messages)
-        self._sessions.restore({unpack_key(key): unpack_interaction(value) for key, value in standing.items()})
+        interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
+        if any(interaction.due_ms <= watermark_ms for interaction in interactions.values()):
+            raise ValueError("an entry is due before the time that its checkpoint had reached")
+        self._sessions.restore(interactions)
 
 
 def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:

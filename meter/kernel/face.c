@@ -116,7 +116,13 @@ PyObject *finish_entries(Kernel *self, PyObject *args) {
     }
     self->k.watermark_ms = watermark_ms;
     self->k.closed_messages = closed_messages;
-    if (finish_loading(&self->k, floor) < 0) {
+    int done = finish_loading(&self->k, floor);
+    if (done == -2) {
+        self->is_broken = true;
+        PyErr_SetString(PyExc_ValueError, "an entry is due before the time that its checkpoint had reached");
+        return NULL;
+    }
+    if (done < 0) {
         return no_memory(self);
     }
     Py_RETURN_NONE;

@@ -174,7 +174,7 @@ PyObject *write_news(kernel *k, PyTypeObject *record, uint64_t counts[8]);
 typedef struct { byte *bytes; size_t count, room; } buffer;
 int put_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
 int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
-int finish_loading(kernel *k, int64_t floor); /* what was loaded as of that offset or before does not count */
+int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */
 
 /* ---- scan.c ---- */
 typedef struct { const byte *at; uint32_t bytes, characters; } text;

@@ -210,6 +210,9 @@ int finish_loading(kernel *k, int64_t floor) {
             drop_interaction(k, number);
             continue;
         }
+        if (ms(i->due) <= k->watermark_ms) {
+            return -2; /* What time has passed had ended, or was due again later, when a checkpoint was written. */
+        }
         k->live++;
         furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
     }

@@ -143,6 +143,16 @@ def test_a_block_that_breaks_off_is_refused(make_engine: MakeEngine, broken: byt
         engine.load(1, broken)
 
 
+@either
+def test_an_entry_that_time_has_passed_is_refused(make_engine: MakeEngine) -> None:
+    """No checkpoint holds one: what was due had ended or was due again."""
+    writer, engine = make_engine(Policy(), 0), make_engine(Policy(), 0)
+    spoken(writer, "a")
+    engine.load(1, changed(writer))
+    with pytest.raises(ValueError):
+        engine.finish(-1, T0 + 25 * HOUR, 0)
+
+
 @needs_kernel
 @given(st.data())
 def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
