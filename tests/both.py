@@ -1,4 +1,4 @@
-"""The engines that sessionize a partition, for tests of what holds of either: the core, and the kernel if it is built."""
+"""The engines that sessionize a partition, for tests of what holds of either: the core, and the kernel if built."""
 
 import pytest
 

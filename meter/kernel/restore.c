@@ -1,6 +1,7 @@
 /* State put back from entries, in any order: of each key the newest counts, and nothing is derived until all are there. */
 #include "kernel.h"
 
+enum { KINDS_OF_EVENT = 24 };
 typedef struct { const byte *at, *end; bool wrong; } reader;
 
 static uint64_t take_count(reader *r) {
@@ -100,11 +101,13 @@ static int take_value(kernel *k, uint32_t number, reader *r) {
         }
         seen *s = seen_at(k, next);
         take_id(r, &s->id);
-        s->at_ms = (uint64_t)(at_ms = take_time(r, at_ms));
-        s->what = r->at < r->end ? *r->at : 24;
-        r->wrong |= s->what >= 24;
+        at_ms = take_time(r, at_ms);
+        s->at = as_instant(at_ms);
+        uint32_t what = r->at < r->end ? *r->at : KINDS_OF_EVENT;
+        r->wrong |= what >= KINDS_OF_EVENT;
+        s->what = what & 31;
         r->at += !r->wrong;
-        s->owner = number;
+        s->owner = number & NUMBERS;
         s->shadowed = 1; /* Until all is there. */
         add_seen(k, i, next);
     }
@@ -184,7 +187,7 @@ static int derive_seen(kernel *k, const interaction *i) {
             if (index_seen(k, number) < 0) {
                 return -1;
             }
-        } else if (seen_at(k, known)->at_ms < s->at_ms) {
+        } else if (ms(seen_at(k, known)->at) < ms(s->at)) {
             seen_at(k, known)->shadowed = 1;
             s->shadowed = 0;
             table_replace(&k->by_id, hash, known, number);
