@@ -7,6 +7,7 @@ import msgspec
 
 from meter.blocks import Loading, Sweep, pack
 from meter.core.announce import Announcements
+from meter.core.interactions import Interaction
 from meter.core.packed import pack_interaction, pack_key, unpack_interaction, unpack_key
 from meter.core.policy import Policy
 from meter.core.sessionize import (
@@ -110,9 +111,15 @@ class CoreEngine:
         standing = self._loading.finish(floor)
         self._sessions = Sessions(self._sessions.policy, watermark_ms, closed_messages)
         interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
-        if any(interaction.due_ms <= watermark_ms for interaction in interactions.values()):
-            raise ValueError("an entry is due before the time that its checkpoint had reached")
+        if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()):
+            raise ValueError("an entry does not fit the time that its checkpoint had reached")
         self._sessions.restore(interactions)
+
+
+def _fits(interaction: Interaction, watermark_ms: int) -> bool:
+    """What time has passed had ended or was due later; and nobody had spoken later than event time had come."""
+    spoken_ms = [each.last_ms for each in interaction.conversations] + [seen.at_ms for seen in interaction.seen]
+    return interaction.due_ms > watermark_ms >= max(spoken_ms)
 
 
 def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:

@@ -50,7 +50,7 @@ class Engine(Protocol):
         """What was written as of input `offset`: of each key the highest offset stands. Raises ValueError."""
 
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
-        """All is loaded; what was written as of `floor` or before does not count. Raises ValueError where it cannot be."""
+        """All is loaded, of which nothing as of `floor` or before counts. Raises ValueError if that cannot be."""
 
 
 MakeEngine = Callable[[Policy, int], Engine]

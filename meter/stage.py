@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _NEVER_S: Final = float("-inf")
 
 SEEK_AGAIN_S: Final = 5.0
+TURN_S: Final = 15.0
 IDLE_S: Final = 30.0
 
 
@@ -78,6 +79,7 @@ class Stage:
         self._session_s = session_ms / 1000
         self._clock = clock
         self._partitions: dict[TP, _Partition] = {}
+        self._taken_s = _NEVER_S
         self._lock = asyncio.Lock()
 
     async def take(self, batch: Batch, generation: int) -> None:
@@ -125,7 +127,7 @@ class Stage:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             await self._send(partition.fold.take(records))
             partition.next_offset = batch.last_offset + 1
-        partition.heard_s = self._clock.monotonic()
+        self._taken_s = partition.heard_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))
         await self._checkpoint_if_due(batch.tp)
@@ -184,7 +186,10 @@ class Stage:
 
     async def _look_for_hole(self, tp: TP, partition: _Partition) -> None:
         """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
-        if self._clock.monotonic() - partition.heard_s > SEEK_AGAIN_S:
+        now_s = self._clock.monotonic()
+        quiet_s = now_s - partition.heard_s
+        # While others are taken, what came of this one may be waiting its turn; but not for ever.
+        if min(quiet_s, max(now_s - self._taken_s, quiet_s - TURN_S)) > SEEK_AGAIN_S:
             position = await self._group.position(tp)
             if position is not None and position > partition.next_offset:
                 await self._go_back(tp, partition)

@@ -34,7 +34,7 @@ static void forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
         seen *newest = seen_at(k, i->seen);
         uint32_t number = newest->next;
         const seen *s = seen_at(k, number);
-        if ((int64_t)s->at_ms >= oldest_ms) {
+        if (ms(s->at) >= oldest_ms) {
             return;
         }
         if (!s->shadowed) {
@@ -71,8 +71,8 @@ static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest
     }
     if (i->seen != 0) {
         const seen *s = seen_at(k, i->seen);
-        s = (int64_t)s->at_ms >= oldest_ms ? s : seen_at(k, s->next);
-        int64_t due_ms = (int64_t)s->at_ms + k->horizon_ms + 1;
+        s = ms(s->at) >= oldest_ms ? s : seen_at(k, s->next);
+        int64_t due_ms = ms(s->at) + k->horizon_ms + 1;
         found = due_ms < found ? due_ms : found;
     }
     return found;

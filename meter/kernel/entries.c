@@ -64,9 +64,9 @@ static int put_value(kernel *k, buffer *to, const interaction *i) {
         next = seen_at(k, next)->next;
         const seen *s = seen_at(k, next);
         memcpy(at, s->id.bytes, ID_BYTES);
-        at = put_signed(at + ID_BYTES, (int64_t)s->at_ms - before_ms);
+        at = put_signed(at + ID_BYTES, ms(s->at) - before_ms);
         *at++ = (byte)s->what;
-        before_ms = (int64_t)s->at_ms;
+        before_ms = ms(s->at);
     }
     to->count = (size_t)(at - to->bytes);
     return 0;

@@ -119,7 +119,7 @@ PyObject *finish_entries(Kernel *self, PyObject *args) {
     int done = finish_loading(&self->k, floor);
     if (done == -2) {
         self->is_broken = true;
-        PyErr_SetString(PyExc_ValueError, "an entry is due before the time that its checkpoint had reached");
+        PyErr_SetString(PyExc_ValueError, "an entry does not fit the time that its checkpoint had reached");
         return NULL;
     }
     if (done < 0) {

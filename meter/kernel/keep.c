@@ -59,9 +59,12 @@ void kernel_end(kernel *k) {
     for (int size = 0; size < TEXT_SIZES; size++) {
         pool_end(&k->texts.sizes[size]);
     }
+    table *tables[] = {&k->by_key, &k->by_id, &k->by_place};
+    for (size_t each = 0; each < sizeof tables / sizeof *tables; each++) {
+        drop_zeroed(tables[each]->slots, tables[each]->size * sizeof *tables[each]->slots);
+    }
     void *memory[] = {
-        k->by_key.slots, k->by_id.slots, k->by_place.slots, k->news.conversations.items, k->news.occurrences.items,
-        k->news.slots,   k->news.names,  k->touched.items,  k->loaded_at,
+        k->news.conversations.items, k->news.occurrences.items, k->news.slots, k->news.names, k->touched.items, k->loaded_at,
     };
     for (size_t each = 0; each < sizeof memory / sizeof *memory; each++) {
         free(memory[each]);

@@ -5,13 +5,13 @@
 #include "memory.h"
 
 /* ---- what is held ---- */
-typedef struct { /* an accepted event, 32 bytes */
+typedef struct __attribute__((packed, aligned(2))) { /* an accepted event, 30 bytes */
     event_id id;
-    uint64_t at_ms : 48;
-    uint64_t what : 15;    /* type * 8 + direction * 4 + actor */
-    uint64_t shadowed : 1; /* its id came again after the horizon: it is not in the table any more */
-    uint32_t next;         /* the event of this interaction accepted after this one; of the newest: the oldest */
-    uint32_t owner;        /* its interaction; 0: given back */
+    instant at;
+    uint32_t next : ITEM_BITS; /* the event of this interaction accepted after this one; of the newest: the oldest */
+    uint32_t what : 5;         /* type * 8 + direction * 4 + actor */
+    uint32_t owner : ITEM_BITS; /* its interaction; 0: given back */
+    uint32_t shadowed : 1;     /* its id came again after the horizon: it is not in the table any more */
 } seen;
 
 typedef struct __attribute__((packed, aligned(2))) { /* 42 bytes */

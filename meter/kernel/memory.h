@@ -85,7 +85,8 @@ static inline void *pool_at(const pool *items, uint32_t number) {
 }
 /* Room for as many items; `items` points to the pointer to them. -1: no memory, and nothing has changed. */
 int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
-void *zeroed(size_t bytes); /* to be freed; NULL: no memory */
+void *zeroed(size_t bytes); /* NULL: no memory */
+void drop_zeroed(void *memory, size_t bytes);
 void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory, the old stays */
 
 /* ---- table.c: open addressing over the items of a pool ---- */

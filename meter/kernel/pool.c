@@ -2,25 +2,53 @@
 #include "memory.h"
 
 enum { CHUNK_BYTES = 128 * 1024, LINE_BYTES = 64 };
-enum { SLAB_CHUNKS = 16, SLAB_BYTES = SLAB_CHUNKS * CHUNK_BYTES };
+enum { SLAB_CHUNKS = 64, LARGE_PAGE_BYTES = 2 * 1024 * 1024 };
 
-/* Memory in large pages, if the system has them: a look into a gigabyte then costs no second one into its page tables. */
+/* Memory of its own from the system, zeroed, which goes back to it whole; in large pages if there are any: a look into a
+ * gigabyte then costs no second one into its page tables. The heap would keep what growing tables leave behind. */
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
 static void *large(size_t bytes) {
-    void *found = aligned_alloc(SLAB_BYTES, bytes);
-#ifdef MADV_HUGEPAGE
-    if (found != NULL) {
-        (void)madvise(found, bytes, MADV_HUGEPAGE);
+    size_t spare = LARGE_PAGE_BYTES;
+    byte *found = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (found == MAP_FAILED) {
+        return NULL;
     }
+    size_t before = (spare - (uintptr_t)found % spare) % spare;
+    if (before > 0) {
+        munmap(found, before);
+    }
+    munmap(found + before + bytes, spare - before);
+    (void)madvise(found + before, bytes, MADV_HUGEPAGE);
+    return found + before;
+}
+static void drop_large(void *memory, size_t bytes) {
+    munmap(memory, bytes);
+}
+#else
+static void *large(size_t bytes) {
+    return calloc(1, bytes);
+}
+static void drop_large(void *memory, size_t bytes) {
+    (void)bytes;
+    free(memory);
+}
 #endif
-    return found;
+
+static size_t in_pages(size_t bytes) {
+    enum { PAGE_BYTES = 64 * 1024 }; /* Of any system's size a multiple. */
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
 void *zeroed(size_t bytes) {
-    if (bytes < SLAB_BYTES) {
-        return calloc(1, bytes);
+    return bytes < LARGE_PAGE_BYTES ? calloc(1, bytes) : large(in_pages(bytes));
+}
+
+void drop_zeroed(void *memory, size_t bytes) {
+    if (bytes < LARGE_PAGE_BYTES) {
+        free(memory);
+    } else {
+        drop_large(memory, in_pages(bytes));
     }
-    void *found = large((bytes + SLAB_BYTES - 1) / SLAB_BYTES * SLAB_BYTES);
-    return found == NULL ? NULL : memset(found, 0, bytes);
 }
 
 void broken(const char *law, const char *file, int line) {
@@ -62,11 +90,18 @@ void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes) {
     }
 }
 
+static size_t chunk_bytes(const pool *items) {
+    size_t bytes = ((size_t)items->item_bytes << items->shift) + LINE_BYTES - 1;
+    return bytes - bytes % LINE_BYTES;
+}
+
 void pool_end(pool *items) {
-    for (uint32_t number = 0; number < items->chunk_count; number++) {
-        if (number < SLAB_CHUNKS || number % SLAB_CHUNKS == 0) {
-            free(items->chunks[number]);
-        }
+    uint32_t single = items->chunk_count < SLAB_CHUNKS ? items->chunk_count : SLAB_CHUNKS;
+    for (uint32_t number = 0; number < single; number++) {
+        free(items->chunks[number]);
+    }
+    for (uint32_t number = SLAB_CHUNKS; number < items->chunk_count; number += SLAB_CHUNKS) {
+        drop_zeroed(items->chunks[number], SLAB_CHUNKS * chunk_bytes(items));
     }
     free(items->chunks);
     memset(items, 0, sizeof *items);
@@ -74,17 +109,17 @@ void pool_end(pool *items) {
 
 /* The first chunks one by one, since most partitions are small; then many at once. */
 static bool add_chunks(pool *items) {
-    uint32_t more = items->chunk_count < SLAB_CHUNKS ? 1 : SLAB_CHUNKS;
-    size_t bytes = (size_t)more * CHUNK_BYTES;
-    if (grow(&items->chunks, &items->chunk_room, items->chunk_count + more, sizeof *items->chunks, items->held_bytes) < 0) {
+    uint32_t more = items->chunk_count < SLAB_CHUNKS ? 1 : SLAB_CHUNKS, wanted = items->chunk_count + more;
+    if (grow(&items->chunks, &items->chunk_room, wanted, sizeof *items->chunks, items->held_bytes) < 0) {
         return false;
     }
-    byte *memory = more == 1 ? aligned_alloc(LINE_BYTES, bytes) : large(bytes);
+    size_t one = chunk_bytes(items), bytes = more * one;
+    byte *memory = more == 1 ? aligned_alloc(LINE_BYTES, bytes) : zeroed(bytes);
     if (memory == NULL) {
         return false;
     }
     for (uint32_t each = 0; each < more; each++) {
-        items->chunks[items->chunk_count++] = memory + (size_t)each * CHUNK_BYTES;
+        items->chunks[items->chunk_count++] = memory + each * one;
     }
     *items->held_bytes += bytes;
     return true;

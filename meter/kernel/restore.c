@@ -1,6 +1,7 @@
 /* State put back from entries, in any order: of each key the newest counts, and nothing is derived until all are there. */
 #include "kernel.h"
 
+enum { KINDS_OF_EVENT = 24 };
 typedef struct { const byte *at, *end; bool wrong; } reader;
 
 static uint64_t take_count(reader *r) {
@@ -45,7 +46,7 @@ static conversation take_said(reader *r, int64_t due_ms) {
     take_id(r, &c.id);
     int64_t opened_ms = take_time(r, due_ms), first_ms = take_time(r, opened_ms), last_ms = take_time(r, first_ms);
     uint64_t messages = take_count(r), requests = take_count(r);
-    if (last_ms < first_ms || messages > UINT32_MAX / 2 || requests >> 1 > messages) {
+    if (last_ms < first_ms || messages > UINT32_MAX / 8 || requests >> 1 > messages) {
         r->wrong = true;
         return c;
     }
@@ -79,6 +80,8 @@ static int take_value(kernel *k, uint32_t number, reader *r) {
     r->wrong |= due_ms == 0 || conversations + seens == 0;
     for (uint64_t each = 0; each < conversations && !r->wrong; each++) {
         conversation said = take_said(r, due_ms);
+        /* Nothing closes or is forgotten before it is due. */
+        r->wrong |= due_ms > ms(said.last) + k->gap_ms + 1 + (said.closed ? k->horizon_ms : 0);
         if (i->speaks) {
             /* They follow one another, and of all but the last it is known that they have ended. */
             r->wrong |= ms(said.first) <= ms(i->latest.last) || !i->latest.closed;
@@ -100,11 +103,13 @@ static int take_value(kernel *k, uint32_t number, reader *r) {
         }
         seen *s = seen_at(k, next);
         take_id(r, &s->id);
-        s->at_ms = (uint64_t)(at_ms = take_time(r, at_ms));
-        s->what = r->at < r->end ? *r->at : 24;
-        r->wrong |= s->what >= 24;
+        at_ms = take_time(r, at_ms);
+        s->at = as_instant(at_ms);
+        uint32_t what = r->at < r->end ? *r->at : KINDS_OF_EVENT;
+        r->wrong |= what >= KINDS_OF_EVENT;
+        s->what = what & 31;
         r->at += !r->wrong;
-        s->owner = number;
+        s->owner = number & NUMBERS;
         s->shadowed = 1; /* Until all is there. */
         add_seen(k, i, next);
     }
@@ -178,13 +183,16 @@ static int derive_seen(kernel *k, const interaction *i) {
     for (uint32_t number = i->seen; number != 0;) {
         number = seen_at(k, number)->next;
         seen *s = seen_at(k, number);
+        if (ms(s->at) > k->watermark_ms) {
+            return -2;
+        }
         uint64_t hash = id_hash(k->id_secret, &s->id);
         uint32_t known = find_seen(k, &s->id, hash);
         if (known == 0) {
             if (index_seen(k, number) < 0) {
                 return -1;
             }
-        } else if (seen_at(k, known)->at_ms < s->at_ms) {
+        } else if (ms(seen_at(k, known)->at) < ms(s->at)) {
             seen_at(k, known)->shadowed = 1;
             s->shadowed = 0;
             table_replace(&k->by_id, hash, known, number);
@@ -210,8 +218,10 @@ int finish_loading(kernel *k, int64_t floor) {
             drop_interaction(k, number);
             continue;
         }
-        if (ms(i->due) <= k->watermark_ms) {
-            return -2; /* What time has passed had ended, or was due again later, when a checkpoint was written. */
+        /* What time has passed had ended, or was due again later, when a checkpoint was written; and nobody had spoken
+         * later than event time had come. */
+        if (ms(i->due) <= k->watermark_ms || (i->speaks && ms(i->latest.last) > k->watermark_ms)) {
+            return -2;
         }
         k->live++;
         furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
@@ -221,8 +231,12 @@ int finish_loading(kernel *k, int64_t floor) {
     }
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        if (i->used && !i->ended && (derive_seen(k, i) < 0 || schedule(k, number, ms(i->due)) < 0)) {
-            return -1;
+        int done = i->used && !i->ended ? derive_seen(k, i) : 0;
+        if (done == 0 && i->used && !i->ended) {
+            done = schedule(k, number, ms(i->due));
+        }
+        if (done < 0) {
+            return done;
         }
     }
     k->held_bytes -= k->loaded_room * sizeof *k->loaded_at;

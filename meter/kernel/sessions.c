@@ -22,9 +22,9 @@ static uint32_t accept(kernel *k, uint32_t in, const event *e, uint32_t known) {
     interaction *i = interaction_at(k, in);
     seen *s = seen_at(k, number);
     s->id = e->id;
-    s->at_ms = (uint64_t)e->at_ms;
-    s->what = e->what;
-    s->owner = in;
+    s->at = as_instant(e->at_ms);
+    s->what = e->what & 31;
+    s->owner = in & NUMBERS;
     add_seen(k, i, number);
     if (known != 0) {
         seen_at(k, known)->shadowed = 1;
@@ -192,9 +192,9 @@ enum outcome step(kernel *k, const event *e) {
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
     uint32_t known = find_seen(k, &e->id, e->id_hash);
     enum outcome found = stands_for_itself(e) ? TOLD_OCCURRENCE : TOLD_CONVERSATION;
-    if (known != 0 && (int64_t)seen_at(k, known)->at_ms >= oldest_ms) {
+    if (known != 0 && ms(seen_at(k, known)->at) >= oldest_ms) {
         const seen *s = seen_at(k, known);
-        bool same = (int64_t)s->at_ms == e->at_ms && s->what == e->what &&
+        bool same = ms(s->at) == e->at_ms && s->what == e->what &&
                     is_key_of(k, interaction_at(k, s->owner), e->key, e->key_bytes, e->place_bytes);
         found = same ? DUPLICATE : CONFLICT;
         k->watermark_ms = e->at_ms > k->watermark_ms ? e->at_ms : k->watermark_ms;

@@ -30,7 +30,7 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
             table_put(&grown, hash, number);
         }
     }
-    free(t->slots);
+    drop_zeroed(t->slots, t->size * sizeof *t->slots);
     *t = grown;
     return 0;
 }

@@ -7,6 +7,7 @@ are made beforehand, a part at a time; what is measured is `take` of an engine, 
 import time
 from collections.abc import Iterator
 from random import Random
+from statistics import fmean, median
 from typing import Final
 
 import click
@@ -56,7 +57,8 @@ def resident_bytes() -> int:
 
 def measure(engine: Engine, keys: int, events: int) -> str:
     """One line: what it took."""
-    spent_s = last_s = raw_s = 0.0
+    spent_us: list[float] = []
+    raw_us: list[float] = []
     before = told = 0
     with progress() as shown:
         shown.phase(f"{keys:,} keys", events)
@@ -65,20 +67,19 @@ def measure(engine: Engine, keys: int, events: int) -> str:
             started_s = time.process_time()
             for record in part:
                 orjson.loads(record.value)
-            raw_s += time.process_time() - started_s
-            last_s = -spent_s
+            raw_us.append(1e6 * (time.process_time() - started_s) / len(part))
             for at in range(0, len(part), BATCH):
                 batch = part[at : at + BATCH]
                 started_s = time.process_time()
                 told += len(engine.take(batch).metered)
-                spent_s += time.process_time() - started_s
-            last_s += spent_s
+                spent_us.append(1e6 * (time.process_time() - started_s) / len(batch))
             list(engine.changed())
             shown.advance(len(part))
     held = resident_bytes() - before
-    event_us, last_us, raw_us = (1e6 * each for each in (spent_s / events, last_s / len(part), raw_s / events))
+    end_us = spent_us[-len(spent_us) // 10 :]
     return (
-        f"{keys:>9,} keys: {event_us:.3f} us an event, {last_us:.3f} at the end, {raw_us:.3f} for orjson.loads, "
+        f"{keys:>9,} keys: {fmean(spent_us):.3f} us an event, median {median(spent_us):.3f}, of the last tenth "
+        f"{median(end_us):.3f}; {median(raw_us):.3f} for orjson.loads; "
         f"{told / events:.2f} records told an event; {engine.live:,} live, {held / max(1, engine.live):.0f} bytes each "
         f"({getattr(engine, 'held_bytes', 0) / max(1, engine.live):.0f} by its own account)"
     )

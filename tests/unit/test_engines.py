@@ -166,7 +166,7 @@ def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
     engine = kernel(Policy(), 0)
     try:
         engine.load(1, bytes(block))
-        engine.finish(-1, T0, 0)
+        engine.finish(-1, writer.watermark_ms, 0)
     except ValueError:
         with pytest.raises(RuntimeError):
             engine.take([])

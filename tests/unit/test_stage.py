@@ -141,6 +141,20 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
     assert [each for each in world.done if each.startswith("sought")] == ["sought 2"]
 
 
+async def test_what_waits_its_turn_is_no_hole(world: World) -> None:
+    """While batches of other partitions are taken, one of this may be queued; only much later it must be lost."""
+    stage = made(world, checkpoint_ms=600_000)
+    await run(stage, world, batch(0, 1))
+    world.at = 5
+    for world.now_s in (6.0, 12.0, 20.0):
+        stage._taken_s = world.now_s - 1.0
+        await stage.tend()
+        assert not any(each.startswith("sought") for each in world.done)
+    world.now_s = stage._taken_s = 21.0
+    await stage.tend()
+    assert "sought 2" in world.done
+
+
 async def test_a_quiet_partition_is_committed_again_now_and_then(world: World) -> None:
     """A commit of an old assignment may have moved the group's offset back; nothing else would move it on."""
     stage = made(world)
