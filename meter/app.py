@@ -25,6 +25,10 @@ METADATA_MS: Final = 5_000
 """How long a worker may not know the topics. The client does not repeat a failed question before this time is over, and
 a leader that knows no topics gives nobody any partition: a broker's restart could idle a group for five minutes."""
 
+YOUNG_OBJECTS: Final = 50_000
+"""Objects made since the garbage collector last looked for young garbage. A batch makes thousands that it uses until its
+end, and none of them is in a cycle."""
+
 CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
 
@@ -106,6 +110,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     async def assigned(*_: object, **__: object) -> None:
         on_ready()
 
+    gc.set_threshold(YOUNG_OBJECTS)
     with TemporaryDirectory(prefix="meter-") as datadir:
         app = make_app(settings, datadir)
         app.on_partitions_assigned.connect(assigned, weak=False)

@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 from rich.console import Console
 from rich.progress import track
 
+from meter.app import YOUNG_OBJECTS
 from meter.charger import Charger
 from meter.checkpoints import Restored
 from meter.core.policy import Policy
@@ -99,6 +100,7 @@ def main(inputs: int, warm: int, rounds: int, batch: int, checkpoint: int, seed:
         return
     console = Console()
     loads = {name: records(name, warm + inputs, seed) for name in LOADS}
+    gc.set_threshold(YOUNG_OBJECTS)
     gc.collect()
     gc.freeze()
     found: dict[str, list[Round]] = {name: [] for name in LOADS}
