@@ -1,9 +1,9 @@
 """A stage: it reads one topic in batches, keeps one fold a partition, and checkpoints it (docs/adr/0005).
 
-The order of effects is what makes a crash harmless. What a batch causes is acknowledged by the broker first; at a
-checkpoint the state follows, then the mark that completes it, then what may only be said after it, and last the
-committed offset. A crash repeats outputs and loses none; the state is restored to exactly the mark's offset, so the
-repeats are the same.
+The order of effects is what makes a crash harmless. What a batch causes leaves at once; a checkpoint waits until the
+broker has acknowledged all of it, then the state follows, then the mark that completes it, then what may only be said
+after it, and last the committed offset. A crash repeats outputs and loses none; the state is restored to exactly the
+mark's offset, so the repeats are the same.
 
 The checkpoint, not the committed offset, says where to go on: what a batch repeats is skipped, and a batch that begins
 beyond it is a hole that Faust left, so the stage goes back and reads it again.
@@ -50,6 +50,8 @@ class _Partition:
         self.generation = generation
         self.saved_s = now_s
         self.sought_s = _NEVER_S
+        self.sent: list[Delivery] = []
+        """What has left since the last checkpoint, to be acknowledged before the next."""
         self.heard_s = now_s
         self.held_s = now_s
         """When the group last knew that the partition is this worker's."""
@@ -125,7 +127,7 @@ class Stage:
         records = _from(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
-            await self._send(partition.fold.take(records))
+            partition.sent += await self._send(partition.fold.take(records))
             partition.next_offset = batch.last_offset + 1
         self._taken_s = partition.heard_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
@@ -157,7 +159,7 @@ class Stage:
             logger.info("%s: restored %d blocks, going on at %d", tp, restored.blocks, next_offset)
             if restored.offset >= 0:
                 # A crash may have come between the mark and what follows it.
-                await self._send(fold.confirm(restored.offset))
+                await delivered(await self._send(fold.confirm(restored.offset)))
         return partition
 
     async def _held_on(self, tp: TP, partition: _Partition, generation: int) -> _Partition | None:
@@ -200,8 +202,8 @@ class Stage:
         if min(now_s - partition.heard_s, now_s - partition.held_s) > SEEK_AGAIN_S:
             await self._commit(tp, partition)
 
-    async def _send(self, outputs: Iterable[Output]) -> None:
-        """Write what a batch caused; returns when the broker has all of it."""
+    async def _send(self, outputs: Iterable[Output]) -> list[Delivery]:
+        """Write what a batch caused; what is returned is done once the broker has all of it."""
         deliveries: list[Delivery] = []
         for output in outputs:
             if output.everywhere:
@@ -209,7 +211,7 @@ class Stage:
                     deliveries += await self._topics.append(output.topic.name, number, output.records)
             else:
                 deliveries += await self._topics.append_keyed(output.topic.name, output.records)
-        await delivered(deliveries)
+        return deliveries
 
     async def _checkpoint_if_due(self, tp: TP) -> None:
         partition = self._partitions[tp]
@@ -228,8 +230,10 @@ class Stage:
         offset = partition.next_offset - 1
         fold = partition.fold
         still_held = partial(self._is_held, tp, partition)
+        sent, partition.sent = partition.sent, []
+        await delivered(sent)
         written = await partition.checkpoints.write(offset, fold, still_held)
-        await self._send(fold.confirm(offset))
+        await delivered(await self._send(fold.confirm(offset)))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)
         metrics.CHECKPOINT_BYTES.observe(written)

@@ -1,7 +1,7 @@
 """A world of fakes round a stage, each of which notes what is done to it."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -73,6 +73,17 @@ class World:
         self.done.append(what)
 
 
+class _Acknowledgement(NamedTuple):
+    """Comes when it is waited for."""
+
+    world: World
+    of: str
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from asyncio.sleep(0).__await__()
+        self.world.note(f"acknowledged {self.of}")
+
+
 class Log:
     """Takes appends at once, and acknowledges them when they are awaited."""
 
@@ -83,17 +94,13 @@ class Log:
         return 2
 
     async def append(self, topic: str, partition: int, records: list[Record]) -> list[Any]:
-        return [self._acknowledge(f"{topic}/{partition}")] if records else []
+        return [_Acknowledgement(self._world, f"{topic}/{partition}")] if records else []
 
     async def append_keyed(self, topic: str, records: list[Record]) -> list[Any]:
-        return [self._acknowledge(topic)] if records else []
+        return [_Acknowledgement(self._world, topic)] if records else []
 
     async def write(self, topic: str, partition: int, records: list[Record]) -> None:
         self._world.note(f"written {topic}/{partition} {len(records)}")
-
-    async def _acknowledge(self, what: str) -> None:
-        await asyncio.sleep(0)
-        self._world.note(f"acknowledged {what}")
 
 
 class Fold:

@@ -36,7 +36,7 @@ async def test_a_partition_that_nobody_else_has_held_goes_on_as_it_is(world: Wor
     world.generation, world.is_newest = 2, True
     await run(stage, world, batch(0, 1, 2))
     assert (world.taken, world.restores) == ([0, 1, 2], 1)
-    assert world.done == ["committed 0", "taken", ACKNOWLEDGED, "committed 0", "taken", ACKNOWLEDGED]
+    assert world.done == ["committed 0", "taken", "committed 0", "taken"]
 
 
 async def test_a_partition_that_is_gone_is_forgotten(world: World) -> None:
@@ -56,7 +56,7 @@ async def test_a_partition_that_was_taken_away_is_not_saved(world: World) -> Non
     await run(stage, world, batch(0))
     stage._checkpoint_s, world.is_moving = 0.0, True
     await stage.tend()
-    assert world.done == ["committed 0", "taken", ACKNOWLEDGED]
+    assert world.done == ["committed 0", "taken"]
 
 
 async def test_a_rebalance_during_a_checkpoint_moves_no_offset(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ async def test_who_was_superseded_marks_nothing_and_restores_anew(world: World) 
     stage._checkpoint_s, world.accepts = 0.0, False
     world.now_s += 5.001
     await stage.tend()
-    assert world.done == ["state k"]
+    assert world.done == [ACKNOWLEDGED, "state k"]
     world.accepts = True
     await run(stage, world, batch(0))
     assert (world.restores, world.taken) == (2, [0, 0])
