@@ -14,7 +14,7 @@ from schemas.topics import MAX_RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
 KEYS_KNOWN = 100_000
-"""Keys whose partition is remembered, at most."""
+"""Keys of a topic whose partition is remembered, at most."""
 
 STOP_S = 5.0
 
@@ -48,7 +48,7 @@ class Log:
             "max_request_size": MAX_RECORD_BYTES,
         }
         self._producer: AIOKafkaProducer | None = None
-        self._partition_of: dict[tuple[str, bytes], int] = {}
+        self._partition_of: dict[str, dict[bytes, int]] = {}
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
@@ -89,19 +89,24 @@ class Log:
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """Where Kafka's own default partitioner puts `key`."""
-        found = self._partition_of.get((topic, key))
+        known = self._partition_of.setdefault(topic, {})
+        found = known.get(key)
         if found is None:
             every = list(range(await self.partitions(topic)))
-            if len(self._partition_of) >= KEYS_KNOWN:
-                self._partition_of.clear()  # Dead letters keep the keys they came with, whatever those are.
-            found = self._partition_of[topic, key] = int(DefaultPartitioner()(key, every, every))
+            if len(known) >= KEYS_KNOWN:
+                known.clear()  # Dead letters keep the keys they came with, whatever those are.
+            found = known[key] = int(DefaultPartitioner()(key, every, every))
         return found
 
     async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
         """Append each record to the partition of its key, in order."""
         by_partition: defaultdict[int, list[Record]] = defaultdict(list)
+        known = self._partition_of.setdefault(topic, {})
         for record in records:
-            by_partition[await self.partition_of(topic, record.key or b"")].append(record)
+            partition = known.get(record.key or b"")
+            if partition is None:
+                partition = await self.partition_of(topic, record.key or b"")
+            by_partition[partition].append(record)
         deliveries: list[Delivery] = []
         for partition, part in by_partition.items():
             deliveries += await self.append(topic, partition, part)
