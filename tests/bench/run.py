@@ -138,7 +138,7 @@ def _measure(contender: Contender, task: Task, core: int) -> Measured:
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env={name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "METER_"))},
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -151,7 +151,16 @@ def _measure(contender: Contender, task: Task, core: int) -> Measured:
     reports = [line for line in done.stdout.splitlines() if line.startswith(b"{")]
     if not reports:
         raise BenchError(f"{contender.title} ended without a report; the end of its log:\n{_tail(log)}")
-    return msgspec.json.decode(reports[-1], type=Measured)
+    measured = msgspec.json.decode(reports[-1], type=Measured)
+    if not measured.events:
+        raise BenchError(f"{contender.title} saw events and took none; the end of its log:\n{_tail(log)}")
+    return measured
+
+
+def _environment() -> dict[str, str]:
+    """This one's, without settings of the meter but how much it logs."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "METER_"))}
+    return ours | {"METER_LOG_LEVEL": os.environ.get("METER_LOG_LEVEL", "WARNING")}
 
 
 def _alone_on(core: int) -> Callable[[], None]:
