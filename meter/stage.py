@@ -20,15 +20,14 @@ from faust.types import TP
 
 from meter import metrics
 from meter.checkpoints import Checkpoints, SupersededError
-from meter.fold import Fold, MakeFold, Output
+from meter.fold import MakeFold, Output
 from meter.log import Delivery, delivered
+from meter.partition import NEVER_S, Partition
 from meter.ports import Clock, Fetched, Group, Topics
 from meter.transport import Batch
 from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
-
-_NEVER_S: Final = float("-inf")
 
 SEEK_AGAIN_S: Final = 5.0
 TURN_S: Final = 15.0
@@ -37,24 +36,6 @@ IDLE_S: Final = 30.0
 
 class LostRecordsError(Exception):
     """The broker deleted records before they were read: longer retention or a faster worker would have kept them."""
-
-
-class _Partition:
-    """One assigned partition: its fold, and how far it has read and saved."""
-
-    def __init__(self, fold: Fold, checkpoints: Checkpoints, next_offset: int, generation: int, now_s: float) -> None:
-        self.fold = fold
-        self.checkpoints = checkpoints
-        self.next_offset = next_offset
-        self.saved_offset = next_offset
-        self.generation = generation
-        self.saved_s = now_s
-        self.sought_s = _NEVER_S
-        self.sent: list[Delivery] = []
-        """What has left since the last checkpoint, to be acknowledged before the next."""
-        self.heard_s = now_s
-        self.held_s = now_s
-        """When the group last knew that the partition is this worker's."""
 
 
 class Stage:
@@ -80,8 +61,8 @@ class Stage:
         self._checkpoint_s = checkpoint_ms / 1000
         self._session_s = session_ms / 1000
         self._clock = clock
-        self._partitions: dict[TP, _Partition] = {}
-        self._taken_s = _NEVER_S
+        self._partitions: dict[TP, Partition] = {}
+        self._taken_s = NEVER_S
         self._lock = asyncio.Lock()
 
     async def take(self, batch: Batch, generation: int) -> None:
@@ -107,7 +88,7 @@ class Stage:
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
 
-    async def _pass_time(self, tp: TP, partition: _Partition) -> None:
+    async def _pass_time(self, tp: TP, partition: Partition) -> None:
         """A partition in which nobody speaks is told the time now and then, as a record like any other."""
         now_s = self._clock.monotonic()
         if now_s - partition.heard_s >= IDLE_S:
@@ -137,7 +118,7 @@ class Stage:
     def _is_stale(self, generation: int) -> bool:
         return self._group.is_moving or generation != self._group.generation
 
-    async def _partition(self, tp: TP, generation: int) -> _Partition | None:
+    async def _partition(self, tp: TP, generation: int) -> Partition | None:
         """The partition's state, restored if another worker has written any since this one did.
 
         None if it is not its own any more: while it was reading, a later owner may have removed, and compaction taken,
@@ -155,14 +136,14 @@ class Stage:
             now_s = self._clock.monotonic()
             if not await self._group.commit(tp, next_offset) or self._is_stale(generation):
                 return None
-            partition = self._partitions[tp] = _Partition(fold, checkpoints, next_offset, generation, now_s)
+            partition = self._partitions[tp] = Partition(fold, checkpoints, next_offset, generation, now_s)
             logger.info("%s: restored %d blocks, going on at %d", tp, restored.blocks, next_offset)
             if restored.offset >= 0:
                 # A crash may have come between the mark and what follows it.
                 await delivered(await self._send(fold.confirm(restored.offset)))
         return partition
 
-    async def _held_on(self, tp: TP, partition: _Partition, generation: int) -> _Partition | None:
+    async def _held_on(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
         """The partition as it is, where partitions have moved and this one has come back untouched."""
         if not await partition.checkpoints.are_the_newest():
             return None
@@ -174,7 +155,7 @@ class Stage:
         self._partitions[tp] = partition
         return partition
 
-    async def _go_back(self, tp: TP, partition: _Partition) -> None:
+    async def _go_back(self, tp: TP, partition: Partition) -> None:
         """Faust dropped a batch that it had fetched. Ask for it again; until it comes, what is beyond is ignored."""
         now_s = self._clock.monotonic()
         if now_s - partition.sought_s > SEEK_AGAIN_S:
@@ -186,7 +167,7 @@ class Stage:
             logger.warning("%s: a hole, reading again from %d", tp, partition.next_offset)
             await self._group.seek(tp, partition.next_offset)
 
-    async def _look_for_hole(self, tp: TP, partition: _Partition) -> None:
+    async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
         """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
         now_s = self._clock.monotonic()
         quiet_s = now_s - partition.heard_s
@@ -196,7 +177,7 @@ class Stage:
             if position is not None and position > partition.next_offset:
                 await self._go_back(tp, partition)
 
-    async def _commit_again(self, tp: TP, partition: _Partition) -> None:
+    async def _commit_again(self, tp: TP, partition: Partition) -> None:
         """A commit of an assignment that is over may come in last of all; where nothing arrives, none would follow."""
         now_s = self._clock.monotonic()
         if min(now_s - partition.heard_s, now_s - partition.held_s) > SEEK_AGAIN_S:
@@ -225,7 +206,7 @@ class Stage:
                 logger.warning("%s: the state was not saved, the partition is another worker's", superseded)
                 del self._partitions[tp]
 
-    async def _checkpoint(self, tp: TP, partition: _Partition) -> None:
+    async def _checkpoint(self, tp: TP, partition: Partition) -> None:
         started_s = self._clock.monotonic()
         offset = partition.next_offset - 1
         fold = partition.fold
@@ -239,7 +220,7 @@ class Stage:
         metrics.CHECKPOINT_BYTES.observe(written)
         await self._commit(tp, partition)
 
-    async def _is_held(self, tp: TP, partition: _Partition) -> bool:
+    async def _is_held(self, tp: TP, partition: Partition) -> bool:
         """Whether nobody else can have the partition yet. A process that was paused does not know it by itself: the
         group gives a silent worker's partitions away after the session, so what it last heard must be younger.
         """
@@ -249,7 +230,7 @@ class Stage:
             await self._commit(tp, partition)
         return self._clock.monotonic() - partition.held_s <= self._session_s / 2
 
-    async def _commit(self, tp: TP, partition: _Partition) -> None:
+    async def _commit(self, tp: TP, partition: Partition) -> None:
         """Move the group's offset. It is a report of progress, the checkpoint is what counts; and a sign of life."""
         asked_s = self._clock.monotonic()
         if (
