@@ -26,8 +26,8 @@ METADATA_MS: Final = 5_000
 a leader that knows no topics gives nobody any partition: a broker's restart could idle a group for five minutes."""
 
 YOUNG_OBJECTS: Final = 50_000
-"""Objects made since the garbage collector last looked for young garbage. A batch makes thousands that it uses until its
-end, and none of them is in a cycle."""
+"""How many objects may be made until the garbage collector looks for young garbage. A batch makes thousands that it
+uses to its end, and none of them is in a cycle."""
 
 CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
