@@ -1,7 +1,7 @@
 """The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -21,12 +21,12 @@ from meter.log import Record
 from meter.ports import Fetched
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
-from schemas.metered import SafePoint, decode_wallet_input
+from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
 from schemas.tallies import Tally, encode_tally
 from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
 
 PAGE_INPUTS: Final = 2_000
-"""Inputs that a page may come from, with which its round ends: it bounds the size of a page."""
+"""Inputs that a page may come from: it bounds the size of a page."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -72,41 +72,55 @@ class Charger:
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
     def take(self, records: list[Fetched]) -> Iterator[Output]:
-        """Charge a batch: a page for each workspace, as a rule. A round ends where one of the pages is full."""
-        wallets = self._wallets
-        letters: list[DeadLetter] = []
-        tallies: list[Tally] = []
+        """Charge a batch, one workspace after another: each has an order of its own, which only safe points cut across.
+
+        In the log's order every input would find another workspace, and none of it in the processor's cache.
+        """
+        batch = _Batch()
+        inputs: _Inputs = defaultdict(list)
         for record in records:
             given = read(record.value, decode_wallet_input)
-            if isinstance(given, SafePoint):
-                tallies += self._tally(given, record.offset)
-            refused = given if isinstance(given, Rejected) else wallets.step(given, record.offset)
-            if refused is not None:
-                self._refused += 1
-                letters.append(
-                    dead_letter(WALLET_INPUTS, self._partition, record, Rejected(refused.code, refused.reason))
-                )
-            if wallets.fullest_page >= PAGE_INPUTS:
-                yield from self._say(letters, tallies, record.offset)
-                letters, tallies = [], []
-        yield from self._say(letters, tallies, records[-1].offset)
-
-    def _say(self, letters: list[DeadLetter], tallies: list[Tally], offset: int) -> Iterator[Output]:
-        """What a round has come to, as of `offset`."""
-        pages = self._wallets.take_pages(self._partition, offset)
-        self._observe(pages)
-        _count_debits(pages)
-        yield dead_letters(letters)
-        yield Output(LEDGER, [Record(page.workspace_id.encode(), encode_page(page)) for page in pages])
+            if isinstance(given, Rejected):
+                self._refuse(batch, record, given)
+            elif isinstance(given, SafePoint):
+                self._charge(batch, inputs, record.offset - 1)
+                inputs.clear()
+                batch.tallies += self._tally(given, record.offset)
+                self._wallets.step(given, record.offset)
+                self._write_pages(batch, record.offset)
+            else:
+                workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
+                inputs[workspace_id].append((record, given))
+        self._charge(batch, inputs, records[-1].offset)
+        batch.observe()
+        yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
+        yield Output(LEDGER, batch.pages)
         # Keyed by where the events came from, so that what is told of one partition stays in one place.
-        yield Output(TALLIES, [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in tallies])
+        tallies = [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in batch.tallies]
+        yield Output(TALLIES, tallies)
 
-    def _observe(self, pages: list[Page]) -> None:
-        """How old the events are by now, and those that used up the last credit."""
-        now_ms = time.time() * 1000
-        caused = [(page, max(0.0, now_ms - page.produced_ms) / 1000) for page in pages if page.produced_ms]
-        metrics.EVENT_TO_DEBIT.observe(age_s for _, age_s in caused)
-        metrics.EVENT_TO_USED_UP.observe(age_s for page, age_s in caused if self._has_just_used_up(page))
+    def _charge(self, batch: "_Batch", inputs: "_Inputs", last_offset: int) -> None:
+        """What the workspaces did between two safe points, up to `last_offset`: a page each, or several that are full.
+
+        Of a workspace each page has a version of its own, or of two pages none would be the newer.
+        """
+        for each in inputs.values():
+            for start in range(0, len(each), PAGE_INPUTS):
+                part = each[start : start + PAGE_INPUTS]
+                for record, given in part:
+                    refused = self._wallets.step(given, record.offset)
+                    if refused is not None:
+                        self._refuse(batch, record, Rejected(refused.code, refused.reason))
+                is_last = start + PAGE_INPUTS >= len(each)
+                self._write_pages(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _refuse(self, batch: "_Batch", record: Fetched, rejected: Rejected) -> None:
+        self._refused += 1
+        batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
+
+    def _write_pages(self, batch: "_Batch", version: int) -> None:
+        for page in self._wallets.take_pages(self._partition, version):
+            batch.write(page, has_used_up=self._has_just_used_up(page))
 
     def _has_just_used_up(self, page: Page) -> bool:
         if page.balance.free_micros + page.balance.paid_micros > 0:
@@ -201,14 +215,39 @@ def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
     return books
 
 
-def _count_debits(pages: list[Page]) -> None:
-    debits = 0
-    debited_micros: Counter[str] = Counter()
-    for page in pages:
+_Inputs = defaultdict[str, list[tuple[Fetched, WalletInput]]]
+"""By workspace, in the log's order."""
+
+
+class _Batch:
+    """What a batch comes to, in records and in figures."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.tallies: list[Tally] = []
+        self.pages: list[Record] = []
+        self._produced_ms: list[int] = []
+        self._used_up_ms: list[int] = []
+        self._debits = 0
+        self._debited_micros: Counter[str] = Counter()
+
+    def write(self, page: Page, *, has_used_up: bool) -> None:
+        """A page is finished; encoded at once, so that no more than its text waits for the others."""
+        self.pages.append(Record(page.workspace_id.encode(), encode_page(page)))
+        if page.produced_ms:
+            self._produced_ms.append(page.produced_ms)
+            if has_used_up:
+                self._used_up_ms.append(page.produced_ms)
         for entry in page.entries:
             if entry.kind == "charge":
-                debits += 1
-                debited_micros[entry.lot_kind] -= entry.amount_micros
-    metrics.DEBITS.inc(debits)
-    for lot_kind, amount_micros in debited_micros.items():
-        metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)
+                self._debits += 1
+                self._debited_micros[entry.lot_kind] -= entry.amount_micros
+
+    def observe(self) -> None:
+        """Tell Prometheus: how old the events are by now, and what was debited."""
+        now_ms = time.time() * 1000
+        metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - each) / 1000 for each in self._produced_ms)
+        metrics.EVENT_TO_USED_UP.observe(max(0.0, now_ms - each) / 1000 for each in self._used_up_ms)
+        metrics.DEBITS.inc(self._debits)
+        for lot_kind, amount_micros in self._debited_micros.items():
+            metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)

@@ -69,7 +69,6 @@ class Book:
         self.page_accounts: dict[str, Account] = {}
         self.page_usage: dict[UsageKey, Usage] = {}
         self.changed = False
-        self.page_inputs = 0
         self.produced_ms = 0
         self.touched_accounts: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
@@ -157,7 +156,6 @@ class Book:
 
     def take_page(self, partition: int, version: int) -> Page | None:
         """What changed since the last page, as facts of `version`; None if nothing did."""
-        self.page_inputs = 0
         if not self.changed:
             return None
         wallet = self.wallet

@@ -41,10 +41,8 @@ class Wallets:
         self.sources = sources or {}
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
-        """Books that changed since the last checkpoint; whoever writes it clears this, while no page is open."""
+        """Books that changed since the last checkpoint; whoever writes it clears this."""
         self.open_pages: dict[str, Book] = {}
-        self.fullest_page = 0
-        """The most inputs that any of the open pages comes from."""
         self._beginning: list[Book] = []
         self._appointments = Appointments(policy, self.books)
         self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
@@ -89,7 +87,6 @@ class Wallets:
     def take_pages(self, partition: int, version: int) -> list[Page]:
         """The pages of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
         books, self.open_pages = self.open_pages, {}
-        self.fullest_page = 0
         pages = (book.take_page(partition, version) for book in books.values())
         return [page for page in pages if page is not None]
 
@@ -108,11 +105,7 @@ class Wallets:
         book = self.books.get(workspace_id)
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
-        if not book.page_inputs:
-            self.touched[workspace_id] = self.open_pages[workspace_id] = book
-        book.page_inputs += 1
-        if book.page_inputs > self.fullest_page:
-            self.fullest_page = book.page_inputs
+        self.touched[workspace_id] = self.open_pages[workspace_id] = book
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book
