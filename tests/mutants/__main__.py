@@ -17,12 +17,16 @@ from tests.mutants.bugs import Bug, NoSuchBugError, apply, known
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("schemas", "meter", "aggregator", "tests", "pyproject.toml")
 LONGEST_S = 600
-PROPERTIES = ("-m", "pytest", "tests/properties", "-x", "-q", "--hypothesis-profile=notice", "--hypothesis-seed=0")
+PROPERTIES = (
+    *("-m", "pytest", "tests/properties", "tests/unit/test_stage_ownership.py"),
+    *("-x", "-q", "--hypothesis-profile=notice", "--hypothesis-seed=0"),
+)
 
 
 @click.command(
     help="Brings back known bugs, one at a time, in a copy of the project, and runs the simulation on it; where that "
-    "sees nothing, the property tests. A bug that neither notices survives, and fails the command.",
+    "sees nothing, the property tests and those of who owns a partition. A bug that nobody notices survives, and "
+    "fails the command.",
     epilog="The last line is `mutants: N bugs, C caught, S survived`; exit 0 only when S is 0. "
     "The bugs are in tests/mutants/bugs.yml.",
 )

@@ -162,6 +162,19 @@ def test_a_mark_that_comes_late_still_finds_its_state(how: str) -> None:
     assert restored(log) == (15, {A: b"a15", B: b"b3", C: b"c15"})
 
 
+@pytest.mark.parametrize("how", COMPACTION)
+def test_a_mark_that_came_late_is_not_removed_for_an_earlier_one(how: str) -> None:
+    """Its successor clears up the one that it found, and knows of no other of the same owner."""
+    log = StateLog()
+    zombie = Process(log)
+    zombie.save(3, {A: b"a3", B: b"b3"})
+    successor = Process(log)
+    zombie.save(15, {A: b"a15", B: b"b15"})
+    successor.save(10, {A: b"a10"})
+    log.compact(how)
+    assert restored(log) == (15, {A: b"a15", B: b"b15"})
+
+
 def test_who_lost_the_partition_marks_nothing() -> None:
     """A checkpoint counts only of an owner; what was written of it is passed over."""
     log = written(HISTORY[:1])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,13 +29,14 @@ from tests.properties.money import (
 )
 from tests.properties.pipeline import STAGES, Turn, driven, metered
 from tests.properties.worlds import (
+    GAP,
     HORIZON,
     NOW,
     POLICY,
     START,
     feeds_in_order,
-    feeds_on_the_instant,
     hard_feeds,
+    on_the_instant,
     steady,
     turns,
 )
@@ -102,9 +104,12 @@ def test_grants_that_expire_inside_a_feed_pay_what_the_oracle_says(seed: int) ->
     assert {name: found[name] for name in result.balances} == oracle_balances(result)
 
 
-@given(feeds_on_the_instant)
-def test_a_grant_pays_from_its_beginning_until_and_not_at_its_end(lines: list[bytes]) -> None:
-    """Debit order 5: to the millisecond, on one partition, metered event by event."""
+@pytest.mark.parametrize("late", [0, 3], ids=["in order", "late"])
+@given(st.data())
+def test_a_grant_pays_from_its_beginning_until_and_not_at_its_end(late: int, data: st.DataObject) -> None:
+    """Debit order 5: to the millisecond, on one partition, metered event by event; by the unit's own time, so that what
+    has lapsed meanwhile still pays for a late one."""
+    lines = data.draw(on_the_instant(st.integers(0, late).map(lambda number: number * 2 * GAP)))
     result = meter(lines, NOW, horizon_ms=HORIZON)
     taken = [Turn(stage, 0, 1, checkpoint=True, feed=stage == "sessionize") for _ in lines for stage in STAGES]
     found = balances(metered(lines, NOW, taken, POLICY, partitions=1))
