@@ -176,24 +176,25 @@ instants = st.integers(0, 6).map(lambda number: START + number * 2 * GAP)
 """So few that things happen at the same one, and so far apart that each message is a conversation."""
 
 
-def _on_the_instant(spoken: list[tuple[int, int, Who]], given: list[tuple[int, int]]) -> list[bytes]:
+def _on_the_instant(spoken: list[tuple[int, int, Who]], given: list[tuple[int, int]], micros: int) -> list[bytes]:
     grants = [
         Arrival(min(span), command("grant.assigned", min(span), f"g-{number}", STANDARD, **data))
         for number, span in enumerate(given)
-        for data in [{"grant_id": f"{number}", "amount_micros": 500_000 + number, "expires_at": stamp(max(span))}]
+        for data in [{"grant_id": f"{number}", "amount_micros": micros + number, "expires_at": stamp(max(span))}]
         if span[0] != span[1]
     ]
     said = [Arrival(at + late, chat(at, f"e-{number}", who)) for number, (at, late, who) in enumerate(spoken)]
     return arranged(grants, said)
 
 
-def on_the_instant(lateness: SearchStrategy[int]) -> SearchStrategy[list[bytes]]:
+def on_the_instant(lateness: SearchStrategy[int], grant_micros: int) -> SearchStrategy[list[bytes]]:
     """Feeds in which grants begin and end exactly when somebody speaks, which is heard of so much later."""
     spoken = st.tuples(instants, lateness, st.sampled_from(WHO[:3]))
     return st.builds(
         _on_the_instant,
         st.lists(spoken, min_size=1, max_size=12),
         st.lists(st.tuples(instants, instants), min_size=1, max_size=3),
+        st.just(grant_micros),
     )
 
 
