@@ -10,6 +10,7 @@ reader can see a hole and go back.
 """
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -100,7 +101,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         bases = self._positions(fetcher, active)
         for result in fetcher._records.values():
             if isinstance(result, FetchResult):
-                result.getall = partial(_records_of, result)
+                result.getall = partial(_records_of, weakref.proxy(result))
         fetched = await fetcher.fetched_records(active, timeout=0)
         return {tp: _Fetched(bases[tp], records) for tp, records in fetched.items()}
 
@@ -129,10 +130,13 @@ def _records_of(result: Any, _: None) -> list[Fetched]:
     """`FetchResult.getall`, but for what the client does to each single record: a second object, twice the time.
 
     Faust does not read transactions, so an aborted one's records are like any other's; its marks are no records.
+    Whatever refers to itself is cut: it would keep its bytes until the collector comes, which is rarely (meter/app.py).
     """
+    parts = result._partition_records
+    if parts is not None:
+        parts._records_iterator = None
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return []
-    parts = result._partition_records
     found: list[Fetched] = []
     while parts._records.has_next():
         batch = parts._records.next_batch()

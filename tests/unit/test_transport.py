@@ -1,10 +1,13 @@
 """The batch transport's own bookkeeping: what a fetch began at, and what becomes of what was fetched."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -187,6 +190,29 @@ def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
     assert list(found[0].headers) == [("h", b"1")]
     assert result.moved == 10
     assert _records_of(result, None) == []
+
+
+@pytest.mark.parametrize("is_still_ours", [True, False])
+async def test_what_was_handed_over_goes_without_the_collector(*, is_still_ours: bool) -> None:
+    """A fetch refers to itself, its bytes with it, and the collector comes rarely: a worker would grow for ever."""
+    parts = PartitionRecords(
+        ONE, MemoryRecords(packed(4, [b"a"])), [], 4, None, None, check_crcs=True, isolation_level=0
+    )
+    state = SimpleNamespace(paused=not is_still_ours, position=4, consumed_to=lambda _: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    result = FetchResult(ONE, assignment=assignment, partition_records=parts, backoff=0)
+    fetcher = Fetcher({ONE: 4}, {ONE: records(ONE, 4)})
+    fetcher._records = {ONE: result}
+    gone = weakref.ref(result), weakref.ref(parts)
+    gc.disable()
+    try:
+        assert (await fetch(fetcher, {ONE})).keys() == {ONE}
+        assert len(result.getall(None)) == is_still_ours
+        del result, parts
+        fetcher._records.clear()
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_damaged_batches_are_not_read() -> None:
