@@ -26,7 +26,11 @@ from msgspec import Struct
 from meter.ports import Fetched
 
 FETCH_WAIT_MS: Final = 100
-"""How long a broker may hold an empty fetch. One a node is in flight: an idle partition's wait stalls the others."""
+"""How long a broker may hold an empty fetch."""
+
+BUSY_WAIT_MS: Final = 10
+"""The same while anything arrives: one fetch a node is in flight, so those that have been read to their end, waiting
+for more, would keep the others waiting."""
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
 TIMEOUT_S: Final = 1.0
@@ -90,7 +94,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             raise ConsumerStoppedError()
         with fetcher._subscriptions.fetch_context():
             fetched = await self._fetch_now(fetcher, active)
-            if not fetched and await self._fetch_arrives(fetcher, timeout or TIMEOUT_S) and self.consumer.flow_active:
+            # While those wait of which nothing more may be held, nobody may wait long for the others.
+            patience_s = (timeout or TIMEOUT_S) if active >= consumer.assignment() else FULL_S
+            if not fetched and await self._fetch_arrives(fetcher, patience_s) and self.consumer.flow_active:
                 fetched = await self._fetch_now(fetcher, active)
             return fetched
 
@@ -98,6 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Once no reassignment is under way nothing below waits, so the positions are those the fetch begins at.
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
+        fetcher._fetch_max_wait_ms = BUSY_WAIT_MS if fetcher._records else FETCH_WAIT_MS
         bases = self._positions(fetcher, active)
         for result in fetcher._records.values():
             if isinstance(result, FetchResult):

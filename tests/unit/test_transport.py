@@ -1,6 +1,8 @@
 """The batch transport's own bookkeeping: what a fetch began at, and what becomes of what was fetched."""
 
+import asyncio
 import gc
+import time
 import weakref
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from meter.log import Record
-from meter.transport import Batch, Consumer, ConsumerThread, _records_of
+from meter.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Batch, Consumer, ConsumerThread, _records_of
 from tests.properties.pipeline import stored
 
 ONE, TWO = TP("t", 1), TP("t", 2)
@@ -32,6 +34,8 @@ class Fetcher:
         self._closed = False
         self._ready = ready
         self._records: dict[TP, object] = {}
+        self.positions = positions
+        self._fetch_max_wait_ms = 0
         self.asked: list[frozenset[TP]] = []
         states = {
             tp: SimpleNamespace(_position=position, has_valid_position=position is not None)
@@ -51,6 +55,9 @@ class Fetcher:
         self.asked.append(partitions)
         return {tp: found for tp, found in self._ready.items() if tp in partitions}
 
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
 
 class Context:
     def __enter__(self) -> None: ...
@@ -62,7 +69,7 @@ async def fetch(fetcher: Fetcher, active: set[TP], *, flow: bool = True, closed:
     """One fetch of a consumer thread around `fetcher`."""
     thread = object.__new__(ConsumerThread)
     thread.__dict__["consumer"] = SimpleNamespace(flow_active=flow)
-    consumer = SimpleNamespace(_fetcher=fetcher, _closed=closed)
+    consumer = SimpleNamespace(_fetcher=fetcher, _closed=closed, assignment=lambda: set(fetcher.positions))
     return dict(await thread._fetch_records(consumer, active))
 
 
@@ -88,6 +95,27 @@ async def test_no_active_partition_fetches_nothing() -> None:
     assert await fetch(fetcher, set()) == {}
     assert await fetch(fetcher, {ONE}, flow=False) == {}
     assert fetcher.asked == []
+
+
+async def test_who_has_been_read_to_the_end_keeps_nobody_waiting() -> None:
+    """TWO has all that it may hold and is taken meanwhile: what has arrived of it must not lie until ONE has news."""
+    fetcher = Fetcher({ONE: 0, TWO: 0}, {})
+    started_s = time.monotonic()
+    assert await fetch(fetcher, {ONE}) == {}
+    assert time.monotonic() - started_s < TIMEOUT_S / 2
+    assert await fetch(fetcher, {ONE, TWO}) == {}
+    assert time.monotonic() - started_s > TIMEOUT_S
+
+
+async def test_while_anything_arrives_a_broker_may_not_hold_a_fetch_for_long() -> None:
+    """One is in flight a node: who waits for news there keeps the others waiting."""
+    fetcher = Fetcher({ONE: 0}, {ONE: records(ONE, 0)})
+    fetcher._records = {ONE: object()}
+    await fetch(fetcher, {ONE})
+    assert fetcher._fetch_max_wait_ms == BUSY_WAIT_MS
+    fetcher._records = {}
+    await fetch(fetcher, {ONE})
+    assert fetcher._fetch_max_wait_ms == FETCH_WAIT_MS
 
 
 async def test_a_stopped_consumer_says_so() -> None:
