@@ -17,8 +17,8 @@ from meter.core.wallets import Source, Wallets
 from meter.dead_letters import dead_letter, dead_letters
 from meter.fold import Output
 from meter.intake import read
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Record
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input

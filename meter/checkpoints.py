@@ -17,8 +17,8 @@ from aiokafka import ConsumerRecord
 
 from meter.blocks import BLOCK_BYTES
 from meter.fold import State
-from meter.log import Record
 from meter.ports import Topics
+from meter.records import Record
 from schemas.topics import Topic
 
 _FENCE: Final = b"f"

@@ -23,8 +23,8 @@ from meter.core.sessionize import (
 from meter.dead_letters import dead_letter
 from meter.engine import Taken
 from meter.intake import read
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Record
 from schemas.dead_letters import DeadLetter
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered, OccurrenceMetered

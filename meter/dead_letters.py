@@ -3,8 +3,8 @@
 from meter import metrics
 from meter.core.sessionize import Rejected
 from meter.fold import Output
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Record
 from schemas.dead_letters import REPLAY_OF, DeadLetter
 from schemas.topics import DEAD_LETTERS, Topic
 

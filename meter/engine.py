@@ -5,19 +5,22 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from meter.core.policy import Policy
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Records
 from schemas.dead_letters import DeadLetter
 
 KernelUse = Literal["auto", "off", "require"]
 
 
 class Taken(NamedTuple):
-    """What a batch caused. `outcomes` counts its records by what became of them, `kinds` what the wallets are told."""
+    """What a batch caused. `outcomes` counts its records by what became of them, `kinds` what the wallets are told.
+
+    `metered`, which is just that, is to be asked for before the next batch is taken, and once.
+    """
 
     outcomes: Counter[str]
     letters: list[DeadLetter]
-    metered: list[Record]
+    metered: Records
     kinds: Counter[str]
     is_final: bool
     """A final tick was among the records."""

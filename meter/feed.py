@@ -13,8 +13,9 @@ import orjson
 from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.intake import read
-from meter.log import Delivery, Record, delivered
+from meter.log import Delivery, delivered
 from meter.ports import Clock, Topics
+from meter.records import Record
 from schemas.commands import COMMAND_PREFIX
 from schemas.events import ClockTick, decode_event, encode_tick
 from schemas.instants import to_ms

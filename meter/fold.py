@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Record, Records
 from schemas.topics import Topic
 
 
@@ -12,7 +12,7 @@ class Output(NamedTuple):
     """Records for the partitions of their keys, or, where `everywhere`, for every partition of the topic."""
 
     topic: Topic
-    records: list[Record]
+    records: Records
     everywhere: bool = False
 
 

@@ -4,34 +4,25 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from meter.records import BATCH_BYTES, Packed, PackedBatch, Record
 from schemas.topics import MAX_RECORD_BYTES
 
-BATCH_BYTES = 512 * 1024
 KEYS_KNOWN = 100_000
 """Keys of a topic whose partition is remembered, at most."""
 
 STOP_S = 5.0
 
-Headers = list[tuple[str, bytes]]
 Delivery = Awaitable[object]
 
 
 class LogError(Exception):
     """Nothing can be written; the message says why and what to do."""
-
-
-class Record(NamedTuple):
-    """One record to write. At least one of key and value is not None."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None = None
 
 
 class Log:
@@ -111,6 +102,11 @@ class Log:
         for partition, part in by_partition.items():
             deliveries += await self.append(topic, partition, part)
         return deliveries
+
+    async def append_packed(self, topic: str, packed: Packed) -> Delivery:
+        """Append what is encoded already; what is returned is done once the broker has it."""
+        sent: Delivery = await self._started.send_batch(PackedBatch(packed), topic, partition=packed.partition)
+        return sent
 
     async def append(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
         """Append records to one partition, in order; what is returned is done once the broker has them."""

@@ -9,7 +9,8 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from meter.log import Delivery, Record
+from meter.log import Delivery
+from meter.records import Packed, Record
 
 
 class Fetched(Protocol):
@@ -43,6 +44,9 @@ class Topics(Protocol):
 
     async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
         """Append each record to the partition of its key, in order."""
+
+    async def append_packed(self, topic: str, packed: Packed) -> Delivery:
+        """Append what is encoded already; what is returned is done once the broker has it."""
 
     async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Append, and return when the broker has all of it."""

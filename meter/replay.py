@@ -15,7 +15,8 @@ from meter.core.policy import Policy
 from meter.core.sessionize import Rejected
 from meter.intake import read
 from meter.letters import Letter, LetterError, Letters, Replay, load_replays
-from meter.log import Log, Record, delivered
+from meter.log import Log, delivered
+from meter.records import Record
 from meter.settings import Settings
 from schemas.commands import AnyCommand
 from schemas.dead_letters import REPLAY_OF

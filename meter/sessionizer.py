@@ -12,8 +12,8 @@ from meter.dead_letters import dead_letters
 from meter.engine import MakeEngine, Taken
 from meter.engines import chosen
 from meter.fold import Output
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import Record
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint

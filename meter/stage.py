@@ -187,11 +187,15 @@ class Stage:
         """Write what a batch caused; what is returned is done once the broker has all of it."""
         deliveries: list[Delivery] = []
         for output in outputs:
-            if output.everywhere:
-                for number in range(await self._topics.partitions(output.topic.name)):
-                    deliveries += await self._topics.append(output.topic.name, number, output.records)
+            topic, records = output.topic.name, output.records
+            if callable(records):
+                packed = records(await self._topics.partitions(topic))
+                deliveries += [await self._topics.append_packed(topic, each) for each in packed]
+            elif output.everywhere:
+                for number in range(await self._topics.partitions(topic)):
+                    deliveries += await self._topics.append(topic, number, records)
             else:
-                deliveries += await self._topics.append_keyed(output.topic.name, output.records)
+                deliveries += await self._topics.append_keyed(topic, records)
         return deliveries
 
     async def _checkpoint_if_due(self, tp: TP) -> None:

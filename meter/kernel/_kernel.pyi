@@ -1,6 +1,5 @@
 """The compiled part. Its methods raise MemoryError, and from then on RuntimeError: no half step is gone on with."""
 
-from meter.log import Record
 from meter.ports import Fetched
 
 class Kernel:
@@ -14,7 +13,6 @@ class Kernel:
         horizon_ms: int,
         future_ms: int,
         secret: bytes,
-        record: type[Record],
     ) -> Kernel:
         """Durations are from 1 ms (`future_ms`: 0) to 278 years; `secret` is 32 random bytes. Raises ValueError."""
     @property
@@ -27,7 +25,8 @@ class Kernel:
     def held_bytes(self) -> int:
         """Memory that it has taken, with what is free for use again."""
     def take(self, records: list[Fetched], start: int, /) -> int:
-        """Take plain events from `start` on. The index of the first record that is for others to judge, or the end."""
+        """Take plain events from `start` on, with which 0 begins a batch. The index of the first record that is for others
+        to judge, or the end."""
     def step(
         self,
         workspace_id: str,
@@ -48,9 +47,12 @@ class Kernel:
         """Event time has come to `at_ms`."""
     def close_all(self, offset: int, produced_ms: int, /) -> None:
         """Close what is open: the feed ends here."""
-    def metered(self) -> tuple[list[Record], tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:
-        """What the batch that ends here tells the wallets; how much of it is open, closed, absorbed, proactive, alert,
+    def counts(self) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:
+        """Of what the batch that ends here tells the wallets, how much is open, closed, absorbed, proactive, alert,
         agent and developer; how often `step` came to 0, 1, 2 and 3, with what was plain."""
+    def pack(self, partitions: int, most_bytes: int, /) -> list[tuple[int, bytes, int]]:
+        """What the batch that ends here tells the wallets, in as many partitions: of each the number, then records as a
+        batch of Kafka's holds them, of `most_bytes` unless a single one is larger, and how many those are."""
     def changed(self, size_bytes: int, /) -> bytes:
         """A block, of that size or little more, of what changed or ended since last asked; empty once there is none."""
     def sweep(self, cursor: int, size_bytes: int, /) -> tuple[bytes, int]:

@@ -114,6 +114,20 @@ int occurred(kernel *k, uint32_t number, const event *e) {
     return 0;
 }
 
+const told *next_news(const kernel *k, uint32_t at[2], bool *is_conversation) {
+    const told_list *said = &k->news.conversations, *happened = &k->news.occurrences;
+    while (at[0] < said->count && said->items[at[0]].replaced) {
+        at[0]++;
+    }
+    const told *one = at[0] < said->count ? &said->items[at[0]] : NULL;
+    const told *other = at[1] < happened->count ? &happened->items[at[1]] : NULL;
+    /* Of what one event caused, conversations come first. */
+    *is_conversation = other == NULL || (one != NULL && one->offset <= other->offset);
+    const told *next = *is_conversation ? one : other;
+    at[*is_conversation ? 0 : 1] += next != NULL;
+    return next;
+}
+
 static void forget_list(kernel *k, told_list *list, uint32_t most_room) {
     for (uint32_t each = 0; each < list->count; each++) {
         place_leave(k, list->items[each].place);

@@ -15,8 +15,8 @@ from meter.dead_letters import dead_letter
 from meter.engine import Taken
 from meter.intake import read
 from meter.kernel._kernel import Kernel
-from meter.log import Record
 from meter.ports import Fetched
+from meter.records import BATCH_BYTES, Packed
 from schemas.dead_letters import DeadLetter
 from schemas.events import AnyChatEvent, ClockTick, decode_event
 from schemas.instants import to_ms
@@ -41,7 +41,6 @@ class KernelEngine:
             horizon_ms=policy.horizon_ms,
             future_ms=policy.future_ms,
             secret=os.urandom(32),
-            record=Record,
         )
 
     @property
@@ -77,10 +76,13 @@ class KernelEngine:
                 outcomes["tick"] += 1
                 is_final = is_final or event.final
             at += 1
-        metered, kinds, told = self._kernel.metered()
+        kinds, told = self._kernel.counts()
         outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
         counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
-        return Taken(outcomes, letters, metered, counted, is_final)
+        return Taken(outcomes, letters, self._pack, counted, is_final)
+
+    def _pack(self, partitions: int) -> list[Packed]:
+        return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]
 
     def _step(self, event: AnyChatEvent, record: Fetched) -> Rejected | None:
         """Take one event that is not plain, or is late; why not, where it is refused."""

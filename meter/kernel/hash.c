@@ -123,3 +123,22 @@ uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
     sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
+
+uint32_t kafka_hash(const byte *key, size_t bytes) {
+    const uint32_t factor = 0x5BD1E995;
+    uint32_t hash = 0x9747B28C ^ (uint32_t)bytes;
+    size_t at = 0;
+    for (; bytes - at >= 4; at += 4) {
+        uint32_t word;
+        memcpy(&word, key + at, sizeof word);
+        word *= factor;
+        hash = hash * factor ^ (word ^ word >> 24) * factor;
+    }
+    if (at < bytes) {
+        uint32_t rest = 0;
+        memcpy(&rest, key + at, bytes - at);
+        hash = (hash ^ rest) * factor;
+    }
+    hash = (hash ^ hash >> 13) * factor;
+    return (hash ^ hash >> 15) & 0x7FFFFFFF;
+}

@@ -48,7 +48,6 @@ void kernel_end(kernel *k) {
     for (uint32_t number = 1; number <= k->places.made; number++) {
         place *p = place_at(k, number);
         if (p->uses > 0) {
-            Py_CLEAR(p->wallet);
             free(p->key);
         }
     }

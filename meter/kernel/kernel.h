@@ -38,8 +38,8 @@ typedef struct { /* an older conversation */
 typedef struct { /* a workspace's bot on a channel: what many interactions have in common */
     uint32_t link, uses;
     byte *key;         /* three texts, each after its length; then the same as JSON, up to the channel user */
-    PyObject *wallet;  /* the workspace's id in bytes: the key of records on wallet-inputs; made when first needed */
     uint32_t key_bytes, json_bytes;
+    uint32_t wallet; /* the workspace's id as Kafka hashes keys: says which partition its wallet is in */
 } place;
 
 enum { TEXT_SIZES = 10 };
@@ -163,12 +163,19 @@ int schedule(kernel *k, uint32_t number, int64_t due_ms);
 int due_reach(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
 int due_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
 
-/* ---- announce.c, metered.c ---- */
+/* ---- announce.c, metered.c, batches.c ---- */
 int announce(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms);
 int occurred(kernel *k, uint32_t number, const event *e);
 bool is_announced(const kernel *k, const event_id *id);
 void forget_news(kernel *k);
-PyObject *write_news(kernel *k, PyTypeObject *record, uint64_t counts[8]);
+enum { MOST_METERED_BYTES = 1024 + 4 * 6 * MOST_TEXT_BYTES };
+byte *put_metered(byte *to, const kernel *k, const told *each, bool is_conversation); /* as JSON */
+int kind_of(const told *occurrence); /* which of the kinds */
+const told *next_news(const kernel *k, uint32_t at[2], bool *is_conversation); /* begins at {0, 0}; NULL: no more */
+enum { KINDS = 7 }; /* open, closed, absorbed, proactive, alert, agent, developer */
+void count_news(const kernel *k, uint64_t counts[KINDS]);
+/* A list of (partition, records as a batch of Kafka's holds them, how many); NULL with an exception. */
+PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes);
 
 /* ---- entries.c, restore.c: the state as checkpoints hold it ---- */
 typedef struct { byte *bytes; size_t count, room; } buffer;

@@ -3,7 +3,7 @@
  * with them. All times are event time in milliseconds since 1970, at least 0 and less than 2^48.
  *
  *   record ─ scan.c ─> event ─ sessions.c ─> interactions, seen ids ─ due.c, ageing.c ─> what closes, what is forgotten
- *                                  └─ announce.c ─ metered.c ─> what wallets are told;  entries.c, restore.c: the state
+ *                                  └─ announce.c ─ metered.c, batches.c ─> what wallets are told;  entries.c, restore.c: the state
  *
  * Where memory is short a function returns -1 (or 0 for an index that it should have found), and the kernel is not used
  * again: a step is never half done for whoever restores the checkpoint. What cannot be aborts the process (MUST). */
@@ -55,6 +55,7 @@ static inline instant as_instant(int64_t at_ms) {
 void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *digest); /* RFC 7693; salt: 8 bytes or NULL */
 void conversation_id(const event_id *first, int64_t at_ms, event_id *id);
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes); /* SipHash-1-3 */
+uint32_t kafka_hash(const byte *key, size_t bytes); /* MurmurHash2 without its sign, as Kafka's clients place keys */
 static inline uint64_t word_at(const void *bytes) {
     uint64_t word;
     memcpy(&word, bytes, sizeof word);

@@ -1,8 +1,7 @@
 /* What the wallets are told, as JSON: byte for byte what schemas/metered.py says when it is encoded. */
 #include "kernel.h"
 
-enum { OF_OCCURRENCE = 3, KINDS = 7 }; /* counts: open, closed, absorbed, proactive, alert, agent, developer */
-enum { MOST_FIXED_BYTES = 1024 };
+enum { OF_OCCURRENCE = 3 }; /* the first kind of them */
 
 static byte *put(byte *to, const char *text, size_t bytes) {
     memcpy(to, text, bytes);
@@ -58,8 +57,8 @@ static byte *put_conversation(byte *to, const kernel *k, const told *each) {
     return PUT(to, "\"");
 }
 
-/* Which of the counts an occurrence belongs to: by its type, or by who spoke. */
-static int kind_of(const told *each) {
+/* By its type, or by who spoke. */
+int kind_of(const told *each) {
     return OF_OCCURRENCE + (each->what >> 3 ? (each->what >> 3) - 1 : each->what & 3);
 }
 
@@ -87,62 +86,6 @@ static byte *put_origin(byte *to, const kernel *k, const told *each) {
     return PUT(to, "}");
 }
 
-/* The workspace's id, from the place's key: one object for all records of a place. */
-static PyObject *wallet_of(place *p) {
-    if (p->wallet == NULL) {
-        uint32_t bytes;
-        uint32_t start = get_length(p->key, p->key + p->key_bytes, &bytes);
-        p->wallet = PyBytes_FromStringAndSize((const char *)p->key + start, bytes);
-    }
-    Py_XINCREF(p->wallet);
-    return p->wallet;
-}
-
-/* Record(key, value, None), without the call that a named tuple's class would take. */
-static PyObject *as_record(PyTypeObject *record, PyObject *key, PyObject *value) {
-    PyObject *found = key == NULL || value == NULL ? NULL : PyType_GenericAlloc(record, 3);
-    if (found == NULL) {
-        Py_XDECREF(key);
-        Py_XDECREF(value);
-        return NULL;
-    }
-    PyTuple_SetItem(found, 0, key);
-    PyTuple_SetItem(found, 1, value);
-    Py_INCREF(Py_None);
-    PyTuple_SetItem(found, 2, Py_None);
-    PyObject_GC_UnTrack(found); /* It cannot be part of a cycle. */
-    return found;
-}
-
-static PyObject *write_one(kernel *k, PyTypeObject *record, const told *each, bool is_conversation) {
-    byte line[MOST_FIXED_BYTES + 4 * 6 * MOST_TEXT_BYTES];
-    byte *end = is_conversation ? put_conversation(line, k, each) : put_occurrence(line, each);
-    end = put_origin(end, k, each);
-    PyObject *value = PyBytes_FromStringAndSize((const char *)line, end - line);
-    return as_record(record, wallet_of(place_at(k, each->place)), value);
-}
-
-PyObject *write_news(kernel *k, PyTypeObject *record, uint64_t counts[8]) {
-    const told_list *said = &k->news.conversations, *happened = &k->news.occurrences;
-    PyObject *records = PyList_New(0);
-    uint32_t one = 0, other = 0;
-    memset(counts, 0, 8 * sizeof *counts);
-    while (records != NULL && (one < said->count || other < happened->count)) {
-        if (one < said->count && said->items[one].replaced) {
-            one++;
-            continue;
-        }
-        /* Of what one event caused, conversations come first. */
-        bool next = other == happened->count ||
-                    (one < said->count && said->items[one].offset <= happened->items[other].offset);
-        const told *each = next ? &said->items[one++] : &happened->items[other++];
-        counts[next ? each->state : kind_of(each)]++;
-        PyObject *written = write_one(k, record, each, next);
-        if (written == NULL || PyList_Append(records, written) < 0) {
-            Py_CLEAR(records);
-        }
-        Py_XDECREF(written);
-    }
-    forget_news(k);
-    return records;
+byte *put_metered(byte *to, const kernel *k, const told *each, bool is_conversation) {
+    return put_origin(is_conversation ? put_conversation(to, k, each) : put_occurrence(to, each), k, each);
 }

@@ -15,20 +15,18 @@ PyObject *no_memory(Kernel *self) {
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", "record", NULL};
+    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", NULL};
     long long partition, gap_ms, horizon_ms, future_ms;
     const char *secret;
     Py_ssize_t secret_bytes;
-    PyObject *record;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#O:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
-                                     &future_ms, &secret, &secret_bytes, &record)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
+                                     &future_ms, &secret, &secret_bytes)) {
         return NULL;
     }
     const int64_t most_ms = TIME_LIMIT_MS / 32;
     if (gap_ms < 1 || gap_ms > most_ms || horizon_ms < 1 || horizon_ms > most_ms || future_ms < 0 ||
-        future_ms > most_ms || secret_bytes != 32 ||
-        !PyType_Check(record)) {
-        PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0, 32 bytes of secret, and Record");
+        future_ms > most_ms || secret_bytes != 32) {
+        PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0 and 32 bytes of secret");
         return NULL;
     }
     Kernel *self = (Kernel *)PyType_GenericAlloc(type, 0);
@@ -42,8 +40,6 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
     k->future_ms = future_ms;
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
-    Py_INCREF(record);
-    self->record = (PyTypeObject *)record;
     self->is_begun = true;
     if (kernel_begin(k) < 0) {
         Py_DECREF(self);
@@ -58,7 +54,6 @@ static void kernel_dealloc(Kernel *self) {
     if (self->is_begun) {
         kernel_end(&self->k);
     }
-    Py_XDECREF((PyObject *)self->record);
     release(self);
     Py_DECREF(type);
 }
@@ -94,24 +89,37 @@ static PyObject *take_end(Kernel *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* metered() -> (records, counts by kind, counts by outcome), of the batch that ends here. */
-static PyObject *list_metered(Kernel *self, PyObject *Py_UNUSED(none)) {
-    uint64_t c[8], o[OUTCOMES];
+/* counts() -> (counts by kind, counts by outcome), of the batch that ends here. */
+static PyObject *list_counts(Kernel *self, PyObject *Py_UNUSED(none)) {
+    uint64_t c[KINDS], o[OUTCOMES];
     kernel *k = usable(self);
     if (k == NULL) {
         return NULL;
     }
-    PyObject *records = write_news(k, self->record, c);
-    if (records == NULL) {
-        self->is_broken = true;
-        return NULL;
-    }
+    count_news(k, c);
     memcpy(o, k->outcomes, sizeof o);
     memset(k->outcomes, 0, sizeof o);
-    return Py_BuildValue("N(KKKKKKK)(KKKK)", records, (unsigned long long)c[0], (unsigned long long)c[1],
+    return Py_BuildValue("(KKKKKKK)(KKKK)", (unsigned long long)c[0], (unsigned long long)c[1],
                          (unsigned long long)c[2], (unsigned long long)c[3], (unsigned long long)c[4],
                          (unsigned long long)c[5], (unsigned long long)c[6], (unsigned long long)o[0],
                          (unsigned long long)o[1], (unsigned long long)o[2], (unsigned long long)o[3]);
+}
+
+/* pack(partitions, most_bytes) -> what the batch that ends here tells the wallets. */
+static PyObject *list_packed(Kernel *self, PyObject *args) {
+    int partitions;
+    Py_ssize_t most_bytes;
+    kernel *k = usable(self);
+    if (k == NULL || !PyArg_ParseTuple(args, "in:pack", &partitions, &most_bytes)) {
+        return NULL;
+    }
+    if (partitions < 1 || most_bytes < 0) {
+        PyErr_SetString(PyExc_ValueError, "what is told goes to at least one partition");
+        return NULL;
+    }
+    PyObject *packed = pack_news(k, (uint32_t)partitions, (size_t)most_bytes);
+    self->is_broken = packed == NULL;
+    return packed;
 }
 
 static PyObject *get_number(Kernel *self, void *offset) {
@@ -125,7 +133,8 @@ static PyMethodDef METHODS[] = {
     {"step", (PyCFunction)take_fields, METH_VARARGS, NULL},
     {"tick", (PyCFunction)take_tick, METH_VARARGS, NULL},
     {"close_all", (PyCFunction)take_end, METH_VARARGS, NULL},
-    {"metered", (PyCFunction)list_metered, METH_NOARGS, NULL},
+    {"counts", (PyCFunction)list_counts, METH_NOARGS, NULL},
+    {"pack", (PyCFunction)list_packed, METH_VARARGS, NULL},
     {"changed", (PyCFunction)list_changed, METH_VARARGS, NULL},
     {"sweep", (PyCFunction)sweep_entries, METH_VARARGS, NULL},
     {"load", (PyCFunction)load_entries, METH_VARARGS, NULL},

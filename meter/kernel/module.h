@@ -7,7 +7,6 @@
 typedef struct {
     PyObject_HEAD
     kernel k;
-    PyTypeObject *record; /* meter.log.Record */
     bool is_begun, is_broken;
 } Kernel;
 

@@ -138,7 +138,9 @@ uint32_t place_use(kernel *k, const byte *key, uint32_t bytes) {
     }
     memcpy(kept, key, bytes);
     memcpy(kept + bytes, json, json_bytes);
-    *place_at(k, number) = (place){0, 1, kept, NULL, bytes, (uint32_t)json_bytes};
+    uint32_t wallet_bytes, start = get_length(key, key + bytes, &wallet_bytes);
+    uint32_t wallet = kafka_hash(key + start, wallet_bytes);
+    *place_at(k, number) = (place){0, 1, kept, bytes, (uint32_t)json_bytes, wallet};
     table_put(&k->by_place, hash, number);
     return number;
 }
@@ -150,7 +152,6 @@ void place_leave(kernel *k, uint32_t number) {
         return;
     }
     table_remove(&k->by_place, place_hash(k, p->key, p->key_bytes), number);
-    Py_CLEAR(p->wallet);
     k->held_bytes -= p->key_bytes + p->json_bytes;
     free(p->key);
     pool_give(&k->places, number);

@@ -108,13 +108,16 @@ static void fetch(const kernel *k, const group *g) {
     }
 }
 
-/* take(records, start) -> the index of the first record that it did not take. */
+/* take(records, start) -> the index of the first record that it did not take. A batch begins with `start` 0. */
 PyObject *take_records(Kernel *self, PyObject *args) {
     PyObject *records;
     Py_ssize_t at;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "On:take", &records, &at)) {
         return NULL;
+    }
+    if (at == 0 && k->news.conversations.count + k->news.occurrences.count > 0) {
+        forget_news(k); /* nobody asked for what the last batch had to tell */
     }
     group g;
     int read = 1;

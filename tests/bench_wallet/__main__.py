@@ -17,6 +17,7 @@ from meter.core.policy import Policy
 from schemas.topics import LEDGER
 from tests.bench_wallet.on_kafka import through_kafka
 from tests.bench_wallet.records import LOADS, records
+from tests.listed import listed
 
 
 class Round(NamedTuple):
@@ -54,7 +55,7 @@ def in_memory(load: list[ConsumerRecord], warm: int, batch: int, checkpoint: int
     for start in range(0, len(measured), batch):
         part = measured[start : start + batch]
         started_s = time.process_time()
-        pages += sum(len(output.records) for output in charger.take(part) if output.topic is LEDGER)
+        pages += sum(len(listed(output.records)) for output in charger.take(part) if output.topic is LEDGER)
         taken_s = time.process_time()
         take_s += taken_s - started_s
         unsaved += len(part)

@@ -11,7 +11,7 @@ from typing import Final
 from meter.core.policy import Policy
 from meter.feed import Feeder, read_feeds
 from meter.log import Log
-from meter.log import Record as Written
+from meter.records import Record as Written
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.chaos.plan import Plan
 from tests.feeds.disorder import disordered

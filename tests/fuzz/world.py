@@ -17,13 +17,14 @@ from meter.blocks import unpack
 from meter.charger import Charger
 from meter.core.policy import Policy
 from meter.fold import Fold, Output
-from meter.log import Record
+from meter.records import Record
 from meter.sessionizer import Mark, Sessionizer
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
 from tests.fuzz.cases import BATCH, Case, case, commands, now_of, slice_of
 from tests.fuzz.verdict import otherwise_metered, wrong
+from tests.listed import listed
 from tests.oracle.oracle import Result, meter
 from tests.oracle.reading import Command, Event, RefusedError, read
 from tests.properties.pipeline import MemoryLog, stored
@@ -186,7 +187,7 @@ class Folded:
 
     def _write(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
-            for record in output.records:
+            for record in listed(output.records):
                 self._log.add(output.topic.name, 0, record)
 
     def letters(self) -> dict[Place, list[DeadLetter]]:

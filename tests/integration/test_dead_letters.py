@@ -14,7 +14,8 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from meter import letters, reader, replay
-from meter.log import Log, Record
+from meter.log import Log
+from meter.records import Record
 from meter.settings import load
 from schemas.dead_letters import REPLAY_OF
 from schemas.topics import CHAT_EVENTS

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from meter.log import Log, Record
+from meter.log import Log
+from meter.records import Record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.brokers import EMBEDDED, running_broker

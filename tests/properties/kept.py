@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 
 from meter.blocks import Loading, Sweep, pack
 from meter.checkpoints import Checkpoints, Restored
-from meter.log import Record
+from meter.records import Record
 from schemas.topics import CONVERSATION_STATE
 from tests.properties.pipeline import stored
 

@@ -23,10 +23,12 @@ from meter.charger import Charger
 from meter.core.policy import Policy
 from meter.feed import Feeder, Line, read_feeds
 from meter.fold import Fold, MakeFold, Output, State
-from meter.log import Delivery, Record
+from meter.log import Delivery
+from meter.records import Record
 from meter.sessionizer import Sessionizer
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
+from tests.listed import listed
 from tests.properties.view import View, view
 
 Stage = Literal["sessionize", "charge"]
@@ -166,7 +168,7 @@ class Worker:
         """Each record in order of its partition. Partitions do not wait for one another: `order` says who goes next."""
         queues: defaultdict[tuple[str, int], deque[Record]] = defaultdict(deque)
         for output in outputs:
-            for record in output.records:
+            for record in listed(output.records):
                 home = self._log.place(record.key or b"")
                 for partition in range(self._log.number) if output.everywhere else (home,):
                     queues[output.topic.name, partition].append(record)

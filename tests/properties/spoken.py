@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import ConsumerRecord
 from hypothesis import strategies as st
 
-from meter.log import Record
+from meter.records import Record
 from schemas.events import encode_tick
 from schemas.instants import rfc3339
 from tests.feeds.lines import HOUR_MS

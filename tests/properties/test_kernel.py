@@ -1,19 +1,22 @@
 """The kernel against the core: whatever both are given, nothing that can be seen of them differs."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.blocks import Entry, pack, unpack
 from meter.engine import Engine
-from meter.log import Record
+from meter.records import BATCH_BYTES, Packed, Record
 from schemas.topics import CHAT_EVENTS
 from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
+from tests.listed import listed, unpacked
 from tests.properties.pipeline import stored
 from tests.properties.spoken import SPEAKERS, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
@@ -33,7 +36,8 @@ class Both:
 
     def take(self, records: list[ConsumerRecord]) -> None:
         """A batch; both have to make the same of it."""
-        ours, theirs = (each.take(records) for each in self.engines)
+        taken = (each.take(records) for each in self.engines)
+        ours, theirs = (each._replace(metered=listed(each.metered)) for each in taken)
         assert theirs == ours
         self.compare()
 
@@ -180,3 +184,37 @@ def test_names_of_any_length_are_read_or_refused_alike(field: str, character: st
     record = event(START, 1, SPEAKERS[0], "chat.message", "agent")
     (record if field in record else record["data"])[field] = character * length
     compared([in_utf8(record)], NOW)
+
+
+@given(spoken, st.integers(1, 9), st.sampled_from((0, 1_000, BATCH_BYTES)))
+def test_what_it_packs_is_what_the_client_would_have_packed(
+    records: list[ConsumerRecord], partitions: int, most_bytes: int
+) -> None:
+    """Each record where Kafka's default partitioner puts its key, those of a partition in their order, and no batch
+    larger than asked for unless it has to be."""
+    from meter.kernel.engine import KernelEngine  # Cannot be imported where it is not built.
+
+    ours, theirs = core(POLICY, PARTITION), kernel(POLICY, PARTITION)
+    every = list(range(partitions))
+    expected: defaultdict[int, list[Record]] = defaultdict(list)
+    for record in listed(ours.take(records).metered):
+        expected[DefaultPartitioner()(record.key, every, every)].append(record)
+    assert isinstance(theirs, KernelEngine)
+    theirs.take(records)
+    found: defaultdict[int, list[Record]] = defaultdict(list)
+    for packed in theirs._kernel.pack(partitions, most_bytes):
+        each = Packed(*packed)
+        assert each.records_count == 1 or len(each.records) <= most_bytes
+        found[each.partition] += unpacked(each)
+    assert found == expected
+
+
+@given(st.text(st.sampled_from("az09é\u20ac\U0001f600"), min_size=1, max_size=30))
+def test_it_places_any_workspace_as_kafka_does(name: str) -> None:
+    """Whatever bytes there are, of which a hash that reads four at a time has up to three left at the end."""
+    engine = kernel(POLICY, PARTITION)
+    line = in_utf8(event(START, 1, (name, "b", "web", "u"), "chat.message", "user"))
+    metered = engine.take([stored(CHAT_EVENTS.name, PARTITION, 0, Record(None, line), NOW)]).metered
+    assert callable(metered)
+    every = list(range(1_000))
+    assert [each.partition for each in metered(1_000)] == [DefaultPartitioner()(name.encode(), every, every)]

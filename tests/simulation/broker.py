@@ -10,8 +10,10 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.log import Delivery, Record, delivered
+from meter.log import Delivery, delivered
+from meter.records import Packed, Record
 from schemas.topics import TOPICS
+from tests.listed import unpacked
 from tests.properties.pipeline import stored
 from tests.simulation.process import Process
 
@@ -133,6 +135,11 @@ class Line:
         for place, part in by_place.items():
             deliveries += await self.append(*place, part)
         return deliveries
+
+    async def append_packed(self, topic: str, packed: Packed) -> Delivery:
+        """As `Topics` has it. What is encoded already leaves together."""
+        await self._process.step()
+        return self._send((topic, packed.partition), unpacked(packed))
 
     async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """As `Topics` has it."""

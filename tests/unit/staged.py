@@ -11,7 +11,7 @@ from faust.types import TP
 from meter.app import or_crash
 from meter.checkpoints import Restored
 from meter.fold import Output
-from meter.log import Record
+from meter.records import Record
 from meter.stage import Stage
 from meter.transport import Batch
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS

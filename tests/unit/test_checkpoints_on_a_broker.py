@@ -8,7 +8,8 @@ import pytest
 from meter.admin import create_topics
 from meter.checkpoints import Checkpoints, Restored
 from meter.embedded import EmbeddedBroker
-from meter.log import Log, Record
+from meter.log import Log
+from meter.records import Record
 from schemas.topics import CONVERSATION_STATE
 from tests.properties.kept import HISTORY, Changes, StateLog, Table, held, truth, written
 

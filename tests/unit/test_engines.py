@@ -20,7 +20,7 @@ from meter.core.packed import pack_interaction, pack_key, unpack_interaction, un
 from meter.core.policy import Policy
 from meter.engine import Engine, MakeEngine
 from meter.kernel import is_built
-from meter.log import Record
+from meter.records import Record
 from tests.both import either, kernel, needs_kernel
 from tests.oracle.build import HOUR, NOW, T0, chat
 from tests.properties.pipeline import stored

@@ -9,7 +9,8 @@ import pytest
 from meter.core.policy import Policy
 from meter.feed import Feeder, FeedError, Line, read_feeds
 from meter.intake import read
-from meter.log import Delivery, Record
+from meter.log import Delivery
+from meter.records import Record
 from schemas.events import ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS

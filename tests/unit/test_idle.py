@@ -3,11 +3,12 @@
 from aiokafka import ConsumerRecord
 
 from meter.core.policy import Policy
-from meter.log import Record
+from meter.records import Record
 from meter.sessionizer import Sessionizer
 from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
+from tests.listed import listed
 from tests.oracle.build import T0, chat
 
 NOW = T0 + DAY_MS
@@ -28,7 +29,7 @@ def closed_by(sessionizer: Sessionizer, ticks: list[Record]) -> list[str]:
     """The states told to the wallets once the ticks are read back."""
     records = [record(1 + number, tick.value) for number, tick in enumerate(ticks)]
     outputs = sessionizer.take(records) if records else ()
-    told = [each for output in outputs if output.topic == WALLET_INPUTS for each in output.records]
+    told = [each for output in outputs if output.topic == WALLET_INPUTS for each in listed(output.records)]
     metered = [decode_wallet_input(each.value or b"") for each in told]
     return [each.state for each in metered if isinstance(each, ConversationMetered)]
 

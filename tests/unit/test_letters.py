@@ -10,7 +10,8 @@ from meter import replay
 from meter.core.sessionize import Rejected
 from meter.dead_letters import dead_letter
 from meter.letters import Letter, LetterError, Letters, Replay, fold, read
-from meter.log import Log, Record
+from meter.log import Log
+from meter.records import Record
 from meter.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.settings import Settings
 from schemas.dead_letters import REPLAY_OF, from_record

@@ -7,13 +7,14 @@ from meter.core.policy import Policy
 from schemas.ledger import Page, decode_page
 from schemas.topics import LEDGER
 from tests.bench_wallet.records import conversation, stored
+from tests.listed import listed
 
 
 def pages_of(records: list[ConsumerRecord]) -> list[Page]:
     """What a wallet partition that knew nothing writes of one batch."""
     charger = Charger(Policy(), 0)
     outputs = [output for output in charger.take(records) if output.topic is LEDGER]
-    return [decode_page(record.value or b"") for output in outputs for record in output.records]
+    return [decode_page(record.value or b"") for output in outputs for record in listed(output.records)]
 
 
 def test_a_page_is_bounded_however_long_the_batch() -> None:

@@ -16,7 +16,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
-from meter.log import Record
+from meter.records import Record
 from meter.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Batch, Consumer, ConsumerThread, _records_of
 from tests.properties.pipeline import stored
 

@@ -9,11 +9,12 @@ from meter.blocks import unpack
 from meter.charger import Charger
 from meter.core.policy import Policy
 from meter.fold import Fold
-from meter.log import Record
+from meter.records import Record
 from meter.sessionizer import Sessionizer
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.both import core, kernel, needs_kernel
 from tests.feeds.lines import DAY_MS, millis
+from tests.listed import listed
 from tests.properties.pipeline import stored
 from tests.week.load import Load
 
@@ -51,7 +52,7 @@ class Reader:
         outputs += self.fold.confirm(self._next_offset - 1)
         for output in outputs:
             if output.topic == WALLET_INPUTS:
-                yield from (record.value for record in output.records)
+                yield from (record.value for record in listed(output.records))
 
     @property
     def held(self) -> tuple[int, int]:
