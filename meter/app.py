@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -26,8 +27,12 @@ METADATA_MS: Final = 5_000
 """How long a worker may not know the topics. The client does not repeat a failed question before this time is over, and
 a leader that knows no topics gives nobody any partition: a broker's restart could idle a group for five minutes."""
 
-COLLECT: Final = (100_000, 20, 50)
-"""Objects until the collector looks at the young ones; how often it does before it looks at older ones, and at all."""
+COLLECT_S: Final = 10.0
+"""How often cycles are looked for among what is young. By the clock: counting objects, the collector would look at each
+batch again and again while it waits, and state would be gone through in the middle of a batch."""
+
+COLLECT_ALL: Final = 60
+"""Every so many times, among everything."""
 
 CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
@@ -100,6 +105,12 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         for stage in stages:
             await or_crash(stage.tend())
 
+    rounds = count(1)
+
+    @app.timer(COLLECT_S)
+    async def collect() -> None:
+        gc.collect(1 if next(rounds) % COLLECT_ALL else 2)
+
     return app
 
 
@@ -110,7 +121,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     # A batch is tens of thousands of objects, state is millions, and none of them is in a cycle: as it is set at first,
     # the collector looks at them again and again, for a quarter of the time.
     gc.freeze()
-    gc.set_threshold(*COLLECT)
+    gc.disable()
 
     async def assigned(*_: object, **__: object) -> None:
         on_ready()

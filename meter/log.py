@@ -10,8 +10,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.records import BATCH_BYTES, Packed, PackedBatch, Record
+from meter.records import BATCH_BYTES, Packed, PackedBatch, Record, packed_alone
 from schemas.topics import MAX_RECORD_BYTES
+
+ALONE_BYTES = 64 * 1024
+"""A record as large as this is a batch of its own."""
 
 KEYS_KNOWN = 100_000
 """Keys of a topic whose partition is remembered, at most."""
@@ -114,7 +117,12 @@ class Log:
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for record in records:
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or []) is None:
+            if len(record.value or b"") >= ALONE_BYTES:
+                if batch.record_count():
+                    deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                deliveries.append(await self.append_packed(topic, packed_alone(partition, record)))
+            elif batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or []) is None:
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
                 batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or [])

@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.util import calc_crc32c
+
+try:
+    from meter.kernel._kernel import crc32c  # A quarter of the time.
+except ImportError:
+    from aiokafka.record.util import calc_crc32c as crc32c  # type: ignore[no-redef]
+
+checksum = crc32c
 
 BATCH_BYTES: Final = 512 * 1024
 """A batch is closed before it is larger than this. A single record may be."""
@@ -75,5 +81,29 @@ class PackedBatch(BatchBuilder):  # type: ignore[misc] # aiokafka has no types.
             after = _AFTER_CRC.pack(0, count - 1, self._time_ms, self._time_ms, *self._producer, count) + records
             length = self.size() - _NOT_IN_LENGTH
             before = _BEFORE_CRC.pack(0, length, _LEADER_EPOCH, _MAGIC)
-            self._buffer = b"".join((before, _CRC.pack(calc_crc32c(after)), after))
+            self._buffer = b"".join((before, _CRC.pack(checksum(after)), after))
         return self._buffer
+
+
+def packed_alone(partition: int, record: Record) -> Packed:
+    """A record that is a batch of its own: one that is large enough for its bytes to be what costs."""
+    parts = [b"\0\0\0", *_with_length(record.key), *_with_length(record.value), _varint(len(record.headers or ()))]
+    for name, value in record.headers or ():
+        parts += [*_with_length(name.encode()), *_with_length(value)]
+    body = b"".join(parts)
+    return Packed(partition, _varint(len(body)) + body, 1)
+
+
+def _with_length(text: bytes | None) -> tuple[bytes, bytes]:
+    return (_varint(-1), b"") if text is None else (_varint(len(text)), text)
+
+
+def _varint(number: int) -> bytes:
+    """As Kafka writes numbers in records: zigzag, seven bits a byte."""
+    left = number << 1 if number >= 0 else ~(number << 1)
+    written = bytearray()
+    while left >= 0x80:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    written.append(left)
+    return bytes(written)

@@ -2,6 +2,9 @@
 
 from meter.ports import Fetched
 
+def crc32c(data: bytes, /) -> int:
+    """Kafka's checksum, by the processor's own instruction; not there where it has none."""
+
 class Kernel:
     """The state of one partition of chat-events. Event times are from 0 to the end of the year 9999."""
 
@@ -25,8 +28,8 @@ class Kernel:
     def held_bytes(self) -> int:
         """Memory that it has taken, with what is free for use again."""
     def take(self, records: list[Fetched], start: int, /) -> int:
-        """Take plain events from `start` on, with which 0 begins a batch. The index of the first record that is for others
-        to judge, or the end."""
+        """Take plain events from `start` on, where 0 begins a batch. The index of the first record that is for others to
+        judge, or the end."""
     def step(
         self,
         workspace_id: str,

@@ -39,7 +39,11 @@ PyObject *list_changed(Kernel *self, PyObject *args) {
     }
     buffer b = {NULL, 0, 0};
     int done = 0;
-    while (done == 0 && k->touched.count > 0 && (Py_ssize_t)b.count < size) {
+    for (uint32_t fetched = 0; done == 0 && k->touched.count > 0 && (Py_ssize_t)b.count < size; fetched--) {
+        if (fetched == 0) {
+            fetched = k->touched.count < FETCH_ENTRIES ? k->touched.count : FETCH_ENTRIES;
+            fetch_entries(k, k->touched.items + k->touched.count - fetched, fetched);
+        }
         uint32_t number = k->touched.items[k->touched.count - 1];
         done = put_entry(k, &b, number);
         if (done == 0) {
@@ -48,6 +52,18 @@ PyObject *list_changed(Kernel *self, PyObject *args) {
         }
     }
     return finished(self, &b, done);
+}
+
+/* The numbers of the next live interactions from `number` on. */
+static uint32_t next_live(const kernel *k, size_t number, uint32_t group[FETCH_ENTRIES]) {
+    uint32_t count = 0;
+    for (; count < FETCH_ENTRIES && number <= k->interactions.made; number++) {
+        const interaction *i = interaction_at(k, (uint32_t)number);
+        if (i->used && !i->ended) {
+            group[count++] = (uint32_t)number;
+        }
+    }
+    return count;
 }
 
 /* sweep(cursor, size_bytes) -> (a block, next cursor): live entries in the order of their numbers. */
@@ -63,14 +79,18 @@ PyObject *sweep_entries(Kernel *self, PyObject *args) {
     }
     buffer b = {NULL, 0, 0};
     int done = 0;
-    size_t number = (size_t)cursor + (cursor == 0);
-    for (; done == 0 && (Py_ssize_t)b.count < size && number <= k->interactions.made; number++) {
-        const interaction *i = interaction_at(k, (uint32_t)number);
-        if (i->used && !i->ended) {
-            done = put_entry(k, &b, (uint32_t)number);
+    uint32_t group[FETCH_ENTRIES];
+    size_t next = (size_t)cursor + (cursor == 0), end = (size_t)k->interactions.made + 1;
+    while (done == 0 && next < end && (Py_ssize_t)b.count < size) {
+        uint32_t count = next_live(k, next, group);
+        fetch_entries(k, group, count);
+        next = count == 0 ? end : next;
+        for (uint32_t each = 0; done == 0 && each < count && (Py_ssize_t)b.count < size; each++) {
+            done = put_entry(k, &b, group[each]);
+            next = (size_t)group[each] + 1;
         }
     }
-    Py_ssize_t after = number > k->interactions.made ? 0 : (Py_ssize_t)number;
+    Py_ssize_t after = next >= end ? 0 : (Py_ssize_t)next;
     PyObject *block = finished(self, &b, done);
     return block == NULL ? NULL : Py_BuildValue("Nn", block, after);
 }

@@ -179,6 +179,8 @@ PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes);
 
 /* ---- entries.c, restore.c: the state as checkpoints hold it ---- */
 typedef struct { byte *bytes; size_t count, room; } buffer;
+enum { FETCH_ENTRIES = 16 };
+void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count); /* into the cache: put_entry comes next */
 int put_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
 int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
 int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */

@@ -171,7 +171,7 @@ static PyModuleDef MODULE = {
 PyMODINIT_FUNC PyInit__kernel(void) {
     PyObject *module = PyModule_Create(&MODULE);
     PyObject *type = module == NULL || name_attributes() < 0 ? NULL : PyType_FromSpec(&SPEC);
-    if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0) {
+    if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0 || add_crc32c(module) < 0) {
         Py_CLEAR(module);
     }
     Py_XDECREF(type);

@@ -18,6 +18,9 @@ PyObject *take_records(Kernel *self, PyObject *args);
 PyObject *take_fields(Kernel *self, PyObject *args);
 int name_attributes(void);
 
+/* ---- crc.c ---- */
+int add_crc32c(PyObject *module); /* where the processor can; -1 with an exception */
+
 /* ---- face.c ---- */
 PyObject *list_changed(Kernel *self, PyObject *args);
 PyObject *sweep_entries(Kernel *self, PyObject *args);

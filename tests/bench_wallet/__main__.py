@@ -11,7 +11,6 @@ from aiokafka import ConsumerRecord
 from rich.console import Console
 from rich.progress import track
 
-from meter.app import COLLECT
 from meter.charger import Charger
 from meter.core.policy import Policy
 from schemas.topics import LEDGER
@@ -101,7 +100,7 @@ def main(inputs: int, warm: int, rounds: int, batch: int, checkpoint: int, seed:
     loads = {name: records(name, warm + inputs, seed) for name in LOADS}
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT)
+    gc.disable()
     found: dict[str, list[Round]] = {name: [] for name in LOADS}
     for _ in track(range(rounds), "rounds", console=console, disable=not console.is_terminal):
         for name, load in loads.items():
