@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ from meter.fold import Output
 from meter.intake import read
 from meter.ports import Fetched
 from meter.records import Record
+from meter.sent import last_offset
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
@@ -71,7 +72,7 @@ class Charger:
         self._wallets.restore(books)
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
-    def take(self, records: list[Fetched]) -> Iterator[Output]:
+    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, one workspace after another: each has an order of its own, which only safe points cut across.
 
         In the log's order every input would find another workspace, and none of it in the processor's cache.
@@ -91,7 +92,7 @@ class Charger:
             else:
                 workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
                 inputs[workspace_id].append((record, given))
-        self._charge(batch, inputs, records[-1].offset)
+        self._charge(batch, inputs, last_offset(records))
         batch.observe()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield Output(LEDGER, batch.pages)

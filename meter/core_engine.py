@@ -1,7 +1,7 @@
 """The core as an engine: the rules as they are to be read, in Python. Slower, and what the kernel is compared with."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -54,7 +54,7 @@ class CoreEngine:
     def live(self) -> int:
         return len(self._sessions.interactions)
 
-    def take(self, records: list[Fetched]) -> Taken:
+    def take(self, records: Sequence[Fetched]) -> Taken:
         announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """What sessionizes one partition for the sessionizer: the kernel where it is built, else the core. Both do the same."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from meter.core.policy import Policy
@@ -40,7 +40,7 @@ class Engine(Protocol):
     def live(self) -> int:
         """How many interactions are held."""
 
-    def take(self, records: list[Fetched]) -> Taken:
+    def take(self, records: Sequence[Fetched]) -> Taken:
         """Take a batch in offset order. An error leaves state that nobody may go on with."""
 
     def changed(self) -> Iterable[bytes]:

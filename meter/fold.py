@@ -1,6 +1,6 @@
 """The shape of what a stage runs: the state of one partition, and what its records do to it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from meter.ports import Fetched
@@ -41,7 +41,7 @@ class State(Protocol):
 class Fold(State, Protocol):
     """The state of one partition, and what its records do to it."""
 
-    def take(self, records: list[Fetched]) -> Iterable[Output]:
+    def take(self, records: Sequence[Fetched]) -> Iterable[Output]:
         """Take records in offset order; what they cause."""
 
     def confirm(self, offset: int) -> Iterable[Output]:

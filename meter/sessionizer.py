@@ -1,7 +1,7 @@
 """The first stage: chat events in; metered conversations and dead letters out."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from meter.engines import chosen
 from meter.fold import Output
 from meter.ports import Fetched
 from meter.records import Record
+from meter.sent import last_timestamp_ms
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
@@ -57,14 +58,14 @@ class Sessionizer:
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
 
-    def take(self, records: list[Fetched]) -> Iterator[Output]:
+    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
         taken = self._engine.take(records)
         if taken.is_final:
             self._told_ms = _NEVER_MS
         self._events += len(records)
         self._outcomes.update(taken.outcomes)
-        self._observe(taken, records[-1].timestamp)
+        self._observe(taken, last_timestamp_ms(records))
         yield dead_letters(taken.letters)
         yield Output(WALLET_INPUTS, taken.metered)
 

@@ -23,7 +23,8 @@ from meter.checkpoints import Checkpoints, SupersededError
 from meter.fold import MakeFold, Output
 from meter.log import Delivery, delivered
 from meter.partition import NEVER_S, Partition
-from meter.ports import Clock, Fetched, Group, Topics
+from meter.ports import Clock, Group, Topics
+from meter.sent import since
 from meter.transport import Batch
 from schemas.topics import Topic
 
@@ -105,7 +106,7 @@ class Stage:
         if batch.base > partition.next_offset:
             await self._go_back(batch.tp, partition)
             return
-        records = _from(batch.records, partition.next_offset)
+        records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             partition.sent += await self._send(partition.fold.take(records))
@@ -243,9 +244,3 @@ class Stage:
             and not self._is_stale(partition.generation)
         ):
             partition.held_s = asked_s
-
-
-def _from(records: list[Fetched], offset: int) -> list[Fetched]:
-    if records[0].offset >= offset:
-        return records
-    return [record for record in records if record.offset >= offset]

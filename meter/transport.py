@@ -11,19 +11,24 @@ reader can see a hole and go back.
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher as client
 from aiokafka.consumer.fetcher import FetchResult
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
 from meter.ports import Fetched
+from meter.sent import KeptRecords, last_offset, last_timestamp_ms, records_from
+
+client.MemoryRecords = KeptRecords
+"""What the client reads a fetch with: the same, and it keeps the bytes."""
 
 FETCH_WAIT_MS: Final = 100
 """How long a broker may hold an empty fetch."""
@@ -46,19 +51,19 @@ class Batch(Struct, frozen=True):
 
     tp: TP
     base: int
-    records: list[Fetched]
+    records: Sequence[Fetched]
 
     @property
     def last_offset(self) -> int:
         """The offset of the last record."""
-        return int(self.records[-1].offset)
+        return last_offset(self.records)
 
 
 class _Fetched(Struct, frozen=True):
     """What crosses from the consumer's thread: the base offset beside the records."""
 
     base: int
-    records: list[Fetched]
+    records: Sequence[Fetched]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -133,7 +138,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
 
-def _records_of(result: Any, _: None) -> list[Fetched]:
+def _records_of(result: Any, _: None) -> Sequence[Fetched]:
     """`FetchResult.getall`, but for what the client does to each single record: a second object, twice the time.
 
     Faust does not read transactions, so an aborted one's records are like any other's; its marks are no records.
@@ -144,25 +149,10 @@ def _records_of(result: Any, _: None) -> list[Fetched]:
         parts._records_iterator = None
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return []
-    found: list[Fetched] = []
-    while parts._records.has_next():
-        batch = parts._records.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException(f"a batch of {result._topic_partition} arrived damaged")
-        if not batch.is_control_batch:
-            records = list(batch)
-            # The batch begins before the offset that was asked for if that lies in its middle.
-            found += (
-                records if batch.base_offset >= parts.next_fetch_offset else _from(records, parts.next_fetch_offset)
-            )
-        parts.next_fetch_offset = batch.next_offset
+    found, parts.next_fetch_offset = records_from(parts._records.data, parts.next_fetch_offset)
     result._update_position()
     result._partition_records = None
     return found
-
-
-def _from(records: Iterable[Fetched], offset: int) -> list[Fetched]:
-    return [record for record in records if record.offset >= offset]
 
 
 class Consumer(driver.Consumer):
@@ -191,12 +181,11 @@ class Consumer(driver.Consumer):
             yield tp, self._batch_message(TP(tp.topic, tp.partition), part)
 
     def _batch_message(self, tp: TP, part: _Fetched) -> ConsumerMessage:
-        last = part.records[-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
+            last_offset(part.records),
+            last_timestamp_ms(part.records) / 1000.0,
             0,
             (),
             None,

@@ -27,9 +27,13 @@ class Kernel:
     @property
     def held_bytes(self) -> int:
         """Memory that it has taken, with what is free for use again."""
-    def take(self, records: list[Fetched], start: int, /) -> int:
-        """Take plain events from `start` on, where 0 begins a batch. The index of the first record that is for others to
-        judge, or the end."""
+    def begin(self, records: list[Fetched], /) -> None:
+        """A batch of records."""
+    def begin_sent(self, data: bytes, bytes_count: int, start: int, /) -> None:
+        """A batch of the records from offset `start` on in `bytes_count` bytes that a broker sent (magic 2, plain)."""
+    def take(self) -> int:
+        """Take plain events of the batch. The index of the next record that is for others to judge, after which `take`
+        goes on; at the end, how many there were. Raises ValueError where a batch breaks off: nothing may go on then."""
     def step(
         self,
         workspace_id: str,

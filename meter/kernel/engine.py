@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from meter.intake import read
 from meter.kernel._kernel import Kernel
 from meter.ports import Fetched
 from meter.records import BATCH_BYTES, Packed
+from meter.sent import Sent
 from schemas.dead_letters import DeadLetter
 from schemas.events import AnyChatEvent, ClockTick, decode_event
 from schemas.instants import to_ms
@@ -60,12 +61,15 @@ class KernelEngine:
         """Memory that the kernel has taken, with what is free for use again."""
         return self._kernel.held_bytes
 
-    def take(self, records: list[Fetched]) -> Taken:
+    def take(self, records: Sequence[Fetched]) -> Taken:
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False
-        at = 0
-        while (at := self._kernel.take(records, at)) < len(records):
+        if isinstance(records, Sent):
+            self._kernel.begin_sent(records.data, records.bytes_count, records.first_offset)
+        else:
+            self._kernel.begin(list(records))
+        while (at := self._kernel.take()) < len(records):
             record = records[at]
             event = read(record.value, decode_event)
             refused = event if isinstance(event, Rejected) else self._step(event, record)
@@ -75,7 +79,6 @@ class KernelEngine:
             elif isinstance(event, ClockTick):
                 outcomes["tick"] += 1
                 is_final = is_final or event.final
-            at += 1
         kinds, told = self._kernel.counts()
         outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
         counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})

@@ -54,6 +54,7 @@ static void kernel_dealloc(Kernel *self) {
     if (self->is_begun) {
         kernel_end(&self->k);
     }
+    close_source(&self->source);
     release(self);
     Py_DECREF(type);
 }
@@ -129,7 +130,9 @@ static PyObject *get_number(Kernel *self, void *offset) {
 }
 
 static PyMethodDef METHODS[] = {
-    {"take", (PyCFunction)take_records, METH_VARARGS, NULL},
+    {"begin", (PyCFunction)begin_listed, METH_O, NULL},
+    {"begin_sent", (PyCFunction)begin_sent, METH_VARARGS, NULL},
+    {"take", (PyCFunction)take_records, METH_NOARGS, NULL},
     {"step", (PyCFunction)take_fields, METH_VARARGS, NULL},
     {"tick", (PyCFunction)take_tick, METH_VARARGS, NULL},
     {"close_all", (PyCFunction)take_end, METH_VARARGS, NULL},

@@ -4,9 +4,35 @@
 
 #include "kernel.h"
 
+/* ---- source.c ---- */
+typedef struct { /* zeroes: none */
+    PyObject *from, *held;           /* a list of records, and the value last read; or the bytes that a broker sent */
+    const byte *at, *batch_end, *end; /* `end`: of the bytes; NULL where there is a list */
+    int64_t start, base_offset, first_ms;
+    Py_ssize_t index; /* of the next record, among those from offset `start` on */
+    uint32_t count, left; /* in the present batch of Kafka's: records, and those to come */
+    bool is_brokers_time;
+} source;
+typedef struct { /* a record; `value`: NULL where there is none */
+    const byte *value;
+    size_t value_bytes;
+    int64_t offset, produced_ms;
+} fetched;
+int name_attributes(void);
+void open_list(source *s, PyObject *records);
+void open_sent(source *s, PyObject *data, int64_t start, Py_ssize_t bytes);
+int next_record(source *s, fetched *found); /* 0: no more; -1 with an exception */
+void close_source(source *s);
+static inline void go_back(source *s, const source *to) { /* to where it stood before; what it holds it still holds */
+    PyObject *held = s->held;
+    *s = *to;
+    s->held = held;
+}
+
 typedef struct {
     PyObject_HEAD
     kernel k;
+    source source;
     bool is_begun, is_broken;
 } Kernel;
 
@@ -14,9 +40,10 @@ kernel *usable(Kernel *self); /* NULL with RuntimeError: memory was short once, 
 PyObject *no_memory(Kernel *self);
 
 /* ---- take.c ---- */
-PyObject *take_records(Kernel *self, PyObject *args);
+PyObject *begin_listed(Kernel *self, PyObject *records);
+PyObject *begin_sent(Kernel *self, PyObject *args);
+PyObject *take_records(Kernel *self, PyObject *none);
 PyObject *take_fields(Kernel *self, PyObject *args);
-int name_attributes(void);
 
 /* ---- crc.c ---- */
 int add_crc32c(PyObject *module); /* where the processor can; -1 with an exception */

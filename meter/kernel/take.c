@@ -5,17 +5,9 @@ enum { MOST_VALUE_BYTES = 1024 * 1024, MOST_KEY_BYTES = 4 * (2 + MOST_TEXT_BYTES
 #define LAST_MS INT64_C(253402387200000) /* of the year 9999, wherever on earth */
 enum { KEYS_ROOM = 3 * MOST_KEY_BYTES };
 
-static PyObject *OFFSET, *TIMESTAMP, *VALUE;
-
-int name_attributes(void) {
-    OFFSET = PyUnicode_InternFromString("offset");
-    TIMESTAMP = PyUnicode_InternFromString("timestamp");
-    VALUE = PyUnicode_InternFromString("value");
-    return OFFSET == NULL || TIMESTAMP == NULL || VALUE == NULL ? -1 : 0;
-}
-
 typedef struct {
     event events[GROUP];
+    source after[GROUP]; /* where the source stood when it had given the event */
     uint32_t count;
     byte keys[KEYS_ROOM];
     uint32_t keys_bytes;
@@ -43,44 +35,20 @@ static void prepare(const kernel *k, const chat_event *read, event *e, byte *key
     __builtin_prefetch(&k->by_key.slots[table_home(&k->by_key, e->key_hash)]);
 }
 
-static int number_of(PyObject *record, PyObject *name, int64_t *found) {
-    PyObject *number = PyObject_GetAttr(record, name);
-    if (number == NULL) {
-        return -1;
-    }
-    *found = PyLong_AsLongLong(number);
-    Py_DECREF(number);
-    return *found == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
-/* 1: the record joined the group; 0: it is for others to judge; -1: an exception. */
-static int read_record(const kernel *k, group *g, PyObject *record) {
+/* Whether the record joins the group; if not, it is for others to judge. */
+static bool read_record(const kernel *k, group *g, const fetched *record) {
     event *e = &g->events[g->count];
-    PyObject *value = PyObject_GetAttr(record, VALUE);
-    if (value == NULL) {
-        return -1;
-    }
     chat_event read;
-    char *bytes;
-    Py_ssize_t size;
-    bool plain = PyBytes_Check(value) && PyBytes_AsStringAndSize(value, &bytes, &size) == 0 &&
-                 size <= MOST_VALUE_BYTES && scan_event((const byte *)bytes, (size_t)size, &read);
-    if (plain) {
-        prepare(k, &read, e, g->keys + g->keys_bytes);
+    if (record->value == NULL || record->value_bytes > MOST_VALUE_BYTES ||
+        !scan_event(record->value, record->value_bytes, &read) || read.at_ms - k->future_ms > record->produced_ms) {
+        return false;
     }
-    Py_DECREF(value);
-    if (!plain) {
-        return 0;
-    }
-    if (number_of(record, OFFSET, &e->offset) < 0 || number_of(record, TIMESTAMP, &e->produced_ms) < 0) {
-        return -1;
-    }
-    if (e->at_ms - k->future_ms > e->produced_ms) {
-        return 0;
-    }
+    prepare(k, &read, e, g->keys + g->keys_bytes);
+    e->offset = record->offset;
+    e->produced_ms = record->produced_ms;
     g->keys_bytes += e->key_bytes;
     g->count++;
-    return 1;
+    return true;
 }
 
 static void fetch(const kernel *k, const group *g) {
@@ -108,47 +76,86 @@ static void fetch(const kernel *k, const group *g) {
     }
 }
 
-/* take(records, start) -> the index of the first record that it did not take. A batch begins with `start` 0. */
-PyObject *take_records(Kernel *self, PyObject *args) {
-    PyObject *records;
-    Py_ssize_t at;
-    kernel *k = usable(self);
-    if (k == NULL || !PyArg_ParseTuple(args, "On:take", &records, &at)) {
-        return NULL;
-    }
-    if (at == 0 && k->news.conversations.count + k->news.occurrences.count > 0) {
+static void begin_batch(kernel *k) {
+    if (k->news.conversations.count + k->news.occurrences.count > 0) {
         forget_news(k); /* nobody asked for what the last batch had to tell */
     }
+}
+
+/* begin(records): a batch that is a list of records. */
+PyObject *begin_listed(Kernel *self, PyObject *records) {
+    kernel *k = usable(self);
+    if (k == NULL) {
+        return NULL;
+    }
+    if (!PyList_Check(records)) {
+        PyErr_SetString(PyExc_TypeError, "a batch is a list of records");
+        return NULL;
+    }
+    begin_batch(k);
+    open_list(&self->source, records);
+    Py_RETURN_NONE;
+}
+
+/* begin_sent(data, bytes, start): a batch that is what a broker sent, so many bytes of it, from an offset on. */
+PyObject *begin_sent(Kernel *self, PyObject *args) {
+    PyObject *data;
+    Py_ssize_t bytes;
+    long long start;
+    kernel *k = usable(self);
+    if (k == NULL || !PyArg_ParseTuple(args, "SnL:begin_sent", &data, &bytes, &start)) {
+        return NULL;
+    }
+    if (bytes < 0 || bytes > PyBytes_Size(data)) {
+        PyErr_SetString(PyExc_ValueError, "there are not so many bytes");
+        return NULL;
+    }
+    begin_batch(k);
+    open_sent(&self->source, data, start, bytes);
+    Py_RETURN_NONE;
+}
+
+/* take() -> the index of the next record of the batch that others have to judge; at its end, how many it had. */
+PyObject *take_records(Kernel *self, PyObject *Py_UNUSED(none)) {
+    kernel *k = usable(self);
+    if (k == NULL || self->source.from == NULL) {
+        return k == NULL ? NULL : (PyErr_SetString(PyExc_RuntimeError, "begin() comes first"), NULL);
+    }
     group g;
-    int read = 1;
-    for (uint32_t most = FIRST_GROUP; read == 1; most = 2 * most < GROUP ? 2 * most : GROUP) {
+    source *s = &self->source;
+    for (uint32_t most = FIRST_GROUP;; most = 2 * most < GROUP ? 2 * most : GROUP) {
+        fetched record;
+        int read = 1;
+        bool is_ours = true;
         g.count = g.keys_bytes = 0;
-        while (read == 1 && g.count < most && KEYS_ROOM - g.keys_bytes >= MOST_KEY_BYTES) {
-            if (at + (Py_ssize_t)g.count >= PyList_Size(records)) {
-                read = 0;
-                break;
-            }
-            PyObject *record = PyList_GetItem(records, at + (Py_ssize_t)g.count);
-            if (record == NULL) {
-                return NULL;
-            }
-            read = read_record(k, &g, record);
+        while (is_ours && g.count < most && KEYS_ROOM - g.keys_bytes >= MOST_KEY_BYTES &&
+               (read = next_record(s, &record)) > 0) {
+            is_ours = read_record(k, &g, &record);
+            g.after[g.count - is_ours] = *s;
         }
         if (read < 0) {
+            self->is_broken = true;
             return NULL;
         }
         fetch(k, &g);
-        for (uint32_t each = 0; each < g.count; each++, at++) {
+        for (uint32_t each = 0; each < g.count; each++) {
             enum outcome found = step(k, &g.events[each]);
             if (found == NO_MEMORY) {
                 return no_memory(self);
             }
             if (found == LATE) {
-                return PyLong_FromSsize_t(at);
+                go_back(s, &g.after[each]);
+                return PyLong_FromSsize_t(s->index - 1);
             }
         }
+        if (read == 0 || !is_ours) {
+            Py_ssize_t index = s->index - !is_ours;
+            if (read == 0) {
+                close_source(s);
+            }
+            return PyLong_FromSsize_t(index);
+        }
     }
-    return PyLong_FromSsize_t(at);
 }
 
 static int text_from(PyObject *from, text *found) {

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from meter.blocks import Entry, pack, unpack
 from meter.engine import Engine
 from meter.records import BATCH_BYTES, Packed, Record
+from meter.sent import records_from
 from schemas.topics import CHAT_EVENTS
 from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
@@ -20,6 +21,7 @@ from tests.listed import listed, unpacked
 from tests.properties.pipeline import stored
 from tests.properties.spoken import SPEAKERS, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
+from tests.wire import sent_bytes
 
 pytestmark = needs_kernel
 
@@ -36,7 +38,8 @@ class Both:
 
     def take(self, records: list[ConsumerRecord]) -> None:
         """A batch; both have to make the same of it."""
-        taken = (each.take(records) for each in self.engines)
+        sent, _ = records_from(sent_bytes(records, 5), 0)
+        taken = (each.take(given) for each, given in zip(self.engines, (records, sent), strict=True))
         ours, theirs = (each._replace(metered=listed(each.metered)) for each in taken)
         assert theirs == ours
         self.compare()

@@ -1,16 +1,16 @@
 """A world of fakes round a stage, each of which notes what is done to it."""
 
 import asyncio
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from meter.app import or_crash
 from meter.checkpoints import Restored
 from meter.fold import Output
+from meter.ports import Fetched
 from meter.records import Record
 from meter.stage import Stage
 from meter.transport import Batch
@@ -110,7 +110,7 @@ class Fold:
         self._world = world
         self._changed = False
 
-    def take(self, records: list[ConsumerRecord]) -> Iterator[Output]:
+    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
         self._world.note("taken")
         self._world.taken += [record.offset for record in records]
         self._changed = True

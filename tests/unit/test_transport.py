@@ -12,11 +12,11 @@ from aiokafka import ConsumerRecord
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from meter.records import Record
+from meter.sent import KeptRecords
 from meter.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Batch, Consumer, ConsumerThread, _records_of
 from tests.properties.pipeline import stored
 
@@ -194,7 +194,7 @@ class Result:
     def __init__(self, data: bytes, offset: int) -> None:
         self.moved = 0
         self._topic_partition = ONE
-        self._partition_records: Any = SimpleNamespace(_records=MemoryRecords(data), next_fetch_offset=offset)
+        self._partition_records: Any = SimpleNamespace(_records=KeptRecords(data), next_fetch_offset=offset)
 
     def check_assignment(self, tp: TP) -> bool:
         return bool(tp == ONE)
@@ -223,9 +223,7 @@ def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
 @pytest.mark.parametrize("is_still_ours", [True, False])
 async def test_what_was_handed_over_goes_without_the_collector(*, is_still_ours: bool) -> None:
     """A fetch refers to itself, its bytes with it, and the collector comes rarely: a worker would grow for ever."""
-    parts = PartitionRecords(
-        ONE, MemoryRecords(packed(4, [b"a"])), [], 4, None, None, check_crcs=True, isolation_level=0
-    )
+    parts = PartitionRecords(ONE, KeptRecords(packed(4, [b"a"])), [], 4, None, None, check_crcs=True, isolation_level=0)
     state = SimpleNamespace(paused=not is_still_ours, position=4, consumed_to=lambda _: None)
     assignment = SimpleNamespace(active=True, state_value=lambda _: state)
     result = FetchResult(ONE, assignment=assignment, partition_records=parts, backoff=0)

@@ -1,0 +1,104 @@
+"""What a broker sent is read as Kafka's client reads it, by whoever asks for records and by the kernel."""
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.errors import CorruptRecordException
+
+from meter.ports import Fetched
+from meter.records import Record
+from meter.sent import Sent, last_timestamp_ms, read_from, records_from, since
+from tests.both import core, kernel, needs_kernel
+from tests.listed import listed
+from tests.properties.pipeline import stored
+from tests.properties.spoken import much_spoken
+from tests.properties.worlds import POLICY
+from tests.wire import BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
+
+HEAD_BYTES = 61
+
+
+def record(offset: int, value: bytes | None = b"{}", key: bytes | None = b"k") -> ConsumerRecord:
+    return stored("t", 0, offset, Record(key, value, [("h", b"1")] if offset % 2 else None), 5_000 + offset)
+
+
+RECORDS = [record(offset) for offset in range(4, 12)] + [record(20, None), record(21, b"x" * 20_000, None)]
+GAPS = one_batch([record(3), record(7)])
+CASES = {
+    "plain": (sent_bytes(RECORDS, 3), True),
+    "cut off in the last batch": (sent_bytes(RECORDS, 3)[:-1], True),
+    "cut off in its head": (sent_bytes(RECORDS[:3]) + one_batch(RECORDS[3:])[:40], True),
+    "cut off before it says what it is": (sent_bytes(RECORDS[:3]) + one_batch(RECORDS[3:])[:16], True),
+    "the broker's time": (one_batch(RECORDS[:5], attributes=BROKERS_TIME), True),
+    "gaps": (GAPS, False),
+    "compressed": (sent_bytes(RECORDS, 3, compression=1), False),
+    "a transaction's mark": (sent_bytes(RECORDS[:3]) + one_batch([record(7)], attributes=CONTROL), False),
+    "nothing": (b"", True),
+}
+
+
+def seen(records: Sequence[Fetched]) -> list[tuple[object, ...]]:
+    return [(each.offset, each.timestamp, each.key, each.value, list(each.headers)) for each in records]
+
+
+@pytest.mark.parametrize("start", [0, 4, 5, 9, 21, 30])
+@pytest.mark.parametrize("name", CASES)
+def test_a_fetch_is_read_as_the_client_reads_it(name: str, start: int) -> None:
+    """From any offset on; what is not plain is left to the client."""
+    data, is_plain = CASES[name]
+    expected, next_offset = read_from(data, start)
+    found, reached = records_from(data, start)
+    assert isinstance(found, Sent) == is_plain
+    assert (seen(found), len(found), reached) == (seen(expected), len(expected), next_offset)
+    if expected:
+        assert last_timestamp_ms(found) == expected[-1].timestamp
+        for offset in (expected[0].offset, expected[-1].offset, expected[-1].offset + 1):
+            assert seen(since(found, offset)) == [each for each in seen(expected) if int(str(each[0])) >= offset]
+
+
+@pytest.mark.parametrize("compression", [0, 1])
+def test_a_damaged_fetch_is_not_read(compression: int) -> None:
+    """Each batch has its checksum."""
+    data = bytearray(sent_bytes(RECORDS, 3, compression=compression))
+    data[-3] ^= 1
+    with pytest.raises(CorruptRecordException):
+        records_from(bytes(data), 4)
+
+
+@needs_kernel
+@pytest.mark.parametrize("attributes", [0, BROKERS_TIME])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -> None:
+    """Whatever is plain and whatever is for others to judge, from an offset within a batch on."""
+    spoken = enumerate(much_spoken(seed, 300), 100)
+    records = [stored("chat-events", 3, at, Record(each.key, each.value), each.timestamp) for at, each in spoken]
+    parts = [records[at : at + 7] for at in range(0, len(records), 7)]
+    data = b"".join(one_batch(part, attributes=attributes) for part in parts)
+    sent = Sent(data, 103)
+    told, _ = read_from(data, 103)
+    ours, theirs = core(POLICY, 3).take(told), kernel(POLICY, 3).take(sent)
+    assert theirs._replace(metered=listed(theirs.metered)) == ours
+    assert ours.outcomes.total() == len(sent) == 297
+
+
+@needs_kernel
+def test_batches_that_break_off_do_no_harm() -> None:
+    """A checksum fits whatever it was made of."""
+    rng = Random(1)
+    whole = one_batch([record(offset, b'{"specversion":"1.0"}') for offset in range(9)])
+    refused = 0
+    for _ in range(3_000):
+        batch = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            batch[rng.randrange(HEAD_BYTES, len(batch))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
+        sent = Sent(sealed(batch), 0)
+        engine = kernel(POLICY, 0)._kernel  # type: ignore[attr-defined]
+        engine.begin_sent(sent.data, sent.bytes_count, 0)
+        try:
+            while engine.take() < len(sent):
+                pass
+        except ValueError:
+            refused += 1
+    assert 500 < refused < 3_000
