@@ -57,6 +57,7 @@ class Sessionizer:
         saved = self._saved = _decode_mark(mark) if mark else Mark()
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
+        metrics.LIVE_INTERACTIONS.labels(str(self._partition)).set(self._engine.live)
 
     def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""

@@ -132,7 +132,9 @@ class Stage:
         if partition is None and not self._is_stale(generation):
             checkpoints = Checkpoints(self._topics, self._state, tp.partition)
             fold = self._make_fold(tp.partition)
+            started_s = self._clock.monotonic()
             restored = await checkpoints.restore(fold)
+            metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)
             next_offset = restored.offset + 1 if restored.offset >= 0 else await self._group.beginning(tp)
             now_s = self._clock.monotonic()
             if not await self._group.commit(tp, next_offset) or self._is_stale(generation):

@@ -1,6 +1,6 @@
 """The meter: the worker of `python -m meter worker`, with only its first stage.
 
-Faust app, group, batch transport and all; outputs acknowledged batch by batch, state in checkpoints every 5 s. It is
+Faust app, group, batch transport and all; state in checkpoints every 5 s, before which outputs are acknowledged. It is
 watched by what an operator sees, its metrics, and by one sensor of Faust's for the first batch. Its last
 checkpoint waits until it is due: that wait is idle and not counted, the writing of that checkpoint is.
 """

@@ -1,0 +1,1 @@
+"""How the first stage scales out, and how fast its state comes back."""
