@@ -41,8 +41,9 @@ AFTER_S: Final = 5.0
 @click.option("--warm", default=10.0, show_default=True, help="How long is not, before.")
 @click.option("--workspaces", default=1_000, show_default=True)
 @click.option("--meters", default=1, show_default=True, help="Meter workers.")
+@click.option("--join", is_flag=True, help="One more meter worker joins when a third of that time is over.")
 @click.option("--seed", default=1, show_default=True)
-def main(rate: int, seconds: float, warm: float, workspaces: int, meters: int, seed: int) -> None:
+def main(rate: int, seconds: float, warm: float, workspaces: int, meters: int, seed: int, *, join: bool) -> None:
     """Starts, measures, prints."""
     if why := why_no_kafka():
         raise click.ClickException(why)
@@ -61,14 +62,21 @@ def main(rate: int, seconds: float, warm: float, workspaces: int, meters: int, s
             for program in ["meter"] * meters + ["aggregator"]:
                 fleet.start(program)
             fleet.ready()
-            asyncio.run(_measure(broker, clickhouse, fleet, Traffic(rate, workspaces, seed), warm, seconds))
+            join_s = warm + seconds / 3 if join else None
+            asyncio.run(_measure(broker, clickhouse, fleet, Traffic(rate, workspaces, seed), warm, seconds, join_s))
         finally:
             fleet.kill_all()
             clickhouse.kill()
 
 
 async def _measure(
-    broker: Broker, clickhouse: Server, fleet: Fleet, traffic: Traffic, warm: float, seconds: float
+    broker: Broker,
+    clickhouse: Server,
+    fleet: Fleet,
+    traffic: Traffic,
+    warm: float,
+    seconds: float,
+    join_s: float | None,
 ) -> None:
     log = Log(broker.bootstrap, idempotent=broker.idempotent)
     await log.start()
@@ -76,10 +84,13 @@ async def _measure(
         observer = Observer(broker.bootstrap, tables)
         watching = [asyncio.create_task(observer.read_ledger()), asyncio.create_task(observer.ask_clickhouse())]
         feeding = asyncio.create_task(traffic.run(log, warm + seconds))
+        joined = asyncio.create_task(_join(fleet, join_s)) if join_s is not None else None
         await asyncio.sleep(warm)
         before, from_ms = await asyncio.to_thread(_look, fleet), time.time() * 1000
         print(f"measuring for {seconds:g} s ...", flush=True)
         events = await feeding
+        if joined:
+            await joined
         await asyncio.sleep(AFTER_S)
         after = await asyncio.to_thread(_look, fleet)
         for task in watching:
@@ -92,6 +103,11 @@ async def _measure(
     for what, samples_ms in zip(HISTOGRAMS, seen, strict=True):
         print(f"{what}: by the workers {_told(between(before[what], after[what]))}")
         print(f"{what}: by the observer {_told(of_samples(samples_ms))}")
+
+
+async def _join(fleet: Fleet, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    await asyncio.to_thread(fleet.start, "meter")
 
 
 def _told(found: Percentiles | None) -> str:
