@@ -48,9 +48,9 @@ class Clock:
     def first(self) -> None:
         """The first event is there. Only the first call counts."""
         if not self.has_begun:
-            self.has_begun = True
             self._start_bytes = _resident_bytes("VmRSS")
             self._first = time.monotonic(), time.process_time()
+            self.has_begun = True  # Last: another thread asks meanwhile whether the time since then is over.
 
     @property
     def is_over(self) -> bool:
