@@ -107,7 +107,9 @@ async def _measure(
 
 async def _join(fleet: Fleet, after_s: float) -> None:
     await asyncio.sleep(after_s)
-    await asyncio.to_thread(fleet.start, "meter")
+    started_s = time.monotonic()
+    await asyncio.to_thread(fleet.start("meter").ready)
+    print(f"one more worker has partitions after {time.monotonic() - started_s:.1f} s", flush=True)
 
 
 def _told(found: Percentiles | None) -> str:
