@@ -146,18 +146,19 @@ class Checkpoints:
         self._reached = fence = await self._write_one(Record(_FENCE, b"", []))
         # Where it lies makes an owner's name that no other has.
         self._owner = fence.to_bytes(_NUMBER_BYTES, "big")
-        found = _Found(state)
+        found = _Found()
         async for records in self._topics.read(self._topic, self._partition, 0, fence):
             for record in records:
                 found.take(record)
         newest = max(found.marks.values(), key=lambda mark: mark.offset, default=_Mark(-1, -1, None))
         self._floor = max((mark.floor for mark in found.marks.values()), default=-1)
+        found.load(state, self._floor, newest.offset)
         state.finish(newest.value, self._floor)
-        for place, block in found.standing.items():
-            self._stands(place, block)
+        for place, (offset, block) in found.blocks.items():
+            self._stands(place, _Block(offset, len(block)))
         self._marks = {place: mark.offset for place, mark in found.marks.items()}
         self._next_floor = newest.offset
-        return Restored(newest.offset, len(found.standing))
+        return Restored(newest.offset, len(found.blocks))
 
 
 class _Sweep:
@@ -188,14 +189,11 @@ class _Mark(NamedTuple):
 
 
 class _Found:
-    """What has been read of a state topic. A block is loaded once there is a mark that covers it."""
+    """What a state topic holds: marks, and blocks that nobody has removed."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self) -> None:
         self.marks: dict[bytes, _Mark] = {}
-        self.standing: dict[bytes, _Block] = {}
-        self._newest = -1
-        self._waiting: dict[bytes, tuple[int, bytes]] = {}
+        self.blocks: dict[bytes, tuple[int, bytes]] = {}
 
     def take(self, record: ConsumerRecord) -> None:
         """Take the next record. One without a value removes what was at its place."""
@@ -203,31 +201,20 @@ class _Found:
         if place == _FENCE:
             return
         offset = int(dict(record.headers)[_OFFSET])
-        if place[:1] == _BLOCK:
-            self._take_block(place, offset, record.value)
-        elif record.value is None:
+        if record.value is None:
             self.marks.pop(place, None)
+            self.blocks.pop(place, None)
+        elif place[:1] == _BLOCK:
+            self.blocks[place] = offset, record.value
         else:
             floor = int.from_bytes(record.value[:_NUMBER_BYTES], "big", signed=True)
             self.marks[place] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
-            self._load_up_to(offset)
 
-    def _take_block(self, place: bytes, offset: int, block: bytes | None) -> None:
-        if block is None:
-            # If it is loaded already, it is not above the floor of the mark that let it be removed.
-            self.standing.pop(place, None)
-            self._waiting.pop(place, None)
-        else:
-            self.standing[place] = _Block(offset, len(block))
-            self._waiting[place] = offset, block
-            self._load_up_to(self._newest)
-
-    def _load_up_to(self, newest: int) -> None:
-        self._newest = max(self._newest, newest)
-        for place, (offset, block) in list(self._waiting.items()):
-            if offset <= self._newest:
-                del self._waiting[place]
-                self._state.load(offset, block)
+    def load(self, state: State, floor: int, newest: int) -> None:
+        """Load what counts. The newest comes first: of what is older only keys are looked at, where they are known."""
+        counting = [(offset, block) for offset, block in self.blocks.values() if floor < offset <= newest]
+        for offset, block in sorted(counting, key=lambda each: each[0], reverse=True):
+            state.load(offset, block)
 
 
 def _as_of(offset: int) -> list[tuple[str, bytes]]:
