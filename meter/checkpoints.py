@@ -152,7 +152,7 @@ class Checkpoints:
                 found.take(record)
         newest = max(found.marks.values(), key=lambda mark: mark.offset, default=_Mark(-1, -1, None))
         self._floor = max((mark.floor for mark in found.marks.values()), default=-1)
-        found.load(state, self._floor, newest.offset)
+        found.load(state, newest.offset)
         state.finish(newest.value, self._floor)
         for place, (offset, block) in found.blocks.items():
             self._stands(place, _Block(offset, len(block)))
@@ -210,10 +210,10 @@ class _Found:
             floor = int.from_bytes(record.value[:_NUMBER_BYTES], "big", signed=True)
             self.marks[place] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
 
-    def load(self, state: State, floor: int, newest: int) -> None:
-        """Load what counts. The newest comes first: of what is older only keys are looked at, where they are known."""
-        counting = [(offset, block) for offset, block in self.blocks.values() if floor < offset <= newest]
-        for offset, block in sorted(counting, key=lambda each: each[0], reverse=True):
+    def load(self, state: State, newest: int) -> None:
+        """Load what is marked, the newest first: of what is older only keys are looked at, where they are known."""
+        marked = [(offset, block) for offset, block in self.blocks.values() if offset <= newest]
+        for offset, block in sorted(marked, key=lambda each: each[0], reverse=True):
             state.load(offset, block)
 
 
