@@ -57,6 +57,8 @@ class Sent(Sequence[Fetched]):
                 break
             base, length, crc, attributes, delta, _, last_ms, count = _HEAD.unpack_from(data, at)
             end = at + _NOT_IN_LENGTH + length
+            if end < at + _HEAD.size:
+                raise CorruptRecordException(DAMAGED)  # No checksum covers the length, and this would not end.
             if end > len(data):
                 break
             if attributes & (_COMPRESSED | _CONTROL) or count != delta + 1:

@@ -15,7 +15,7 @@ from tests.listed import listed
 from tests.properties.pipeline import stored
 from tests.properties.spoken import much_spoken
 from tests.properties.worlds import POLICY
-from tests.wire import BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
+from tests.wire import AT_ATTRIBUTES, AT_CRC, BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
 
 HEAD_BYTES = 61
 
@@ -63,6 +63,16 @@ def test_a_damaged_fetch_is_not_read(compression: int) -> None:
     """Each batch has its checksum."""
     data = bytearray(sent_bytes(RECORDS, 3, compression=compression))
     data[-3] ^= 1
+    with pytest.raises(CorruptRecordException):
+        records_from(bytes(data), 4)
+
+
+@pytest.mark.parametrize("length", [-(2**31), -13, -12, -1, 0, 48])
+def test_a_batch_that_is_shorter_than_its_head_is_not_read(length: int) -> None:
+    """No checksum covers the length; and of no bytes at all the checksum is 0, which would fit for ever."""
+    data = bytearray(sent_bytes(RECORDS[:3]))
+    data[8:12] = length.to_bytes(4, "big", signed=True)
+    data[AT_CRC:AT_ATTRIBUTES] = bytes(4)
     with pytest.raises(CorruptRecordException):
         records_from(bytes(data), 4)
 
