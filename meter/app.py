@@ -14,7 +14,7 @@ import faust
 from faust.types import StreamT
 
 from meter.charger import Charger
-from meter.engines import engine_by
+from meter.engines import engine_of
 from meter.group import FaustGroup
 from meter.log import Log
 from meter.sessionizer import Sessionizer
@@ -82,7 +82,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     app.outbox = log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     policy = settings.policy()
-    make_engine = engine_by(settings.meter_kernel)
+    make_engine = engine_of(settings)
     make = partial(
         Stage,
         log,

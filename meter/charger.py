@@ -1,14 +1,13 @@
 """The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
 
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from meter import metrics
 from meter.blocks import Entry, Loading, Sweep, pack
+from meter.charged import Charged
 from meter.core.accounts import Account, Usage, UsageKey
 from meter.core.book import Book, Wallet
 from meter.core.policy import Policy
@@ -20,8 +19,7 @@ from meter.intake import read
 from meter.ports import Fetched
 from meter.records import Record
 from meter.sent import last_offset
-from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page, encode_page
+from schemas.ledger import Page
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
 from schemas.tallies import Tally, encode_tally
 from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
@@ -47,6 +45,9 @@ _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 class Charger:
     """The fold of one partition of wallet-inputs."""
+
+    spills = False
+    is_full = False
 
     def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
@@ -77,7 +78,7 @@ class Charger:
 
         In the log's order every input would find another workspace, and none of it in the processor's cache.
         """
-        batch = _Batch()
+        batch = Charged()
         inputs: _Inputs = defaultdict(list)
         for record in records:
             given = read(record.value, decode_wallet_input)
@@ -100,7 +101,7 @@ class Charger:
         tallies = [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in batch.tallies]
         yield Output(TALLIES, tallies)
 
-    def _charge(self, batch: "_Batch", inputs: "_Inputs", last_offset: int) -> None:
+    def _charge(self, batch: Charged, inputs: "_Inputs", last_offset: int) -> None:
         """What the workspaces did between two safe points, up to `last_offset`: a page each, or several that are full.
 
         Of a workspace each page has a version of its own, or of two pages none would be the newer.
@@ -115,11 +116,11 @@ class Charger:
                 is_last = start + PAGE_INPUTS >= len(each)
                 self._write_pages(batch, last_offset if is_last else part[-1][0].offset)
 
-    def _refuse(self, batch: "_Batch", record: Fetched, rejected: Rejected) -> None:
+    def _refuse(self, batch: Charged, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
         batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
 
-    def _write_pages(self, batch: "_Batch", version: int) -> None:
+    def _write_pages(self, batch: Charged, version: int) -> None:
         for page in self._wallets.take_pages(self._partition, version):
             batch.write(page, has_used_up=self._has_just_used_up(page))
 
@@ -218,37 +219,3 @@ def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
 
 _Inputs = defaultdict[str, list[tuple[Fetched, WalletInput]]]
 """By workspace, in the log's order."""
-
-
-class _Batch:
-    """What a batch comes to, in records and in figures."""
-
-    def __init__(self) -> None:
-        self.letters: list[DeadLetter] = []
-        self.tallies: list[Tally] = []
-        self.pages: list[Record] = []
-        self._produced_ms: list[int] = []
-        self._used_up_ms: list[int] = []
-        self._debits = 0
-        self._debited_micros: Counter[str] = Counter()
-
-    def write(self, page: Page, *, has_used_up: bool) -> None:
-        """A page is finished; encoded at once, so that no more than its text waits for the others."""
-        self.pages.append(Record(page.workspace_id.encode(), encode_page(page)))
-        if page.produced_ms:
-            self._produced_ms.append(page.produced_ms)
-            if has_used_up:
-                self._used_up_ms.append(page.produced_ms)
-        for entry in page.entries:
-            if entry.kind == "charge":
-                self._debits += 1
-                self._debited_micros[entry.lot_kind] -= entry.amount_micros
-
-    def observe(self) -> None:
-        """Tell Prometheus: how old the events are by now, and what was debited."""
-        now_ms = time.time() * 1000
-        metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - each) / 1000 for each in self._produced_ms)
-        metrics.EVENT_TO_USED_UP.observe(max(0.0, now_ms - each) / 1000 for each in self._used_up_ms)
-        metrics.DEBITS.inc(self._debits)
-        for lot_kind, amount_micros in self._debited_micros.items():
-            metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)

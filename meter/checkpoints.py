@@ -146,19 +146,30 @@ class Checkpoints:
         self._reached = fence = await self._write_one(Record(_FENCE, b"", []))
         # Where it lies makes an owner's name that no other has.
         self._owner = fence.to_bytes(_NUMBER_BYTES, "big")
-        found = _Found()
+        found = _Found(keeps=not state.spills)
         async for records in self._topics.read(self._topic, self._partition, 0, fence):
             for record in records:
                 found.take(record)
         newest = max(found.marks.values(), key=lambda mark: mark.offset, default=_Mark(-1, -1, None))
         self._floor = max((mark.floor for mark in found.marks.values()), default=-1)
-        found.load(state, newest.offset)
+        if state.spills:
+            await self._read_again(state, found, newest.offset, fence)
+        else:
+            found.load(state, newest.offset)
         state.finish(newest.value, self._floor)
-        for place, (offset, block) in found.blocks.items():
-            self._stands(place, _Block(offset, len(block)))
+        for place, block in found.blocks.items():
+            self._stands(place, block)
         self._marks = {place: mark.offset for place, mark in found.marks.items()}
         self._next_floor = newest.offset
         return Restored(newest.offset, len(found.blocks))
+
+    async def _read_again(self, state: State, found: "_Found", newest: int, fence: int) -> None:
+        """Load what is marked as it is read: no more than a fetch of it is ever in memory."""
+        async for records in self._topics.read(self._topic, self._partition, 0, fence):
+            for record in records:
+                block = found.blocks.get(record.key)
+                if record.value is not None and block is not None and self._floor < block.offset <= newest:
+                    state.load(block.offset, record.value)
 
 
 class _Sweep:
@@ -189,11 +200,13 @@ class _Mark(NamedTuple):
 
 
 class _Found:
-    """What a state topic holds: marks, and blocks that nobody has removed."""
+    """What a state topic holds: marks, and blocks that nobody has removed; their values only where it `keeps` them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool) -> None:
         self.marks: dict[bytes, _Mark] = {}
-        self.blocks: dict[bytes, tuple[int, bytes]] = {}
+        self.blocks: dict[bytes, _Block] = {}
+        self._values: dict[bytes, bytes] = {}
+        self._keeps = keeps
 
     def take(self, record: ConsumerRecord) -> None:
         """Take the next record. One without a value removes what was at its place."""
@@ -204,17 +217,20 @@ class _Found:
         if record.value is None:
             self.marks.pop(place, None)
             self.blocks.pop(place, None)
+            self._values.pop(place, None)
         elif place[:1] == _BLOCK:
-            self.blocks[place] = offset, record.value
+            self.blocks[place] = _Block(offset, len(record.value))
+            if self._keeps:
+                self._values[place] = record.value
         else:
             floor = int.from_bytes(record.value[:_NUMBER_BYTES], "big", signed=True)
             self.marks[place] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
 
     def load(self, state: State, newest: int) -> None:
         """Load what is marked, the newest first: of what is older only keys are looked at, where they are known."""
-        marked = [(offset, block) for offset, block in self.blocks.values() if offset <= newest]
-        for offset, block in sorted(marked, key=lambda each: each[0], reverse=True):
-            state.load(offset, block)
+        marked = [(block.offset, place) for place, block in self.blocks.items() if block.offset <= newest]
+        for offset, place in sorted(marked, key=lambda each: each[0], reverse=True):
+            state.load(offset, self._values[place])
 
 
 def _as_of(offset: int) -> list[tuple[str, bytes]]:

@@ -36,6 +36,10 @@ _encode_json = msgspec.json.Encoder().encode
 class CoreEngine:
     """`Sessions` and `Announcements` of one partition behind the face of an engine."""
 
+    spills = False
+    is_full = False
+    stored = 0
+
     def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
         self._sessions = Sessions(policy)

@@ -29,6 +29,13 @@ class Taken(NamedTuple):
 class Engine(Protocol):
     """The state of one partition of chat-events. New ones are loaded, if at all, before anything is taken."""
 
+    spills: bool
+    """Whether what memory has no room for lies elsewhere."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all that it has room for waits for a checkpoint."""
+
     @property
     def watermark_ms(self) -> int: ...
 
@@ -39,6 +46,10 @@ class Engine(Protocol):
     @property
     def live(self) -> int:
         """How many interactions are held."""
+
+    @property
+    def stored(self) -> int:
+        """How many of them lie on disk."""
 
     def take(self, records: Sequence[Fetched]) -> Taken:
         """Take a batch in offset order. An error leaves state that nobody may go on with."""

@@ -1,9 +1,12 @@
-"""Which engine a worker sessionizes with: METER_KERNEL says."""
+"""Which engine a worker sessionizes with: METER_KERNEL and METER_SPILL_DIR say."""
+
+from functools import partial
+from pathlib import Path
 
 from meter.core_engine import CoreEngine
 from meter.engine import KernelUse, MakeEngine
 from meter.kernel import is_built
-from meter.settings import load
+from meter.settings import Settings, SettingsError, load
 
 
 def engine_by(use: KernelUse) -> MakeEngine:
@@ -15,6 +18,23 @@ def engine_by(use: KernelUse) -> MakeEngine:
     return KernelEngine
 
 
+def engine_of(settings: Settings) -> MakeEngine:
+    """The engine that the settings ask for. Raises SettingsError where its directory cannot be used."""
+    if not settings.meter_spill_dir:
+        return engine_by(settings.meter_kernel)
+    from meter.spill.engine import SpillingEngine  # Both cannot be imported where RocksDB is not installed.
+    from meter.spill.place import claim
+
+    try:
+        directory = claim(Path(settings.meter_spill_dir))
+    except OSError as error:
+        raise SettingsError(
+            f"METER_SPILL_DIR={settings.meter_spill_dir!r} cannot be used: {error.strerror}. "
+            "Give a directory on a local disk that the worker may write to."
+        ) from None
+    return partial(SpillingEngine, directory=directory, above_bytes=int(settings.meter_spill_above_mb * 2**20))
+
+
 def chosen() -> MakeEngine:
     """The engine that the environment asks for. Raises SettingsError."""
-    return engine_by(load().meter_kernel)
+    return engine_of(load())

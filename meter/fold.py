@@ -19,6 +19,9 @@ class Output(NamedTuple):
 class State(Protocol):
     """What a checkpoint keeps: entries, which travel in blocks (`meter/blocks.py`), and a mark."""
 
+    spills: bool
+    """Whether it may be larger than memory: blocks that are to be loaded must not be kept either."""
+
     def changed(self) -> Iterable[bytes]:
         """Blocks of what has changed or ended since last asked."""
 
@@ -40,6 +43,10 @@ class State(Protocol):
 
 class Fold(State, Protocol):
     """The state of one partition, and what its records do to it."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether memory is held by what waits for a checkpoint, which then should come before its time."""
 
     def take(self, records: Sequence[Fetched]) -> Iterable[Output]:
         """Take records in offset order; what they cause."""

@@ -69,7 +69,8 @@ CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "pa
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
 CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Size of a checkpoint", buckets=_BYTES)
 RESTORE_SECONDS = Histogram("meter_restore_seconds", "Time to restore a partition's state", buckets=_SECONDS)
-LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions held in memory", ["partition"])
+LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions held", ["partition"])
+STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Of those that are held, the ones on disk", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
 
 

@@ -50,14 +50,19 @@ class Sessionizer:
         self._saved = Mark()
         self._events, self._outcomes = 0, Counter[str]()
         self._engine = (make_engine or chosen())(policy, partition)
+        self.spills = self._engine.spills
         self.changed, self.sweep, self.load = self._engine.changed, self._engine.sweep, self._engine.load
+
+    @property
+    def is_full(self) -> bool:
+        return self._engine.is_full
 
     def finish(self, mark: bytes | None, floor: int) -> None:
         """The state is what was loaded."""
         saved = self._saved = _decode_mark(mark) if mark else Mark()
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
-        metrics.LIVE_INTERACTIONS.labels(str(self._partition)).set(self._engine.live)
+        self._observe_held()
 
     def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
@@ -119,8 +124,14 @@ class Sessionizer:
         for kind, count in taken.kinds.items():
             metrics.METERED.labels(kind).inc(count)
         number = str(self._partition)
-        metrics.LIVE_INTERACTIONS.labels(number).set(self._engine.live)
+        self._observe_held()
         metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._engine.watermark_ms) / 1000)
+
+    def _observe_held(self) -> None:
+        number = str(self._partition)
+        metrics.LIVE_INTERACTIONS.labels(number).set(self._engine.live)
+        if self.spills:
+            metrics.STORED_INTERACTIONS.labels(number).set(self._engine.stored)
 
 
 def _outcomes(counts: EventCounts) -> Counter[str]:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -49,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     meter_debit_order: Literal["free_first", "paid_first"] = "free_first"
     meter_kernel: KernelUse = "auto"
     """Whether chat events are sessionized by the compiled kernel: if it is built, never, or by nothing else."""
+    meter_spill_dir: str = ""
+    """Where a partition of chat events puts what it has no room for; without it, all is held in memory."""
+    meter_spill_above_mb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 256.0
+    """What a partition may hold in memory before that, in MiB."""
     meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
 
     def stages(self) -> frozenset[Stage]:
@@ -95,7 +100,24 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
             "Install a C compiler and the product once more, or set METER_KERNEL=auto."
         )
     settings.stages()
+    _check_spill(settings)
     return settings
+
+
+def _check_spill(settings: Settings) -> None:
+    directory = settings.meter_spill_dir
+    if not directory:
+        return
+    refused = f"METER_SPILL_DIR={directory!r} cannot be used"
+    if settings.meter_kernel == "off" or not is_built():
+        raise SettingsError(
+            f"{refused}: only the compiled kernel can let go of state. "
+            "Build it and leave METER_KERNEL at auto, or unset METER_SPILL_DIR."
+        )
+    if find_spec("rocksdict") is None:
+        raise SettingsError(f"{refused}: RocksDB is not installed. Install the product with its extra, spill.")
+    if not directory.startswith("/"):
+        raise SettingsError(f"{refused}: it is not an absolute path. Give a directory on a local disk.")
 
 
 def _check_servers(servers: str) -> None:

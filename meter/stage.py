@@ -206,7 +206,8 @@ class Stage:
         if self._is_stale(partition.generation):
             return  # Where it is assigned again, its state may still be the newest.
         age_s = self._clock.monotonic() - partition.saved_s
-        if partition.next_offset > partition.saved_offset and age_s >= self._checkpoint_s:
+        is_due = age_s >= self._checkpoint_s or partition.fold.is_full
+        if partition.next_offset > partition.saved_offset and is_due:
             try:
                 await self._checkpoint(tp, partition)
             except SupersededError as superseded:

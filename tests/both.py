@@ -1,5 +1,8 @@
 """The engines that sessionize a partition, for tests of what holds of either: core and, where it is built, kernel."""
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 from meter.core_engine import CoreEngine
@@ -14,6 +17,14 @@ needs_kernel = pytest.mark.skipif(not is_built(), reason=NOT_BUILT)
 core: MakeEngine = CoreEngine
 kernel: MakeEngine = engine_by("auto")
 """To be used by tests that need it only."""
+
+
+def spilling(directory: Path, above_bytes: int = 0) -> MakeEngine:
+    """The kernel that lets go of what is more than that. To be used by tests that need the kernel only."""
+    from meter.spill.engine import SpillingEngine  # Cannot be imported where the kernel is not built.
+
+    return partial(SpillingEngine, directory=directory, above_bytes=above_bytes)
+
 
 either = pytest.mark.parametrize(
     "make_engine", [pytest.param(core, id="core"), pytest.param(kernel, id="kernel", marks=needs_kernel)]

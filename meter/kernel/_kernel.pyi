@@ -27,6 +27,9 @@ class Kernel:
     @property
     def held_bytes(self) -> int:
         """Memory that it has taken, with what is free for use again."""
+    @property
+    def used_bytes(self) -> int:
+        """What the interactions that it holds take, about, with all that hangs on them."""
     def begin(self, records: list[Fetched], /) -> None:
         """A batch of records."""
     def begin_sent(self, data: bytes, bytes_count: int, start: int, /) -> None:
@@ -66,3 +69,17 @@ class Kernel:
         """A block of the next entries from `cursor` on, 0 to begin; the next cursor, 0 at the end."""
     def load(self, offset: int, block: bytes, /) -> None: ...
     def finish(self, floor: int, watermark_ms: int, closed_messages: int, /) -> None: ...
+    def spill(self, cursor: int, most: int, /) -> tuple[list[tuple[bytes, bytes]], int, int]:
+        """Let go of interactions from `cursor` on, 1 to begin, that have not changed since `changed` was last asked:
+        what a store has to hold from now on, by key; how many they are, `most` at most; the next cursor, 0 at the end.
+        """
+    def wanted(self) -> tuple[list[bytes], list[bytes], list[int], int]:
+        """Of the batch that has begun, and of which nothing is taken: keys of interactions and ids that are not held;
+        the indexes of records that are for others to judge; the time that event time may reach, these left aside.
+        """
+    def bring_back(self, values: list[bytes], /) -> None:
+        """Hold interactions again that a store has, or that `split` has found. Raises ValueError."""
+    def forgotten(self) -> list[bytes]:
+        """Keys of ids that the store does not need any more, since last asked."""
+    def split(self, offset: int, block: bytes, /) -> list[tuple[bytes, bytes]]:
+        """The entries of a block, for the store, under keys that put the highest offset first. Raises ValueError."""

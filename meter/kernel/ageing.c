@@ -29,13 +29,16 @@ static int close_silent(kernel *k, uint32_t number, int64_t offset, int64_t prod
 }
 
 /* In the order in which they came, as far as they are out of reach. */
-static void forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
+static int forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
     while (i->seen != 0) {
         seen *newest = seen_at(k, i->seen);
         uint32_t number = newest->next;
-        const seen *s = seen_at(k, number);
+        seen *s = seen_at(k, number);
         if (ms(s->at) >= oldest_ms) {
-            return;
+            return 0;
+        }
+        if (forget_stored(k, s) < 0) {
+            return -1;
         }
         if (!s->shadowed) {
             table_remove(&k->by_id, id_hash(k->id_secret, &s->id), number);
@@ -44,6 +47,7 @@ static void forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
         i->seen = i->seen == number ? 0 : i->seen;
         pool_give(&k->seens, number);
     }
+    return 0;
 }
 
 static void forget_conversations(kernel *k, interaction *i, int64_t reach_ms) {
@@ -92,7 +96,9 @@ static int age(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) 
     if (touch(k, number) < 0 || close_silent(k, number, offset, produced_ms) < 0) {
         return -1;
     }
-    forget_seen(k, i, oldest_ms);
+    if (forget_seen(k, i, oldest_ms) < 0) {
+        return -1;
+    }
     forget_conversations(k, i, oldest_ms - k->gap_ms);
     if (i->seen == 0 && !i->speaks) {
         return end_interaction(k, number);

@@ -108,6 +108,29 @@ static int turn(kernel *k) {
     return 0;
 }
 
+/* Appointments of those that have left stay in the ring until their time comes, which may be a day. */
+int due_tidy(kernel *k) {
+    due_times *d = &k->due;
+    if (d->far_count / 4 < k->interactions.used + PAGE_ITEMS * 64) {
+        return 0;
+    }
+    for (int64_t at = 0; at < SLOTS; at++) {
+        for (uint32_t number = d->ring[at].page, next; number != 0; number = next) {
+            next = ((due_page *)pool_at(&d->pages, number))->next;
+            pool_give(&d->pages, number);
+        }
+        d->ring[at].page = d->ring[at].filled = 0;
+    }
+    d->far_count = d->near_count = 0;
+    for (uint32_t number = 1; number <= k->interactions.made; number++) {
+        const interaction *i = interaction_at(k, number);
+        if (i->used && !i->ended && schedule(k, number, ms(i->due)) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Everything near that is due at the instant of the first of them; one may be there twice. */
 static int take_group(kernel *k) {
     due_times *d = &k->due;

@@ -32,6 +32,8 @@ _WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
 class KernelEngine:
     """One partition in the kernel."""
 
+    spills = False
+
     def __init__(self, policy: Policy, partition: int) -> None:
         self._policy = policy
         self._partition = partition
@@ -43,6 +45,14 @@ class KernelEngine:
             future_ms=policy.future_ms,
             secret=os.urandom(32),
         )
+
+    @property
+    def is_full(self) -> bool:
+        return False
+
+    @property
+    def stored(self) -> int:
+        return 0
 
     @property
     def watermark_ms(self) -> int:
@@ -62,13 +72,20 @@ class KernelEngine:
         return self._kernel.held_bytes
 
     def take(self, records: Sequence[Fetched]) -> Taken:
-        letters: list[DeadLetter] = []
-        outcomes: Counter[str] = Counter()
-        is_final = False
+        self._begin(records)
+        return self._take(records)
+
+    def _begin(self, records: Sequence[Fetched]) -> None:
         if isinstance(records, Sent):
             self._kernel.begin_sent(records.data, records.bytes_count, records.first_offset)
         else:
             self._kernel.begin(list(records))
+
+    def _take(self, records: Sequence[Fetched]) -> Taken:
+        """Take what has begun."""
+        letters: list[DeadLetter] = []
+        outcomes: Counter[str] = Counter()
+        is_final = False
         while (at := self._kernel.take()) < len(records):
             record = records[at]
             event = read(record.value, decode_event)

@@ -1,7 +1,7 @@
 /* One interaction as a checkpoint holds it: the format that meter/core/packed.py describes. */
 #include "kernel.h"
 
-static int make_room(kernel *k, buffer *to, size_t more) {
+int buffer_room(kernel *k, buffer *to, size_t more) {
     if (to->room - to->count >= more) {
         return 0;
     }
@@ -47,7 +47,7 @@ static int put_value(kernel *k, buffer *to, const interaction *i) {
         seens++;
     }
     size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_SAID_BYTES + (size_t)seens * MOST_SEEN_BYTES;
-    if (make_room(k, to, most) < 0) {
+    if (buffer_room(k, to, most) < 0) {
         return -1;
     }
     byte *at = to->bytes + to->count;
@@ -121,7 +121,7 @@ int put_entry(kernel *k, buffer *to, uint32_t number) {
     const byte *user = text_of(&k->texts, i->user, &user_bytes);
     uint32_t key_bytes = p->key_bytes + user_bytes;
     size_t start = to->count;
-    if (make_room(k, to, sizeof lengths + key_bytes) < 0) {
+    if (buffer_room(k, to, sizeof lengths + key_bytes) < 0) {
         return -1;
     }
     byte *at = to->bytes + start + sizeof lengths;

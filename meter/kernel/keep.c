@@ -1,18 +1,22 @@
 /* What a partition holds: interactions by key, accepted events by id, and the lists between checkpoints. */
 #include "kernel.h"
 
-static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash) {
-    const interaction *i = interaction_at(k, number);
-    if (!i->used) {
-        return false;
-    }
-    byte key[4 * (3 + MOST_TEXT_BYTES)];
+uint32_t key_of(const kernel *k, const interaction *i, byte *key) {
     const place *p = place_at(k, i->place);
     uint32_t user_bytes;
     const byte *user = text_of(&k->texts, i->user, &user_bytes);
     memcpy(key, p->key, p->key_bytes);
     memcpy(key + p->key_bytes, user, user_bytes);
-    *hash = keyed_hash(k->key_secret, key, p->key_bytes + user_bytes);
+    return p->key_bytes + user_bytes;
+}
+
+static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash) {
+    const interaction *i = interaction_at(k, number);
+    if (!i->used) {
+        return false;
+    }
+    byte key[MOST_KEY_BYTES];
+    *hash = keyed_hash(k->key_secret, key, key_of(k, i, key));
     return true;
 }
 
@@ -63,7 +67,7 @@ void kernel_end(kernel *k) {
         drop_zeroed(tables[each]->slots, tables[each]->size * sizeof *tables[each]->slots);
     }
     void *memory[] = {
-        k->news.conversations.items, k->news.occurrences.items, k->news.slots, k->news.names, k->touched.items, k->loaded_at,
+        k->news.conversations.items, k->news.occurrences.items, k->news.slots, k->news.names, k->touched.items, k->loaded_at, k->unstored.items,
     };
     for (size_t each = 0; each < sizeof memory / sizeof *memory; each++) {
         free(memory[each]);
@@ -163,5 +167,17 @@ int index_seen(kernel *k, uint32_t number) {
     }
     s->shadowed = 0;
     table_put(&k->by_id, id_hash(k->id_secret, &s->id), number);
+    return 0;
+}
+
+int forget_stored(kernel *k, seen *s) {
+    if (!s->stored) {
+        return 0;
+    }
+    s->stored = 0;
+    if (grow(&k->unstored.items, &k->unstored.room, k->unstored.count + 1, sizeof *k->unstored.items, &k->held_bytes) < 0) {
+        return -1;
+    }
+    k->unstored.items[k->unstored.count++] = s->id;
     return 0;
 }

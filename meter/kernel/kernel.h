@@ -12,6 +12,7 @@ typedef struct __attribute__((packed, aligned(2))) { /* an accepted event, 30 by
     uint32_t what : 5;         /* type * 8 + direction * 4 + actor */
     uint32_t owner : ITEM_BITS; /* its interaction; 0: given back */
     uint32_t shadowed : 1;     /* its id came again after the horizon: it is not in the table any more */
+    uint32_t stored : 1;       /* the store on disk has its id */
 } seen;
 
 typedef struct __attribute__((packed, aligned(2))) { /* 42 bytes */
@@ -102,6 +103,7 @@ struct kernel {
     announcements news;
     uint64_t outcomes[OUTCOMES];
     struct { uint32_t *items, count, room; } touched; /* interactions that changed or ended since last asked */
+    struct { event_id *items; uint32_t count, room; } unstored; /* ids that the store on disk need not have any more */
     int64_t *loaded_at; /* the input offset of each interaction's entry while restoring, else NULL */
     uint32_t loaded_room;
     bool restoring;
@@ -119,6 +121,8 @@ int index_seen(kernel *k, uint32_t number);
 void add_seen(kernel *k, interaction *i, uint32_t number); /* as the newest */
 void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number); /* after: 0 before all, older: after all */
 void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number);
+uint32_t key_of(const kernel *k, const interaction *i, byte *key); /* its bytes, which it writes to `key` */
+int forget_stored(kernel *k, seen *s); /* before it is shadowed or given back */
 static inline interaction *interaction_at(const kernel *k, uint32_t number) {
     return pool_at(&k->interactions, number);
 }
@@ -161,6 +165,7 @@ int due_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than
 void due_end(kernel *k);
 int schedule(kernel *k, uint32_t number, int64_t due_ms);
 int due_reach(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
+int due_tidy(kernel *k); /* after many have left: no more appointments than a few for each that is held */
 int due_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
 
 /* ---- announce.c, metered.c, batches.c ---- */
@@ -177,12 +182,17 @@ void count_news(const kernel *k, uint64_t counts[KINDS]);
 /* A list of (partition, records as a batch of Kafka's holds them, how many); NULL with an exception. */
 PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes);
 
-/* ---- entries.c, restore.c: the state as checkpoints hold it ---- */
+/* ---- entries.c, values.c, restore.c: the state as checkpoints hold it ---- */
 typedef struct { byte *bytes; size_t count, room; } buffer;
 enum { FETCH_ENTRIES = 16 };
+int buffer_room(kernel *k, buffer *to, size_t more);
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count); /* into the cache: put_entry comes next */
 int put_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
+int take_value(kernel *k, uint32_t number, const byte *value, size_t bytes); /* ids in no table yet; -2: cannot be */
+uint32_t place_bytes_of(const byte *key, uint32_t bytes); /* of the first three texts of a key; 0: it is not one */
 int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
+int load_alone(kernel *k, const byte *entry, size_t bytes, uint32_t *number); /* one that is not held; -2 as above */
+void empty_interaction(kernel *k, interaction *i); /* of ids, which are in no table any more, and conversations */
 int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */
 
 /* ---- scan.c ---- */

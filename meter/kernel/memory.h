@@ -34,7 +34,7 @@
 #define MUST(holds) ((holds) ? (void)0 : broken(#holds, __FILE__, __LINE__))
 _Noreturn void broken(const char *law, const char *file, int line);
 
-enum { ID_BYTES = 16, MOST_CHARACTERS = 512, MOST_TEXT_BYTES = 4 * MOST_CHARACTERS, ITEM_BITS = 27 };
+enum { ID_BYTES = 16, MOST_CHARACTERS = 512, MOST_TEXT_BYTES = 4 * MOST_CHARACTERS, MOST_KEY_BYTES = 4 * (3 + MOST_TEXT_BYTES), ITEM_BITS = 27 };
 #define NUMBERS ((1u << ITEM_BITS) - 1) /* a mask; of all numbers the highest stands for none */
 #define MOST_ITEMS (NUMBERS - 1)
 #define TIME_LIMIT_MS ((int64_t)1 << 48)

@@ -129,6 +129,14 @@ static PyObject *get_number(Kernel *self, void *offset) {
     return PyLong_FromLongLong(number);
 }
 
+enum { INTERACTION_BYTES = 104, EARLIER_BYTES = 48, SEEN_BYTES = 36 }; /* with their share of tables and texts */
+
+static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
+    const kernel *k = &self->k;
+    return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
+                             (size_t)k->earliers.used * EARLIER_BYTES + (size_t)k->seens.used * SEEN_BYTES);
+}
+
 static PyMethodDef METHODS[] = {
     {"begin", (PyCFunction)begin_listed, METH_O, NULL},
     {"begin_sent", (PyCFunction)begin_sent, METH_VARARGS, NULL},
@@ -142,6 +150,11 @@ static PyMethodDef METHODS[] = {
     {"sweep", (PyCFunction)sweep_entries, METH_VARARGS, NULL},
     {"load", (PyCFunction)load_entries, METH_VARARGS, NULL},
     {"finish", (PyCFunction)finish_entries, METH_VARARGS, NULL},
+    {"spill", (PyCFunction)spill_interactions, METH_VARARGS, NULL},
+    {"wanted", (PyCFunction)list_wanted, METH_NOARGS, NULL},
+    {"bring_back", (PyCFunction)bring_interactions, METH_O, NULL},
+    {"forgotten", (PyCFunction)list_forgotten, METH_NOARGS, NULL},
+    {"split", (PyCFunction)split_block, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -150,6 +163,7 @@ static PyGetSetDef FIGURES[] = {
     {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
     {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},
     {"held_bytes", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, held_bytes)},
+    {"used_bytes", (getter)get_used_bytes, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

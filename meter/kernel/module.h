@@ -40,10 +40,36 @@ kernel *usable(Kernel *self); /* NULL with RuntimeError: memory was short once, 
 PyObject *no_memory(Kernel *self);
 
 /* ---- take.c ---- */
+enum { GROUP = 64, KEYS_ROOM = 3 * MOST_KEY_BYTES };
+typedef struct {
+    event events[GROUP];
+    source after[GROUP]; /* where the source stood when it had given the event */
+    uint32_t count;
+    byte keys[KEYS_ROOM];
+    uint32_t keys_bytes;
+} group;
+static inline bool has_room(const group *g) { /* for one more */
+    return g->count < GROUP && KEYS_ROOM - g->keys_bytes >= MOST_KEY_BYTES;
+}
+bool read_record(const kernel *k, group *g, const fetched *record); /* false: for others to judge */
+void fetch_group(const kernel *k, const group *g); /* what it will look at, into the cache */
 PyObject *begin_listed(Kernel *self, PyObject *records);
 PyObject *begin_sent(Kernel *self, PyObject *args);
 PyObject *take_records(Kernel *self, PyObject *none);
 PyObject *take_fields(Kernel *self, PyObject *args);
+
+/* ---- spill.c ---- */
+enum { STORED_HEAD_BYTES = 12 };
+PyObject *spill_interactions(Kernel *self, PyObject *args);
+PyObject *list_forgotten(Kernel *self, PyObject *none);
+void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to); /* 1 + ID_BYTES */
+void put_high_first(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
+int add_bytes(PyObject *list, const byte *bytes, size_t count);
+
+/* ---- bring.c ---- */
+PyObject *list_wanted(Kernel *self, PyObject *none);
+PyObject *bring_interactions(Kernel *self, PyObject *values);
+PyObject *split_block(Kernel *self, PyObject *args);
 
 /* ---- crc.c ---- */
 int add_crc32c(PyObject *module); /* where the processor can; -1 with an exception */

@@ -27,6 +27,9 @@ static uint32_t accept(kernel *k, uint32_t in, const event *e, uint32_t known) {
     s->owner = in & NUMBERS;
     add_seen(k, i, number);
     if (known != 0) {
+        if (forget_stored(k, seen_at(k, known)) < 0) {
+            return 0;
+        }
         seen_at(k, known)->shadowed = 1;
         table_replace(&k->by_id, e->id_hash, known, number);
         return number;

@@ -1,17 +1,8 @@
 /* Records in. A group of them is read first and looked up together, so that memory is fetched while others are read. */
 #include "module.h"
 
-enum { MOST_VALUE_BYTES = 1024 * 1024, MOST_KEY_BYTES = 4 * (2 + MOST_TEXT_BYTES), FIRST_GROUP = 8, GROUP = 64 };
+enum { MOST_VALUE_BYTES = 1024 * 1024, FIRST_GROUP = 8 };
 #define LAST_MS INT64_C(253402387200000) /* of the year 9999, wherever on earth */
-enum { KEYS_ROOM = 3 * MOST_KEY_BYTES };
-
-typedef struct {
-    event events[GROUP];
-    source after[GROUP]; /* where the source stood when it had given the event */
-    uint32_t count;
-    byte keys[KEYS_ROOM];
-    uint32_t keys_bytes;
-} group;
 
 static byte *put_text(byte *to, const text *part) {
     to += put_length(to, part->bytes);
@@ -36,7 +27,7 @@ static void prepare(const kernel *k, const chat_event *read, event *e, byte *key
 }
 
 /* Whether the record joins the group; if not, it is for others to judge. */
-static bool read_record(const kernel *k, group *g, const fetched *record) {
+bool read_record(const kernel *k, group *g, const fetched *record) {
     event *e = &g->events[g->count];
     chat_event read;
     if (record->value == NULL || record->value_bytes > MOST_VALUE_BYTES ||
@@ -51,7 +42,7 @@ static bool read_record(const kernel *k, group *g, const fetched *record) {
     return true;
 }
 
-static void fetch(const kernel *k, const group *g) {
+void fetch_group(const kernel *k, const group *g) {
     uint32_t numbers[GROUP];
     for (uint32_t each = 0; each < g->count; each++) {
         const event *e = &g->events[each];
@@ -128,7 +119,7 @@ PyObject *take_records(Kernel *self, PyObject *Py_UNUSED(none)) {
         int read = 1;
         bool is_ours = true;
         g.count = g.keys_bytes = 0;
-        while (is_ours && g.count < most && KEYS_ROOM - g.keys_bytes >= MOST_KEY_BYTES &&
+        while (is_ours && g.count < most && has_room(&g) &&
                (read = next_record(s, &record)) > 0) {
             is_ours = read_record(k, &g, &record);
             g.after[g.count - is_ours] = *s;
@@ -137,7 +128,7 @@ PyObject *take_records(Kernel *self, PyObject *Py_UNUSED(none)) {
             self->is_broken = true;
             return NULL;
         }
-        fetch(k, &g);
+        fetch_group(k, &g);
         for (uint32_t each = 0; each < g.count; each++) {
             enum outcome found = step(k, &g.events[each]);
             if (found == NO_MEMORY) {

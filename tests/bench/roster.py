@@ -28,6 +28,7 @@ def roster() -> tuple[Contender, ...]:
         Contender(RAW, "RAW: getmany + orjson.loads", _nothing),
         Contender(METER, "the meter, sessionizing", _nothing, is_ours=True),
         Contender("meter_both", "the meter, both stages", _nothing, is_ours=True),
+        Contender("meter_spill", "the meter, three quarters on disk", _needs("rocksdict"), is_ours=True),
         Contender("faust_table", "Faust Table", _nothing),
         Contender("quix", "Quix Streams", _needs("quixstreams")),
         Contender("bytewax", "Bytewax", _needs("bytewax", "confluent_kafka")),

@@ -111,6 +111,7 @@ def one(ground: Ground, contender: Contender, number: int, limit_s: float) -> Ru
         bootstrap=ground.bootstrap,
         topic=CHAT_EVENTS.name,
         events=ground.truth.events,
+        keys=ground.keys,
         limit_s=limit_s,
         directory=str(directory),
         name=name,

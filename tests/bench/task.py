@@ -16,6 +16,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     events: int
     """How many the topic holds."""
+    keys: int
+    """Of how many interactions they are."""
     limit_s: float
     """After so long it stops, and what it took until then is what counts."""
     directory: str

@@ -11,7 +11,14 @@ from tests.bench.task import Task
 
 TRUTH = Truth(events=1_000, conversations=130, billable=100, keys_seen=50)
 TASK = Task(
-    bootstrap="127.0.0.1:1", topic="t", events=1_000, limit_s=10, directory="/nowhere", name="n", updates_topic="n-u"
+    bootstrap="127.0.0.1:1",
+    topic="t",
+    events=1_000,
+    keys=50,
+    limit_s=10,
+    directory="/nowhere",
+    name="n",
+    updates_topic="n-u",
 )
 WHOLE: dict[str, Any] = {
     "events": 1_000,

@@ -63,6 +63,8 @@ class Plan:
     session_s: float
     checkpoint_ms: int
     flush_ms: int
+    spills: bool
+    """Whether chat events' state lies on disk as far as it may."""
     slices_at_s: tuple[float, ...]
     """When each slice of the feed is written."""
     faults: tuple[Fault, ...]
@@ -87,6 +89,7 @@ def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
         flush_ms=rng.choice((20, 100, 500)),
         slices_at_s=tuple(sorted(rng.uniform(0, span_s) for _ in range(round(span_s / SLICE_EVERY_S)))),
         faults=tuple(sorted(drawn, key=lambda fault: fault.at_s)),
+        spills=rng.random() < 0.5,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from aggregator.clickhouse import ClickHouse
 from aggregator.migrate import apply
+from meter.kernel import is_built
 from meter.sql import query
 from tests.chaos import logs
 from tests.chaos.clickhouse import Server
@@ -51,7 +52,7 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
     report = Report(events=sum(len(part.lines) + len(part.poison) for part in slices))
     asyncio.run(logs.renew(kafka.bootstrap))
     clickhouse = Server(directory / "clickhouse")
-    fleet = Fleet(_environment(kafka, clickhouse, plan), directory)
+    fleet = Fleet(_environment(kafka, clickhouse, plan, directory), directory)
     try:
         clickhouse.start()
         with ClickHouse(clickhouse.dsn) as tables:
@@ -68,8 +69,10 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
     return report
 
 
-def _environment(kafka: LocalKafka, clickhouse: Server, plan: Plan) -> dict[str, str]:
+def _environment(kafka: LocalKafka, clickhouse: Server, plan: Plan, directory: Path) -> dict[str, str]:
+    spilling = {"METER_SPILL_DIR": str(directory / "spilled"), "METER_SPILL_ABOVE_MB": "0"}
     return environment(
+        **(spilling if plan.spills and is_built() else {}),
         KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap,
         KAFKA_SESSION_TIMEOUT_S=str(plan.session_s),
         CLICKHOUSE_DSN=clickhouse.dsn,

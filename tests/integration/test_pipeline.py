@@ -14,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.topics import CHAT_EVENTS, MAX_RECORD_BYTES, WALLET_INPUTS
+from tests.both import needs_kernel
 from tests.brokers import KAFKA, Broker
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import generate
@@ -64,15 +65,17 @@ def test_workers_side_by_side_meter_a_feed_exactly(broker: Broker, tmp_path: Pat
     assert len({row["month"] for row in outcome.monthly}) == 2
 
 
-def test_disordered_feed_is_metered_exactly_whatever_is_killed(broker: Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spills", [False, pytest.param(True, marks=needs_kernel)], ids=["in memory", "on disk"])
+def test_disordered_feed_is_metered_exactly_whatever_is_killed(broker: Broker, tmp_path: Path, spills: bool) -> None:
     """Kill -9 of any worker at any moment, again and again, changes nothing (DOMAIN, Metering 5).
 
-    On Kafka two meter workers share the partitions.
+    On Kafka two meter workers share the partitions. State that may lie on disk lies there, or none does.
     """
     seed = SystemRandom().randrange(10**6)
     print(f"the moments of death follow from seed {seed}")
     lines = disordered(generate(SEED, 40_000, start_ms=START_MS), SEED)
-    with deployed(broker, tmp_path, METER_CHECKPOINT_MS="200", AGGREGATOR_FLUSH_MS="50") as deployment:
+    spilling = {"METER_SPILL_DIR": str(tmp_path / "spilled"), "METER_SPILL_ABOVE_MB": "0"} if spills else {}
+    with deployed(broker, tmp_path, METER_CHECKPOINT_MS="200", AGGREGATOR_FLUSH_MS="50", **spilling) as deployment:
         deployment.produce(lines)
         programs = ["aggregator", "meter"] + (["meter"] if broker.name == KAFKA else [])
         for program in programs:

@@ -69,6 +69,8 @@ COMPACTION = ["no", "last of each key", "no tombstones either"]
 class Table:
     """A small state; its mark is the input offset."""
 
+    spills = False
+
     def __init__(self) -> None:
         self.now: dict[bytes, bytes] = {}
         self.offset = -1

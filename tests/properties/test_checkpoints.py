@@ -38,6 +38,13 @@ def sweep(request: pytest.FixtureRequest) -> object:
         yield
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["loads at the end", "reads again"], scope="module")
+def spills(request: pytest.FixtureRequest) -> object:
+    """Whether the state may be larger than memory."""
+    with patch.object(Table, "spills", request.param):
+        yield
+
+
 def test_nothing_is_restored_where_nothing_was_written() -> None:
     """And so whoever asks begins at the beginning."""
     assert restored(StateLog()) == (-1, {})

@@ -66,8 +66,14 @@ class Audited:
         self._fresh = fresh
         self._log = log
         self._is_restored = False
+        self.spills = fold.spills
         self.take, self.idle, self.mark = fold.take, fold.idle, fold.mark
         self.changed, self.sweep, self.load = fold.changed, fold.sweep, fold.load
+
+    @property
+    def is_full(self) -> bool:
+        """As `Fold` has it."""
+        return self._fold.is_full
 
     def finish(self, mark: bytes | None, floor: int) -> None:
         """As `Fold` has it."""
@@ -88,10 +94,14 @@ class Audited:
 
 def entries(state: State) -> dict[bytes, bytes | None]:
     """All that stands in a state."""
-    block, is_swept = state.sweep(2**62)
-    if not is_swept:
-        return entries(state)  # That was the rest of one.
-    return dict(unpack(block))
+    while not state.sweep(2**62)[1]:
+        pass  # The rest of one.
+    found: dict[bytes, bytes | None] = {}
+    is_swept = False
+    while not is_swept:
+        block, is_swept = state.sweep(2**62)
+        found.update(unpack(block))
+    return found
 
 
 def outcome_of(store: Store) -> Outcome:

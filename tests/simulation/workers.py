@@ -22,12 +22,16 @@ from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
 from tests.simulation.group import Coordinator, Member
 from tests.simulation.process import Process
+from tests.simulation.spilling import a_spilling_engine
 
 Kind = Callable[[Policy, int], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
 METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
 AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
+
+SPILLS = 0.1
+"""Share of restored partitions that keep on disk all that they may."""
 
 AUDITED = 0.3
 """Share of restores that are held against one pass over the log."""
@@ -142,6 +146,9 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
     member = Member(group, process)
     line = Line(broker, process, repeats=drops > 0)
 
+    def sessionizer(policy: Policy, partition: int) -> Sessionizer:
+        return Sessionizer(policy, partition, a_spilling_engine() if process.rng.random() < SPILLS else None)
+
     def fold_of(kind: Kind, source: str) -> MakeFold:
         def make_fold(partition: int) -> Fold:
             fold = kind(policy, partition)
@@ -155,7 +162,7 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
         Stage, line, member, checkpoint_ms=CHECKPOINT_MS, session_ms=SESSION_MS, clock=SimClock(broker.now_ms)
     )
     stages = {
-        CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(Sessionizer, CHAT_EVENTS.name)),
+        CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
         WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
     }
     fetcher = Fetcher(broker, member, {topic: stage.take for topic, stage in stages.items()}, drops=drops)

@@ -106,6 +106,9 @@ class Log:
 class Fold:
     """Takes whatever comes, causes one output a batch, and has one thing to say after a checkpoint."""
 
+    spills = False
+    is_full = False
+
     def __init__(self, world: World) -> None:
         self._world = world
         self._changed = False

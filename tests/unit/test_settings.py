@@ -1,12 +1,18 @@
 """Settings: read from the environment once, and refused with a sentence that names the variable."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from meter.core.policy import Policy
 from meter.core_engine import CoreEngine
-from meter.engines import engine_by
+from meter.engines import engine_by, engine_of
 from meter.settings import Settings, SettingsError, load
+from meter.spill.place import claim
 from schemas.instants import HOUR_MS
+from tests.both import needs_kernel
 
 
 def test_without_variables_everything_has_a_default() -> None:
@@ -35,6 +41,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("METER_UNKNOWN_WORKSPACE", "hold", "hold"),
         ("METER_DEBIT_ORDER", "paid_first", "paid_first"),
         ("METER_KERNEL", "off", "off"),
+        ("METER_SPILL_ABOVE_MB", "0.5", 0.5),
     ],
 )
 def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
@@ -68,6 +75,8 @@ def test_a_variable_is_read(variable: str, value: str, found: object) -> None:
         ("METER_UNKNOWN_WORKSPACE", "Hold"),
         ("METER_DEBIT_ORDER", "cheapest"),
         ("METER_KERNEL", "on"),
+        ("METER_SPILL_ABOVE_MB", "-1"),
+        ("METER_SPILL_ABOVE_MB", "much"),
         ("METER_LOG_LEVEL", "LOUD"),
     ],
 )
@@ -115,3 +124,50 @@ def test_a_kernel_that_is_not_built_cannot_be_required(monkeypatch: pytest.Monke
             load({"METER_KERNEL": "require"})
         assert engine_by(load({}).meter_kernel) is CoreEngine
     assert engine_by("off") is CoreEngine
+
+
+@pytest.mark.parametrize(
+    ("given", "built", "installed", "why"),
+    [
+        ({}, True, True, ""),
+        ({"METER_KERNEL": "off"}, True, True, "only the compiled kernel can let go of state"),
+        ({}, False, True, "only the compiled kernel can let go of state"),
+        ({}, True, False, "RocksDB is not installed"),
+        ({"METER_SPILL_DIR": "here"}, True, True, "it is not an absolute path"),
+    ],
+)
+def test_state_on_disk_needs_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], built: bool, installed: bool, why: str
+) -> None:
+    """It is refused with what to do."""
+    monkeypatch.setattr("meter.settings.is_built", lambda: built)
+    monkeypatch.setattr("meter.settings.find_spec", lambda _: object() if installed else None)
+    given = {"METER_SPILL_DIR": "/state"} | given
+    if not why:
+        assert load(given).meter_spill_dir == "/state"
+        return
+    with pytest.raises(SettingsError, match=rf"^METER_SPILL_DIR='.*' cannot be used: {why}.*\.$"):
+        load(given)
+
+
+@needs_kernel
+def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """As what it is, before anything is read."""
+    (tmp_path / "file").write_text("")
+    directory = str(tmp_path / "file")
+    with pytest.raises(SettingsError, match=rf"^METER_SPILL_DIR='{directory}' cannot be used: .* Give a directory"):
+        engine_of(load({"METER_SPILL_DIR": directory}))
+
+
+def test_workers_do_not_share_a_directory(tmp_path: Path) -> None:
+    """Each has one below it as long as it lives; who comes next finds nothing of one that was killed."""
+    (tmp_path / "worker-1").mkdir()
+    (tmp_path / "worker-1" / "left").write_text("")
+    claiming = "import sys, pathlib; from meter.spill.place import claim; print(claim(pathlib.Path(sys.argv[1])))"
+    mine = claim(tmp_path)
+    assert mine == tmp_path / "worker-1"
+    assert not list(mine.iterdir())
+    for _ in range(2):
+        command = [sys.executable, "-c", claiming, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == str(tmp_path / "worker-2")

@@ -1,0 +1,223 @@
+/* Back from a store on disk, and from checkpoints for it. spill.c says what the store holds. */
+#include "module.h"
+
+#define NOT_STORED UINT32_MAX /* in place of how many ids are shadowed: the entry is a checkpoint's */
+
+typedef struct { PyObject *interactions, *ids, *others; int64_t until_ms; } wanted;
+
+static int add_wanted(const kernel *k, const event *e, wanted *w) {
+    byte key[1 + ID_BYTES];
+    if (find_interaction(k, e->key, e->key_bytes, e->place_bytes, e->key_hash) == 0) {
+        digest_of_key('i', e->key, e->key_bytes, key);
+        if (add_bytes(w->interactions, key, sizeof key) < 0) {
+            return -1;
+        }
+    }
+    if (find_seen(k, &e->id, e->id_hash) == 0) {
+        key[0] = 's';
+        memcpy(key + 1, e->id.bytes, ID_BYTES);
+        if (add_bytes(w->ids, key, sizeof key) < 0) {
+            return -1;
+        }
+    }
+    w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
+    return 0;
+}
+
+static int look_through(Kernel *self, source *s, wanted *w) {
+    kernel *k = &self->k;
+    group g;
+    for (int read = 1; read > 0;) {
+        g.count = g.keys_bytes = 0;
+        while (has_room(&g)) {
+            fetched record;
+            read = next_record(s, &record);
+            if (read <= 0) {
+                break;
+            }
+            if (!read_record(k, &g, &record)) {
+                PyObject *index = PyLong_FromSsize_t(s->index - 1);
+                int done = index == NULL ? -1 : PyList_Append(w->others, index);
+                Py_XDECREF(index);
+                if (done < 0) {
+                    return -1;
+                }
+            }
+        }
+        if (read < 0) {
+            return -1;
+        }
+        fetch_group(k, &g);
+        for (uint32_t each = 0; each < g.count; each++) {
+            if (add_wanted(k, &g.events[each], w) < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* wanted() -> (keys of interactions, keys of ids, indexes of records that are not plain, how far event time may come): what
+ * the store has to be asked for before the batch that has begun is taken. */
+PyObject *list_wanted(Kernel *self, PyObject *Py_UNUSED(none)) {
+    kernel *k = usable(self);
+    if (k == NULL || self->source.from == NULL) {
+        return k == NULL ? NULL : (PyErr_SetString(PyExc_RuntimeError, "begin() comes first"), NULL);
+    }
+    source look = self->source;
+    Py_XINCREF(look.from);
+    Py_XINCREF(look.held);
+    wanted w = {PyList_New(0), PyList_New(0), PyList_New(0), k->watermark_ms};
+    PyObject *found = NULL;
+    if (w.interactions != NULL && w.ids != NULL && w.others != NULL && look_through(self, &look, &w) == 0) {
+        found = Py_BuildValue("OOOL", w.interactions, w.ids, w.others, (long long)w.until_ms);
+    }
+    self->is_broken |= found == NULL;
+    close_source(&look);
+    Py_XDECREF(w.interactions);
+    Py_XDECREF(w.ids);
+    Py_XDECREF(w.others);
+    return found;
+}
+
+static bool is_listed(const byte *places, uint32_t count, uint32_t place) {
+    for (uint32_t each = 0; each < count; each++) {
+        uint32_t listed;
+        memcpy(&listed, places + each * sizeof listed, sizeof listed);
+        if (listed == place) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int index_ids(kernel *k, const interaction *i, const byte *places, uint32_t shadowed) {
+    uint32_t place = 0;
+    for (uint32_t number = i->seen; number != 0; place++) {
+        number = seen_at(k, number)->next;
+        seen *s = seen_at(k, number);
+        if (ms(s->at) > k->watermark_ms) {
+            return -2;
+        }
+        bool is_stored = shadowed != NOT_STORED;
+        /* Of a checkpoint's ids that are out of reach nobody knows which came again; and nobody will ask for them. */
+        bool counts = is_stored ? !is_listed(places, shadowed, place) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
+        if (counts && find_seen(k, &s->id, id_hash(k->id_secret, &s->id)) != 0) {
+            return -2;
+        }
+        if (counts && index_seen(k, number) < 0) {
+            return -1;
+        }
+        s->stored = counts && is_stored;
+        if (number == i->seen) {
+            break;
+        }
+    }
+    return 0;
+}
+
+static int bring_back(kernel *k, const byte *value, size_t bytes) {
+    uint32_t shadowed, number;
+    if (bytes < STORED_HEAD_BYTES) {
+        return -2;
+    }
+    memcpy(&shadowed, value + 8, sizeof shadowed);
+    size_t listed = shadowed == NOT_STORED ? 0 : shadowed * sizeof shadowed;
+    if (bytes - STORED_HEAD_BYTES < listed) {
+        return -2;
+    }
+    const byte *places = value + STORED_HEAD_BYTES;
+    int done = load_alone(k, places + listed, bytes - STORED_HEAD_BYTES - listed, &number);
+    done = done < 0 ? done : index_ids(k, interaction_at(k, number), places, shadowed);
+    if (done < 0) {
+        return done;
+    }
+    const interaction *i = interaction_at(k, number);
+    if (ms(i->due) <= k->watermark_ms || (i->speaks && ms(i->latest.last) > k->watermark_ms)) {
+        return -2;
+    }
+    if (schedule(k, number, ms(i->due)) < 0) {
+        return -1;
+    }
+    /* A sweep has to meet it, and may have passed its number: so the next checkpoint writes it. */
+    return shadowed == NOT_STORED ? 0 : touch(k, number);
+}
+
+/* bring_back(values): interactions as the store holds them, or a checkpoint. */
+PyObject *bring_interactions(Kernel *self, PyObject *values) {
+    kernel *k = usable(self);
+    if (k == NULL || !PyList_Check(values)) {
+        return k == NULL ? NULL : (PyErr_SetString(PyExc_TypeError, "they are brought back as a list"), NULL);
+    }
+    for (Py_ssize_t each = 0; each < PyList_Size(values); each++) {
+        PyObject *value = PyList_GetItem(values, each);
+        if (value == NULL || !PyBytes_Check(value)) {
+            PyErr_SetString(PyExc_TypeError, "what is brought back is bytes");
+            return NULL;
+        }
+        int done = bring_back(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value));
+        if (done == -2) {
+            self->is_broken = true;
+            PyErr_SetString(PyExc_ValueError, "an entry does not fit what is in memory, or cannot be read");
+            return NULL;
+        }
+        if (done < 0) {
+            return no_memory(self);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+enum { LOADED_KEY_BYTES = 1 + ID_BYTES + 8 };
+
+static int add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES], const byte *entry, size_t bytes) {
+    PyObject *value = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(STORED_HEAD_BYTES + bytes));
+    if (value == NULL) {
+        return -1;
+    }
+    byte *to = (byte *)PyBytes_AsString(value);
+    uint32_t shadowed = NOT_STORED;
+    memset(to, 0, 8);
+    memcpy(to + 8, &shadowed, sizeof shadowed);
+    memcpy(to + STORED_HEAD_BYTES, entry, bytes);
+    PyObject *pair = Py_BuildValue("y#N", key, (Py_ssize_t)LOADED_KEY_BYTES, value);
+    int done = pair == NULL ? -1 : PyList_Append(pairs, pair);
+    Py_XDECREF(pair);
+    return done;
+}
+
+/* split(offset, block) -> (key, value) of each entry of a checkpoint's block. A key is 'l', the digest of the entry's, and
+ * the offset, the highest first; a value is as bring_back takes it, with nothing after its head where the entry ended. */
+PyObject *split_block(Kernel *self, PyObject *args) {
+    long long offset;
+    const char *block;
+    Py_ssize_t bytes;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Ly#:split", &offset, &block, &bytes)) {
+        return NULL;
+    }
+    PyObject *pairs = PyList_New(0);
+    const byte *at = (const byte *)block, *end = at + bytes;
+    for (int done = 0; pairs != NULL && at < end;) {
+        uint32_t lengths[2];
+        size_t left = (size_t)(end - at), whole = sizeof lengths;
+        if (left >= whole) {
+            memcpy(lengths, at, sizeof lengths);
+            whole += (size_t)lengths[0] + (lengths[1] == UINT32_MAX ? 0 : lengths[1]);
+        }
+        if (left < whole) {
+            PyErr_SetString(PyExc_ValueError, "this block of entries cannot be read");
+            done = -1;
+        } else {
+            byte key[LOADED_KEY_BYTES];
+            digest_of_key('l', at + sizeof lengths, lengths[0], key);
+            put_high_first(key + 1 + ID_BYTES, INT64_MAX - offset);
+            done = add_loaded(pairs, key, at, lengths[1] == UINT32_MAX ? 0 : whole);
+            at += whole;
+        }
+        if (done < 0) {
+            Py_CLEAR(pairs);
+        }
+    }
+    return pairs;
+}

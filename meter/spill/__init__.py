@@ -1,0 +1,1 @@
+"""State that is larger than memory: what a partition has no room for lies in RocksDB."""

@@ -1,0 +1,138 @@
+"""The kernel that lets go of all it may against the core, which holds everything: nothing that can be seen differs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meter.blocks import Entry, pack, unpack
+from meter.engine import Engine
+from meter.sent import records_from
+from tests.both import core, needs_kernel, spilling
+from tests.listed import listed
+from tests.properties.spoken import much_spoken, spoken
+from tests.properties.worlds import POLICY
+from tests.wire import sent_bytes
+
+pytestmark = needs_kernel
+
+PARTITION = 3
+
+
+class Pair:
+    """A core, and a kernel of which at most `above_bytes` are in memory, and what a checkpoint topic holds of them."""
+
+    def __init__(self, directory: Path, above_bytes: int) -> None:
+        self.make_spilling = spilling(directory, above_bytes)
+        self.core = core(POLICY, PARTITION)
+        self.spilling = self.make_spilling(POLICY, PARTITION)
+        self.held: dict[bytes, bytes] = {}
+        self.ended: dict[bytes, bytes] = {}
+        """What a superseded worker may still say of interactions that have ended."""
+        self.swept: set[bytes] = set()
+        """What the present sweep has met, or the checkpoints since it began have written."""
+
+    @property
+    def both(self) -> tuple[Engine, Engine]:
+        return self.core, self.spilling
+
+    def take(self, records: list[ConsumerRecord]) -> None:
+        """A batch; both have to make the same of it."""
+        sent, _ = records_from(sent_bytes(records, 5), 0)
+        ours, theirs = self.core.take(records), self.spilling.take(sent)
+        assert theirs._replace(metered=listed(theirs.metered)) == ours._replace(metered=listed(ours.metered))
+        self.compare()
+
+    def compare(self) -> None:
+        ours, theirs = ((each.watermark_ms, each.closed_messages, each.live) for each in self.both)
+        assert theirs == ours
+
+    def save(self) -> None:
+        """What changed is there, once; whatever else is written as well stands as it stood."""
+        ours, written = dict(_changed(self.core)), list(_changed(self.spilling))
+        theirs = dict(written)
+        assert len(written) == len(theirs)
+        assert ours.items() <= theirs.items()
+        assert all(self.held[key] == theirs[key] for key in theirs.keys() - ours.keys())
+        for key, value in ours.items():
+            before = self.held.pop(key, None)
+            if before is not None and value is None:
+                self.ended[key] = before
+            if value is not None:
+                self.held[key] = value
+        self.swept |= theirs.keys()
+
+    def restore(self, offset: int, floor: int) -> None:
+        """Go on from what the topic holds, in no order, with what does not count any more among it."""
+        place = self.core.watermark_ms, self.core.closed_messages
+        self.core, self.spilling = core(POLICY, PARTITION), self.make_spilling(POLICY, PARTITION)
+        outdated = [(key, value[:-1] + b"?") for key, value in self.held.items()]
+        outdated += self.ended.items()
+        loads = [(offset, block) for block in pack(self.held.items())]
+        loads += [(floor, block) for block in pack(outdated)]
+        for engine in self.both:
+            for each in loads:
+                engine.load(*each)
+            engine.finish(floor, *place)
+        self.swept = set()
+        self.compare()
+
+    def sweep(self, size_bytes: int) -> None:
+        """A step. Once it is over, all that lives was met, as it stood, or written since it began."""
+        block, is_over = self.spilling.sweep(size_bytes)
+        for key, value in unpack(block):
+            assert self.held[key] == value
+            self.swept.add(key)
+        if is_over:
+            assert self.swept >= self.held.keys()
+            self.swept = set()
+
+
+def _changed(engine: Engine) -> Iterator[Entry]:
+    for block in engine.changed():
+        yield from unpack(block)
+
+
+moments = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(("", "save", "save", "restore", "sweep"))), min_size=1)
+limits = st.sampled_from((0, 1_000, 10_000))
+
+
+@given(spoken, moments, limits)
+def test_whether_state_is_in_memory_cannot_be_told(
+    records: list[ConsumerRecord], plan: list[tuple[int, str]], above_bytes: int
+) -> None:
+    """DOMAIN, Metering, all of it: as for the kernel that holds everything; and a sweep meets what moves meanwhile."""
+    assert_alike(records, plan, above_bytes)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nor_after_thousands_of_records(seed: int) -> None:
+    """The same of long feeds, in which interactions come and go many times."""
+    rng = Random(seed)
+    thens = ("", "", "save", "save", "restore", "sweep", "sweep")
+    plan = [(rng.randrange(1, 60), rng.choice(thens)) for _ in range(50)]
+    assert_alike(much_spoken(seed, 1_000), plan, rng.choice((0, 5_000, 50_000)))
+
+
+def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]], above_bytes: int) -> None:
+    """Batches of the sizes that the plan has, again and again, each followed by what it says."""
+    with TemporaryDirectory() as directory:
+        pair = Pair(Path(directory), above_bytes)
+        at = step = 0
+        while at < len(records):
+            size, then = plan[step % len(plan)]
+            pair.take(records[at : at + size])
+            at, step = at + size, step + 1
+            if then:
+                pair.save()
+            if then == "restore":
+                pair.restore(2 * step + 1, 2 * step)
+            if then == "sweep":
+                pair.sweep(1 + 100 * (size % 3))
+        pair.save()
+        del pair  # Before its directory goes.

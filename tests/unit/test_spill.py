@@ -1,0 +1,181 @@
+"""State that is larger than memory: what is let go of comes back when it matters, and leaves nothing behind."""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from meter.blocks import unpack
+from meter.core.policy import Policy
+from meter.engine import Taken
+from meter.records import Record
+from meter.spill import engine as module
+from schemas.events import encode_tick
+from schemas.instants import MINUTE_MS as MINUTE
+from tests.both import needs_kernel, spilling
+from tests.listed import listed
+from tests.oracle.build import HOUR, NOW, T0, chat
+from tests.properties.pipeline import stored
+
+pytestmark = needs_kernel
+
+DAY = 24 * HOUR
+
+
+class Partition:
+    """An engine that lets go of everything it may before it takes the next batch."""
+
+    def __init__(self, directory: Path, above_bytes: int = 0) -> None:
+        self.engine = spilling(directory, above_bytes)(Policy(), 0)
+        self.store = self.engine.store  # type: ignore[attr-defined]
+        self._offset = 0
+
+    def take(self, *values: bytes) -> Taken:
+        """A batch."""
+        offsets = range(self._offset, self._offset + len(values))
+        records = [
+            stored("chat-events", 0, at, Record(None, each), NOW) for at, each in zip(offsets, values, strict=True)
+        ]
+        self._offset += len(records)
+        taken = self.engine.take(records)
+        return taken._replace(metered=listed(taken.metered))
+
+    def saved(self) -> dict[bytes, bytes | None]:
+        """What a checkpoint writes; then no checkpoint waits for anything."""
+        return {key: value for block in self.engine.changed() for key, value in unpack(block)}
+
+    def let_go(self, at: int) -> None:
+        """All that is held is stored."""
+        self.saved()
+        self.take(encode_tick(T0 + at))
+        assert self.store.count() > 0
+
+
+@pytest.fixture
+def partition(tmp_path: Path) -> Partition:
+    return Partition(tmp_path)
+
+
+def test_whoever_speaks_again_goes_on(partition: Partition) -> None:
+    """DOMAIN, Metering 1: the second message is of the same conversation, wherever that was meanwhile."""
+    partition.take(chat(0, user="a", id="1"), chat(1, user="b", id="2"))
+    partition.let_go(MINUTE)
+    assert (partition.engine.live, partition.engine.stored) == (2, 2)
+    taken = partition.take(chat(2 * MINUTE, user="a", id="3"))
+    assert taken.outcomes == {"conversation": 1}
+    assert taken.kinds == {}, "nothing new to tell: it was open"
+    assert partition.engine.live == 2
+    not_plain = chat(3 * MINUTE, user="b", id="4").replace(b'"b"', b'"\\u0062"')
+    assert partition.take(not_plain).kinds == {}
+
+
+def test_a_repeat_is_known_wherever_its_event_is(partition: Partition) -> None:
+    """DOMAIN, Metering 7: the same event again, and another one under its id, plain or not."""
+    partition.take(chat(0, user="a", id="1"))
+    partition.let_go(MINUTE)
+    assert partition.take(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
+    partition.let_go(2 * MINUTE)
+    assert partition.take(chat(0, user="b", id="1")).outcomes == {"conflict": 1}
+    partition.let_go(3 * MINUTE)
+    not_plain = chat(0, user="b", id="1").replace(b'"b"', b'"\\u0062"')
+    assert not_plain != chat(0, user="b", id="1")
+    assert partition.take(not_plain).outcomes == {"conflict": 1}
+
+
+def test_what_is_due_comes_back_in_its_time(partition: Partition) -> None:
+    """Of several that left at different times; each closes at the record that passes it, and no other is looked at."""
+    partition.take(chat(0, user="a", id="1"))
+    partition.let_go(MINUTE)
+    partition.take(chat(5 * MINUTE, user="b", id="2"))
+    partition.let_go(6 * MINUTE)
+    assert partition.take(encode_tick(T0 + 15 * MINUTE)).kinds == {}
+    assert partition.take(encode_tick(T0 + 15 * MINUTE + 1)).kinds == {"closed": 1}
+    partition.saved()
+    assert partition.take(chat(20 * MINUTE + 1, user="c", id="3")).kinds == {"closed": 1, "open": 1}
+
+
+def test_the_end_of_a_feed_closes_what_is_stored(partition: Partition) -> None:
+    """And only what is open."""
+    partition.take(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
+    partition.take(chat(16 * MINUTE, user="c", id="3"))
+    partition.let_go(17 * MINUTE)
+    assert partition.take(encode_tick(T0 + 17 * MINUTE, final=True)).kinds == {"closed": 1}
+
+
+def test_nothing_is_left_of_what_was_forgotten(partition: Partition) -> None:
+    """Neither interactions nor ids nor times, however often they came and went."""
+    for hour in range(4):
+        partition.take(*(chat(hour * HOUR, user=f"u-{n}", id=f"{n}-{hour}") for n in range(20)))
+        partition.let_go(hour * HOUR + MINUTE)
+    partition.take(encode_tick(T0 + 3 * DAY))
+    partition.saved()
+    partition.take(encode_tick(T0 + 3 * DAY))
+    assert partition.engine.live == 0
+    assert partition.store.count() == 0
+
+
+def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -> None:
+    """DOMAIN, Metering 7: also when the older one, which came late and was held for that, is forgotten after it."""
+    partition.take(chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
+    partition.let_go(2 * HOUR)
+    partition.take(chat(DAY + 1, user="b", id="newest"))
+    partition.let_go(DAY + 2)
+    assert partition.take(chat(DAY, user="b", id="e")).outcomes == {"conversation": 1}
+    partition.let_go(DAY + 3)
+    partition.take(chat(DAY + 4, user="a", id="other"))
+    partition.let_go(DAY + 5)
+    for at in (DAY + 6, DAY + HOUR + 16 * MINUTE, DAY + HOUR + 17 * MINUTE):  # The older is forgotten by the second.
+        partition.let_go(at)
+        assert partition.take(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
+
+
+def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
+    """The older one's interaction stays in memory until it forgets."""
+    with patch.object(module, "GROUP", 1):
+        partition = Partition(tmp_path, above_bytes=100)
+        partition.take(chat(0, user="b", id="1"), chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
+        partition.let_go(2 * HOUR)
+        partition.take(chat(DAY + 1, user="b", id="2"))
+        partition.take(chat(DAY, user="b", id="e"))
+        partition.saved()
+        partition.engine.above_bytes = 350  # type: ignore[attr-defined] # Less than both, more than the older one's.
+        partition.take(encode_tick(T0 + DAY + 2))
+        assert 200 < partition.engine.used_bytes < 350  # type: ignore[attr-defined]
+        partition.take(encode_tick(T0 + DAY + HOUR + 16 * MINUTE))
+        partition.engine.above_bytes = 0  # type: ignore[attr-defined]
+        partition.let_go(DAY + HOUR + 17 * MINUTE)
+        assert partition.take(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
+
+
+def test_a_sweep_meets_who_comes_back_meanwhile(partition: Partition) -> None:
+    """Though nothing has changed: a sweep that has been through memory does not see it there any more."""
+    partition.take(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
+    partition.let_go(MINUTE)
+    block, is_over = partition.engine.sweep(1_000)
+    assert (block, is_over) == (b"", False)
+    assert partition.take(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
+    written = partition.saved()
+    block, is_over = partition.engine.sweep(1_000)
+    assert is_over
+    assert len(written.keys() | dict(unpack(block)).keys()) == 2
+
+
+def test_the_directory_is_empty_once_nobody_needs_it(tmp_path: Path) -> None:
+    """A partition that has moved away leaves nothing."""
+    partition = Partition(tmp_path)
+    partition.take(chat(0))
+    partition.let_go(MINUTE)
+    assert list(tmp_path.iterdir())
+    del partition
+    assert not list(tmp_path.iterdir())
+
+
+def test_coming_and_going_takes_no_more_and_more_memory(tmp_path: Path) -> None:
+    """Appointments of those that have left are not kept until their time comes, which is a day later."""
+    partition = Partition(tmp_path)
+    held: list[int] = []
+    for turn in range(400):
+        partition.take(*(chat(turn * 1_000 + n, user=f"u-{n}", id=f"{n}") for n in range(100)))
+        partition.saved()
+        held.append(partition.engine.held_bytes)  # type: ignore[attr-defined]
+    assert held[-1] == held[100]
