@@ -73,7 +73,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         consumer_metadata_max_age_ms=METADATA_MS,
         datadir=datadir,
         store="memory://",
-        stream_buffer_maxsize=2,  # Batches, not records: what waits here is memory and is read again after a crash.
+        stream_buffer_maxsize=1,  # Batches, not records: what waits here is memory and is read again after a crash.
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -37,7 +37,7 @@ BUSY_WAIT_MS: Final = 10
 """The same while anything arrives: one fetch a node is in flight, so those that have been read to their end, waiting
 for more, would keep the others waiting."""
 
-FETCH_BYTES: Final = 8 * 1024 * 1024
+FETCH_BYTES: Final = 4 * 1024 * 1024
 TIMEOUT_S: Final = 1.0
 FULL_S: Final = 0.005
 """How long nothing is fetched where all that may be held is. The stages go on meanwhile."""
