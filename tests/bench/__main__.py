@@ -23,7 +23,7 @@ NAMES = [contender.name for contender in roster()]
     help="Measures how many events a second one worker meters on one core, on a real Apache Kafka of its own, beside "
     "RAW, which reads the same topic and parses its JSON and does nothing else, and beside what others would use.\n\n"
     "\b\n"
-    "python -m tests.bench                                  everything: about 45 minutes\n"
+    "python -m tests.bench                                  everything: about an hour\n"
     "python -m tests.bench --quick                          less of it: about 3 minutes\n"
     "python -m tests.bench --keys 1000000 --rounds 1 --only raw --only meter --only streams\n\n"
     "Whoever is far slower than the others has its time limited: its speed is that over what it took, and a star says "
@@ -66,7 +66,7 @@ def main(
     )
     try:
         with progress() as shown:
-            results = bench(plan, _chosen(only), shown)
+            results = bench(plan, _chosen(only), shown, lambda so_far: so_far.write(out))
     except (BenchError, BuildError, WrongCountError, local_kafka.LocalKafkaError) as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(1)

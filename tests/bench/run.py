@@ -58,8 +58,13 @@ class Ground(NamedTuple):
     commit_s: float = COMMIT_S
 
 
-def bench(plan: Plan, contenders: tuple[Contender, ...], shown: Shown) -> Results:
-    """Measure. Raises BenchError, WrongCountError or what a launcher raises; nothing that it started outlives it."""
+def bench(
+    plan: Plan, contenders: tuple[Contender, ...], shown: Shown, keep: Callable[[Results], None] = lambda _: None
+) -> Results:
+    """Measure, and after each run have what there is kept: it may take an hour, and the last run may fail.
+
+    Raises BenchError, WrongCountError or what a launcher raises; nothing that it started outlives it.
+    """
     broker_core, core = _cores()
     os.sched_setaffinity(0, {broker_core})  # And so is all that is started from here on, but for contenders.
     absent = {each.title: reason for each in contenders if (reason := each.why_not())}
@@ -81,6 +86,7 @@ def bench(plan: Plan, contenders: tuple[Contender, ...], shown: Shown) -> Result
                     shown.phase(f"{keys:,} keys, round {number} of {plan.rounds}: {contender.title}", None)
                     limit_s = plan.limit_s if contender.is_ours or contender.name == RAW else plan.peers_s
                     results.runs.append(one(ground, contender, number, limit_s))
+                    keep(results)
     return results
 
 

@@ -9,7 +9,6 @@ from meter.blocks import unpack
 from meter.core.policy import Policy
 from meter.engine import Taken
 from meter.records import Record
-from meter.spill import engine as module
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
 from tests.both import needs_kernel, spilling
@@ -131,7 +130,7 @@ def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -
 
 def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
     """The older one's interaction stays in memory until it forgets."""
-    with patch.object(module, "GROUP", 1):
+    with patch("meter.spill.engine.GROUP", 1):
         partition = Partition(tmp_path, above_bytes=100)
         partition.take(chat(0, user="b", id="1"), chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
         partition.let_go(2 * HOUR)
