@@ -153,6 +153,22 @@ def test_an_entry_that_time_has_passed_is_refused(make_engine: MakeEngine) -> No
         engine.finish(-1, T0 + 25 * HOUR, 0)
 
 
+@either
+def test_a_horizon_may_have_been_longer(make_engine: MakeEngine) -> None:
+    """What is due to be forgotten later than anything could be now is forgotten then."""
+    before = make_engine(Policy(horizon_ms=48 * HOUR), 0)
+    spoken(before, "a")
+    spoken(before, "b", at=HOUR, offset=1)
+    after = make_engine(Policy(horizon_ms=HOUR), 0)
+    after.load(1, changed(before))
+    after.finish(-1, before.watermark_ms, before.closed_messages)
+    assert after.live == 2
+    spoken(after, "b", at=48 * HOUR, offset=2)
+    assert after.live == 2
+    spoken(after, "b", at=50 * HOUR, offset=3)
+    assert after.live == 1
+
+
 @needs_kernel
 @given(st.data())
 def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
