@@ -7,6 +7,7 @@ from meter.core_engine import CoreEngine
 from meter.engine import KernelUse, MakeEngine
 from meter.kernel import is_built
 from meter.settings import Settings, SettingsError, load
+from meter.spill.place import claim
 
 
 def engine_by(use: KernelUse) -> MakeEngine:
@@ -22,8 +23,7 @@ def engine_of(settings: Settings) -> MakeEngine:
     """The engine that the settings ask for. Raises SettingsError where its directory cannot be used."""
     if not settings.meter_spill_dir:
         return engine_by(settings.meter_kernel)
-    from meter.spill.engine import SpillingEngine  # Both cannot be imported where RocksDB is not installed.
-    from meter.spill.place import claim
+    from meter.spill.engine import SpillingEngine  # Cannot be imported where RocksDB is not installed.
 
     try:
         directory = claim(Path(settings.meter_spill_dir))

@@ -77,8 +77,10 @@ class Kernel:
         """Of the batch that has begun, and of which nothing is taken: keys of interactions and ids that are not held;
         the indexes of records that are for others to judge; the time that event time may reach, these left aside.
         """
-    def bring_back(self, values: list[bytes], /) -> None:
-        """Hold interactions again that a store has, or that `split` has found. Raises ValueError."""
+    def bring_back(self, values: list[bytes], /) -> list[bytes]:
+        """Hold interactions again that a store has, or that `split` has found: of these the keys of ids, which the
+        store may have for others. Bring those back too: the newer event is to have the id. Raises ValueError.
+        """
     def forgotten(self) -> list[bytes]:
         """Keys of ids that the store does not need any more, since last asked."""
     def split(self, offset: int, block: bytes, /) -> list[tuple[bytes, bytes]]:

@@ -6,19 +6,15 @@
 typedef struct { PyObject *interactions, *ids, *others; int64_t until_ms; } wanted;
 
 static int add_wanted(const kernel *k, const event *e, wanted *w) {
-    byte key[1 + ID_BYTES];
     if (find_interaction(k, e->key, e->key_bytes, e->place_bytes, e->key_hash) == 0) {
-        digest_of_key('i', e->key, e->key_bytes, key);
-        if (add_bytes(w->interactions, key, sizeof key) < 0) {
+        event_id digest;
+        blake2b_16(e->key, e->key_bytes, NULL, &digest);
+        if (add_key(w->interactions, 'i', &digest) < 0) {
             return -1;
         }
     }
-    if (find_seen(k, &e->id, e->id_hash) == 0) {
-        key[0] = 's';
-        memcpy(key + 1, e->id.bytes, ID_BYTES);
-        if (add_bytes(w->ids, key, sizeof key) < 0) {
-            return -1;
-        }
+    if (find_seen(k, &e->id, e->id_hash) == 0 && add_key(w->ids, 's', &e->id) < 0) {
+        return -1;
     }
     w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
     return 0;
@@ -91,7 +87,9 @@ static bool is_listed(const byte *places, uint32_t count, uint32_t place) {
     return false;
 }
 
-static int index_ids(kernel *k, const interaction *i, const byte *places, uint32_t shadowed) {
+/* Put the ids into the table. Those that the store may have for another interaction are added to `unsure`, as its keys. */
+static int index_ids(kernel *k, const interaction *i, const byte *places, uint32_t shadowed, PyObject *unsure) {
+    bool is_stored = shadowed != NOT_STORED;
     uint32_t place = 0;
     for (uint32_t number = i->seen; number != 0; place++) {
         number = seen_at(k, number)->next;
@@ -99,16 +97,12 @@ static int index_ids(kernel *k, const interaction *i, const byte *places, uint32
         if (ms(s->at) > k->watermark_ms) {
             return -2;
         }
-        bool is_stored = shadowed != NOT_STORED;
         /* Of a checkpoint's ids that are out of reach nobody knows which came again; and nobody will ask for them. */
         bool counts = is_stored ? !is_listed(places, shadowed, place) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
-        if (counts && find_seen(k, &s->id, id_hash(k->id_secret, &s->id)) != 0) {
-            return -2;
-        }
-        if (counts && index_seen(k, number) < 0) {
+        s->stored = counts && is_stored;
+        if (counts && (index_newest(k, number) < 0 || (!is_stored && add_key(unsure, 's', &s->id) < 0))) {
             return -1;
         }
-        s->stored = counts && is_stored;
         if (number == i->seen) {
             break;
         }
@@ -116,7 +110,7 @@ static int index_ids(kernel *k, const interaction *i, const byte *places, uint32
     return 0;
 }
 
-static int bring_back(kernel *k, const byte *value, size_t bytes) {
+static int bring_back(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
     uint32_t shadowed, number;
     if (bytes < STORED_HEAD_BYTES) {
         return -2;
@@ -128,44 +122,49 @@ static int bring_back(kernel *k, const byte *value, size_t bytes) {
     }
     const byte *places = value + STORED_HEAD_BYTES;
     int done = load_alone(k, places + listed, bytes - STORED_HEAD_BYTES - listed, &number);
-    done = done < 0 ? done : index_ids(k, interaction_at(k, number), places, shadowed);
     if (done < 0) {
         return done;
     }
     const interaction *i = interaction_at(k, number);
-    if (ms(i->due) <= k->watermark_ms || (i->speaks && ms(i->latest.last) > k->watermark_ms)) {
+    if (!fits_time(k, i)) {
         return -2;
     }
-    if (schedule(k, number, ms(i->due)) < 0) {
+    done = index_ids(k, i, places, shadowed, unsure);
+    if (done == 0 && (due_extend(k, ms(i->due)) < 0 || schedule(k, number, ms(i->due)) < 0)) {
         return -1;
     }
     /* A sweep has to meet it, and may have passed its number: so the next checkpoint writes it. */
-    return shadowed == NOT_STORED ? 0 : touch(k, number);
+    return done < 0 || shadowed == NOT_STORED ? done : touch(k, number);
 }
 
-/* bring_back(values): interactions as the store holds them, or a checkpoint. */
+/* bring_back(values) -> keys of ids: interactions as the store holds them, or a checkpoint; of a checkpoint's the ids, which
+ * the store may have for others, since the horizon may have been shorter when they were accepted. */
 PyObject *bring_interactions(Kernel *self, PyObject *values) {
     kernel *k = usable(self);
     if (k == NULL || !PyList_Check(values)) {
         return k == NULL ? NULL : (PyErr_SetString(PyExc_TypeError, "they are brought back as a list"), NULL);
     }
-    for (Py_ssize_t each = 0; each < PyList_Size(values); each++) {
+    PyObject *unsure = PyList_New(0);
+    int done = unsure == NULL ? -1 : 0;
+    for (Py_ssize_t each = 0; done == 0 && each < PyList_Size(values); each++) {
         PyObject *value = PyList_GetItem(values, each);
         if (value == NULL || !PyBytes_Check(value)) {
+            Py_DECREF(unsure);
             PyErr_SetString(PyExc_TypeError, "what is brought back is bytes");
             return NULL;
         }
-        int done = bring_back(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value));
-        if (done == -2) {
-            self->is_broken = true;
-            PyErr_SetString(PyExc_ValueError, "an entry does not fit what is in memory, or cannot be read");
-            return NULL;
-        }
-        if (done < 0) {
-            return no_memory(self);
-        }
+        done = bring_back(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value), unsure);
     }
-    Py_RETURN_NONE;
+    if (done == 0) {
+        return unsure;
+    }
+    Py_XDECREF(unsure);
+    self->is_broken = true;
+    if (done == -2) {
+        PyErr_SetString(PyExc_ValueError, "an entry does not fit the time that its checkpoint had reached, or cannot be read");
+        return NULL;
+    }
+    return no_memory(self);
 }
 
 enum { LOADED_KEY_BYTES = 1 + ID_BYTES + 8 };
@@ -198,24 +197,17 @@ PyObject *split_block(Kernel *self, PyObject *args) {
     }
     PyObject *pairs = PyList_New(0);
     const byte *at = (const byte *)block, *end = at + bytes;
-    for (int done = 0; pairs != NULL && at < end;) {
-        uint32_t lengths[2];
-        size_t left = (size_t)(end - at), whole = sizeof lengths;
-        if (left >= whole) {
-            memcpy(lengths, at, sizeof lengths);
-            whole += (size_t)lengths[0] + (lengths[1] == UINT32_MAX ? 0 : lengths[1]);
-        }
-        if (left < whole) {
+    entry e;
+    for (int found; pairs != NULL && (found = next_entry(&at, end, &e)) != 0;) {
+        byte key[LOADED_KEY_BYTES];
+        if (found < 0) {
             PyErr_SetString(PyExc_ValueError, "this block of entries cannot be read");
-            done = -1;
-        } else {
-            byte key[LOADED_KEY_BYTES];
-            digest_of_key('l', at + sizeof lengths, lengths[0], key);
-            put_high_first(key + 1 + ID_BYTES, INT64_MAX - offset);
-            done = add_loaded(pairs, key, at, lengths[1] == UINT32_MAX ? 0 : whole);
-            at += whole;
+            Py_CLEAR(pairs);
+            break;
         }
-        if (done < 0) {
+        digest_of_key('l', e.key, e.key_bytes, key);
+        put_high_first(key + 1 + ID_BYTES, INT64_MAX - offset);
+        if (add_loaded(pairs, key, e.whole, e.ended ? 0 : (size_t)(at - e.whole)) < 0) {
             Py_CLEAR(pairs);
         }
     }

@@ -108,11 +108,13 @@ static int turn(kernel *k) {
     return 0;
 }
 
-/* Appointments of those that have left stay in the ring until their time comes, which may be a day. */
-int due_tidy(kernel *k) {
+/* Make all appointments anew: one for each interaction. */
+static int renew(kernel *k) {
     due_times *d = &k->due;
-    if (d->far_count / 4 < k->interactions.used + PAGE_ITEMS * 64) {
-        return 0;
+    int64_t furthest_ms = k->watermark_ms;
+    for (uint32_t number = 1; number <= k->interactions.made; number++) {
+        const interaction *i = interaction_at(k, number);
+        furthest_ms = i->used && ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
     }
     for (int64_t at = 0; at < SLOTS; at++) {
         for (uint32_t number = d->ring[at].page, next; number != 0; number = next) {
@@ -122,6 +124,9 @@ int due_tidy(kernel *k) {
         d->ring[at].page = d->ring[at].filled = 0;
     }
     d->far_count = d->near_count = 0;
+    if (due_begin(k, furthest_ms) < 0) {
+        return -1;
+    }
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
         if (i->used && !i->ended && schedule(k, number, ms(i->due)) < 0) {
@@ -129,6 +134,16 @@ int due_tidy(kernel *k) {
         }
     }
     return 0;
+}
+
+int due_extend(kernel *k, int64_t due_ms) {
+    return (due_ms >> k->due.shift) - k->due.slot < SLOTS ? 0 : renew(k);
+}
+
+/* Appointments of those that have left stay in the ring until their time comes, which may be a day. */
+int due_tidy(kernel *k) {
+    bool is_tidy = k->due.far_count / 4 < k->interactions.used + PAGE_ITEMS * 64;
+    return is_tidy ? 0 : renew(k);
 }
 
 /* Everything near that is due at the instant of the first of them; one may be there twice. */

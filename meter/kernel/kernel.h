@@ -165,6 +165,7 @@ int due_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than
 void due_end(kernel *k);
 int schedule(kernel *k, uint32_t number, int64_t due_ms);
 int due_reach(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
+int due_extend(kernel *k, int64_t due_ms); /* so that something that is held already can be scheduled for then */
 int due_tidy(kernel *k); /* after many have left: no more appointments than a few for each that is held */
 int due_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
 
@@ -188,11 +189,17 @@ enum { FETCH_ENTRIES = 16 };
 int buffer_room(kernel *k, buffer *to, size_t more);
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count); /* into the cache: put_entry comes next */
 int put_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
+typedef struct { const byte *whole, *key, *value; uint32_t key_bytes, value_bytes; bool ended; } entry;
+int next_entry(const byte **at, const byte *end, entry *found); /* 1; 0: there is none; -2: it breaks off */
 int take_value(kernel *k, uint32_t number, const byte *value, size_t bytes); /* ids in no table yet; -2: cannot be */
 uint32_t place_bytes_of(const byte *key, uint32_t bytes); /* of the first three texts of a key; 0: it is not one */
 int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
 int load_alone(kernel *k, const byte *entry, size_t bytes, uint32_t *number); /* one that is not held; -2 as above */
 void empty_interaction(kernel *k, interaction *i); /* of ids, which are in no table any more, and conversations */
+int index_newest(kernel *k, uint32_t number); /* an id that came back after the horizon belongs to the newer event */
+/* What time has passed had ended, or was due again later, when a checkpoint was written; and nobody had spoken later than
+ * event time had come. */
+bool fits_time(const kernel *k, const interaction *i);
 int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */
 
 /* ---- scan.c ---- */

@@ -64,7 +64,7 @@ PyObject *spill_interactions(Kernel *self, PyObject *args);
 PyObject *list_forgotten(Kernel *self, PyObject *none);
 void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to); /* 1 + ID_BYTES */
 void put_high_first(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
-int add_bytes(PyObject *list, const byte *bytes, size_t count);
+int add_key(PyObject *list, byte kind, const event_id *id);
 
 /* ---- bring.c ---- */
 PyObject *list_wanted(Kernel *self, PyObject *none);

@@ -27,8 +27,10 @@ void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to) {
     memcpy(to + 1, digest.bytes, ID_BYTES);
 }
 
-int add_bytes(PyObject *list, const byte *bytes, size_t count) {
-    PyObject *item = PyBytes_FromStringAndSize((const char *)bytes, (Py_ssize_t)count);
+int add_key(PyObject *list, byte kind, const event_id *id) {
+    byte key[1 + ID_BYTES] = {kind};
+    memcpy(key + 1, id->bytes, ID_BYTES);
+    PyObject *item = PyBytes_FromStringAndSize((const char *)key, sizeof key);
     int done = item == NULL ? -1 : PyList_Append(list, item);
     Py_XDECREF(item);
     return done;
@@ -147,9 +149,7 @@ PyObject *list_forgotten(Kernel *self, PyObject *Py_UNUSED(none)) {
     PyObject *keys = k == NULL ? NULL : PyList_New(0);
     int done = keys == NULL ? -1 : 0;
     for (uint32_t each = 0; done == 0 && each < k->unstored.count; each++) {
-        byte key[1 + ID_BYTES] = {'s'};
-        memcpy(key + 1, k->unstored.items[each].bytes, ID_BYTES);
-        done = add_bytes(keys, key, sizeof key);
+        done = add_key(keys, 's', &k->unstored.items[each]);
     }
     if (done < 0) {
         Py_CLEAR(keys);

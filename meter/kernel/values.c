@@ -1,6 +1,29 @@
 /* What an entry says of its interaction: the format that meter/core/packed.py describes, from anywhere, so checked. */
 #include "kernel.h"
 
+int next_entry(const byte **at, const byte *end, entry *found) {
+    uint32_t lengths[2];
+    size_t left = (size_t)(end - *at), whole = sizeof lengths;
+    if (left == 0) {
+        return 0;
+    }
+    if (left >= whole) {
+        memcpy(lengths, *at, sizeof lengths);
+        found->ended = lengths[1] == UINT32_MAX;
+        found->key_bytes = lengths[0];
+        found->value_bytes = found->ended ? 0 : lengths[1];
+        whole += (size_t)found->key_bytes + found->value_bytes;
+    }
+    if (left < whole) {
+        return -2;
+    }
+    found->whole = *at;
+    found->key = *at + sizeof lengths;
+    found->value = found->key + found->key_bytes;
+    *at += whole;
+    return 1;
+}
+
 enum { KINDS_OF_EVENT = 24 };
 typedef struct { const byte *at, *end; bool wrong; } reader;
 

@@ -108,15 +108,20 @@ class SpillingEngine(KernelEngine):
             data = event.data
             wanted.add(_stored_key((data.workspace_id, data.bot_id, data.channel, data.channel_user_id)))
             ids.append(SEEN + event_key(data.workspace_id, event.source, event.id))
-        wanted.update(INTERACTION + digest for digest in self.store.get(sorted(ids)) if digest is not None)
+        wanted.update(self._holders(ids))
         if until_ms >= self._next_due_ms:
             due, self._next_due_ms = self.store.due(self._next_due_ms, until_ms)
             wanted.update(due)
         if is_final:
             wanted.update(self.store.still_open())
-        self._bring(sorted(wanted))
+        self._bring(wanted)
 
-    def _bring(self, wanted: list[bytes]) -> None:
+    def _holders(self, ids: list[bytes]) -> set[bytes]:
+        """Keys of the interactions for which the store has one of these ids."""
+        return {INTERACTION + digest for digest in self.store.get(sorted(ids)) if digest is not None}
+
+    def _bring(self, interactions: set[bytes]) -> None:
+        wanted = sorted(interactions)
         found = [(key, value) for key, value in zip(wanted, self.store.get(wanted), strict=True) if value is not None]
         self._kernel.bring_back([value for _, value in found])
         self.store.remove(each for key, value in found for each in (key, due_key(key, value)))
@@ -143,7 +148,8 @@ class SpillingEngine(KernelEngine):
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         super().finish(floor, watermark_ms, closed_messages)
         for group in self.store.loaded(floor):
-            self._kernel.bring_back(group)
+            self._bring(self._holders(self._kernel.bring_back(group)))
+            self.store.remove(self._kernel.forgotten())
             self._make_room()
         self.store.drop_loaded()
 

@@ -60,7 +60,7 @@ class Store:
         self._db = Rdict(str(directory), _options())
         self._unlogged = WriteOptions()
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment] # Typed as a method, and is none.
-        self._finalizer = weakref.finalize(self, _clear, self._db, directory)
+        weakref.finalize(self, _clear, self._db, directory)
 
     def get(self, keys: list[bytes]) -> list[bytes | None]:
         """The values, None where there is none. Sorted keys are found sooner."""
@@ -128,18 +128,10 @@ class Store:
         """All of LOADED has been asked for."""
         self._db.delete_range(LOADED, _AFTER_LOADED)
 
-    def count(self) -> int:
-        """How many keys there are, of any kind: it looks at each of them."""
-        return sum(1 for _ in self._db.items())
-
     def _from(self, first: bytes) -> Iterator[Pair]:
         """Pairs in the order of their keys, as long as they are of that kind."""
         pairs = cast(Iterator[Pair], self._db.items(from_key=first))
         return takewhile(lambda pair: pair[0][:1] == first[:1], pairs)
-
-    def close(self) -> None:
-        """Remove all of it; also done when nobody refers to it any more."""
-        self._finalizer()
 
 
 def due_ms_of(key: bytes) -> int:

@@ -2,7 +2,8 @@
 is in the future, what cannot be read, and events that are written in every way that means the same."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -149,6 +150,15 @@ def much_spoken(seed: int, count: int) -> list[ConsumerRecord]:
     """As many records; the same seed makes the same ones."""
     rng = Random(seed)
     return records_of(Said(*map(rng.choice, CHOICES)) for _ in range(count))
+
+
+def batches(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> Iterator[tuple[list[ConsumerRecord], str]]:
+    """Batches of the sizes that the plan has, again and again, each with what is to be done after it."""
+    at, steps = 0, cycle(plan)
+    while at < len(records):
+        size, then = next(steps)
+        yield records[at : at + size], then
+        at += size
 
 
 def event(at_ms: int, number: int, who: Who, kind: str, actor: str) -> dict[str, Any]:

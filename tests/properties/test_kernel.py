@@ -19,7 +19,7 @@ from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
 from tests.listed import listed, unpacked
 from tests.properties.pipeline import stored
-from tests.properties.spoken import SPEAKERS, event, in_utf8, much_spoken, plain, spoken
+from tests.properties.spoken import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
 from tests.wire import sent_bytes
 
@@ -112,17 +112,14 @@ def test_nor_after_thousands_of_records(seed: int) -> None:
 def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> None:
     """Batches of the sizes that the plan has, again and again, each followed by what it says."""
     both = Both()
-    at = step = 0
-    while at < len(records):
-        size, then = plan[step % len(plan)]
-        both.take(records[at : at + size])
-        at, step = at + size, step + 1
+    for batch, then in batches(records, plan):
+        both.take(batch)
         if then:
             both.save()
         if then == "restore":
             both.restore()
         if then == "sweep":
-            both.sweep(1 + 100 * (size % 3))
+            both.sweep(1 + 100 * (len(batch) % 3))
     both.save()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given
@@ -15,7 +16,7 @@ from meter.engine import Engine
 from meter.sent import records_from
 from tests.both import core, needs_kernel, spilling
 from tests.listed import listed
-from tests.properties.spoken import much_spoken, spoken
+from tests.properties.spoken import batches, much_spoken, spoken
 from tests.properties.worlds import POLICY
 from tests.wire import sent_bytes
 
@@ -67,10 +68,11 @@ class Pair:
                 self.held[key] = value
         self.swept |= theirs.keys()
 
-    def restore(self, offset: int, floor: int) -> None:
+    def restore(self, offset: int, floor: int, horizon_ms: int = POLICY.horizon_ms) -> None:
         """Go on from what the topic holds, in no order, with what does not count any more among it."""
         place = self.core.watermark_ms, self.core.closed_messages
-        self.core, self.spilling = core(POLICY, PARTITION), self.make_spilling(POLICY, PARTITION)
+        policy = msgspec.structs.replace(POLICY, horizon_ms=horizon_ms)
+        self.core, self.spilling = core(policy, PARTITION), self.make_spilling(policy, PARTITION)
         outdated = [(key, value[:-1] + b"?") for key, value in self.held.items()]
         outdated += self.ended.items()
         loads = [(offset, block) for block in pack(self.held.items())]
@@ -98,7 +100,10 @@ def _changed(engine: Engine) -> Iterator[Entry]:
         yield from unpack(block)
 
 
-moments = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(("", "save", "save", "restore", "sweep"))), min_size=1)
+HORIZONS = {"restore": 1.0, "restore, later is late": 2.5, "restore, sooner is late": 0.4}
+"""Whoever restores may be of a deployment with another late horizon: so many times ours."""
+
+moments = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(("", "save", "save", *HORIZONS, "sweep"))), min_size=1)
 limits = st.sampled_from((0, 1_000, 10_000))
 
 
@@ -114,7 +119,7 @@ def test_whether_state_is_in_memory_cannot_be_told(
 def test_nor_after_thousands_of_records(seed: int) -> None:
     """The same of long feeds, in which interactions come and go many times."""
     rng = Random(seed)
-    thens = ("", "", "save", "save", "restore", "sweep", "sweep")
+    thens = ("", "", "", "save", "save", *HORIZONS, "sweep", "sweep", "sweep")
     plan = [(rng.randrange(1, 60), rng.choice(thens)) for _ in range(50)]
     assert_alike(much_spoken(seed, 1_000), plan, rng.choice((0, 5_000, 50_000)))
 
@@ -123,16 +128,13 @@ def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]], abo
     """Batches of the sizes that the plan has, again and again, each followed by what it says."""
     with TemporaryDirectory() as directory:
         pair = Pair(Path(directory), above_bytes)
-        at = step = 0
-        while at < len(records):
-            size, then = plan[step % len(plan)]
-            pair.take(records[at : at + size])
-            at, step = at + size, step + 1
+        for step, (batch, then) in enumerate(batches(records, plan)):
+            pair.take(batch)
             if then:
                 pair.save()
-            if then == "restore":
-                pair.restore(2 * step + 1, 2 * step)
+            if then in HORIZONS:
+                pair.restore(2 * step + 1, 2 * step, int(HORIZONS[then] * POLICY.horizon_ms))
             if then == "sweep":
-                pair.sweep(1 + 100 * (size % 3))
+                pair.sweep(1 + 100 * (len(batch) % 3))
         pair.save()
         del pair  # Before its directory goes.

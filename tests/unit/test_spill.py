@@ -7,7 +7,7 @@ import pytest
 
 from meter.blocks import unpack
 from meter.core.policy import Policy
-from meter.engine import Taken
+from meter.engine import Engine, Taken
 from meter.records import Record
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
@@ -24,8 +24,8 @@ DAY = 24 * HOUR
 class Partition:
     """An engine that lets go of everything it may before it takes the next batch."""
 
-    def __init__(self, directory: Path, above_bytes: int = 0) -> None:
-        self.engine = spilling(directory, above_bytes)(Policy(), 0)
+    def __init__(self, directory: Path, above_bytes: int = 0, horizon_ms: int = DAY) -> None:
+        self.engine = spilling(directory, above_bytes)(Policy(horizon_ms=horizon_ms), 0)
         self.store = self.engine.store  # type: ignore[attr-defined]
         self._offset = 0
 
@@ -47,7 +47,12 @@ class Partition:
         """All that is held is stored."""
         self.saved()
         self.take(encode_tick(T0 + at))
-        assert self.store.count() > 0
+        assert count(self) > 0
+
+
+def count(partition: Partition) -> int:
+    """How many keys its store has, of any kind."""
+    return sum(1 for _ in partition.store._db.items())
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_nothing_is_left_of_what_was_forgotten(partition: Partition) -> None:
     partition.saved()
     partition.take(encode_tick(T0 + 3 * DAY))
     assert partition.engine.live == 0
-    assert partition.store.count() == 0
+    assert count(partition) == 0
 
 
 def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -> None:
@@ -178,3 +183,49 @@ def test_coming_and_going_takes_no_more_and_more_memory(tmp_path: Path) -> None:
         partition.saved()
         held.append(partition.engine.held_bytes)  # type: ignore[attr-defined]
     assert held[-1] == held[100]
+
+
+def under(directory: Path, horizon_ms: int) -> Engine:
+    """An engine that lets go of all it may, of a deployment with this late horizon."""
+    return spilling(directory)(Policy(horizon_ms=horizon_ms), 0)
+
+
+def restored(before: Partition, engine: Engine) -> Partition:
+    """Another worker that goes on from all that `before` has, one entry at a time."""
+    after = Partition.__new__(Partition)
+    after.engine, after.store, after._offset = engine, engine.store, before._offset  # type: ignore[attr-defined]
+    while True:
+        block, is_over = before.engine.sweep(1)
+        engine.load(1, block)
+        if is_over:
+            break
+    engine.finish(-1, before.engine.watermark_ms, before.engine.closed_messages)
+    return after
+
+
+def test_a_horizon_may_have_been_longer(tmp_path: Path) -> None:
+    """What is due later than anything could be now is due then."""
+    before = Partition(tmp_path, horizon_ms=1_000 * DAY)
+    before.take(chat(0, user="a", id="1"))
+    before.let_go(HOUR)
+    after = restored(before, under(tmp_path, HOUR))
+    assert after.engine.live == 1
+    assert after.take(chat(HOUR, user="b", id="2")).outcomes == {"conversation": 1}
+    after.take(encode_tick(T0 + 1_001 * DAY))
+    assert after.engine.live == 0
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_horizon_may_have_been_shorter(tmp_path: Path, first: str) -> None:
+    """An id that came back under it is in reach twice now: the newer event has it, whichever is restored first."""
+    before = Partition(tmp_path, horizon_ms=HOUR)
+    second = "b" if first == "a" else "a"
+    before.take(chat(10, user=first, id="late"), chat(0, user=first, id="e"))
+    before.take(chat(HOUR + 5, user=second, id="newest"), chat(HOUR + 5, user=second, id="e"))
+    before.let_go(HOUR + 6)
+    after = restored(before, under(tmp_path, DAY))
+    for at in (2 * HOUR, DAY + 11, DAY + HOUR):  # With the second the older event is forgotten.
+        after.let_go(at)
+        assert after.take(chat(HOUR + 5, user=second, id="e")).outcomes == {"duplicate": 1}
+        after.let_go(at + 1)
+        assert after.take(chat(HOUR + 5, user="c", id="e")).outcomes == {"conflict": 1}
