@@ -1,5 +1,5 @@
 """`python -m aggregator`."""
 
-from aggregator.cli import main
+from aggregator.cli.main import main
 
 main(prog_name="python -m aggregator")

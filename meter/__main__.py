@@ -1,6 +1,6 @@
 """`python -m meter`."""
 
-from meter.cli import main
+from meter.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="python -m meter")

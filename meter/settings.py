@@ -9,7 +9,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from meter.core.policy import Policy
-from meter.engine import KernelUse
 from meter.kernel import is_built
 from schemas.instants import HOUR_MS
 
@@ -17,6 +16,7 @@ _SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 _DSN = r"^((clickhouse|https?)://[^/\s]+|chdb:///+[^/])"
 
+KernelUse = Literal["auto", "off", "require"]
 Stage = Literal["sessionize", "charge"]
 _STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
 

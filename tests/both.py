@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from meter.core_engine import CoreEngine
-from meter.engine import MakeEngine
-from meter.engines import engine_by
 from meter.kernel import is_built
+from meter.sessionizer.choose_engine import engine_by
+from meter.sessionizer.engine import MakeEngine
+from meter.sessionizer.python_engine import CoreEngine
 
 NOT_BUILT = "the kernel is not built here: install the product where there is a C compiler"
 
@@ -21,7 +21,7 @@ kernel: MakeEngine = engine_by("auto")
 
 def spilling(directory: Path, above_bytes: int = 0) -> MakeEngine:
     """The kernel that lets go of what is more than that. To be used by tests that need the kernel only."""
-    from meter.spill.engine import SpillingEngine  # Cannot be imported where the kernel is not built.
+    from meter.sessionizer.spill.engine import SpillingEngine  # Cannot be imported where the kernel is not built.
 
     return partial(SpillingEngine, directory=directory, above_bytes=above_bytes)
 

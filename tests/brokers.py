@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from meter.embedded import EmbeddedBroker
+from meter.local.broker import EmbeddedBroker
 from tests.kafka import local_kafka
 from tests.kafka.local_kafka import LocalKafka
 

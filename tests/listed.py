@@ -2,7 +2,7 @@
 
 from aiokafka.record.memory_records import MemoryRecords
 
-from meter.records import Packed, PackedBatch, Record, Records
+from meter.kafka.records import Packed, PackedBatch, Record, Records
 
 
 def listed(records: Records) -> list[Record]:

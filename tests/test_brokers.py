@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from meter.embedded import EmbeddedBroker, EmbeddedBrokerError, cluster_at, free_port
+from meter.local.broker import EmbeddedBroker, EmbeddedBrokerError, cluster_at, free_port
 from tests.brokers import EMBEDDED, KAFKA, Broker, available_brokers, running_broker, why_no_kafka
 from tests.kafka import local_kafka
 from tests.kafka.local_kafka import LocalKafka
@@ -84,13 +84,13 @@ def test_start_moves_to_another_port_when_one_was_taken(tmp_path: Path, monkeypa
     """Neither fails nor hands out the broker that won the race."""
     with EmbeddedBroker(tmp_path / "first.log") as first:
         taken, free = int(first.bootstrap.rpartition(":")[2]), free_port()
-        monkeypatch.setattr("meter.embedded.free_port", iter([taken, free]).__next__)
+        monkeypatch.setattr("meter.local.broker.free_port", iter([taken, free]).__next__)
         with EmbeddedBroker(tmp_path / "second.log") as second:
             assert second.bootstrap == f"127.0.0.1:{free}"
 
 
 def test_broker_that_cannot_start_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meter.embedded._executable", lambda: sys.executable)  # which ends at once
+    monkeypatch.setattr("meter.local.broker._executable", lambda: sys.executable)  # which ends at once
     with pytest.raises(EmbeddedBrokerError, match=r"ended while starting.*broker\.log"):
         EmbeddedBroker(tmp_path / "broker.log").__enter__()
 

@@ -1,6 +1,6 @@
 """The compiled part. Its methods raise MemoryError, and from then on RuntimeError: no half step is gone on with."""
 
-from meter.ports import Fetched
+from meter.kafka.fetched import Fetched
 
 def crc32c(data: bytes, /) -> int:
     """Kafka's checksum, by the processor's own instruction; not there where it has none."""

@@ -1,4 +1,4 @@
-/* One interaction as a checkpoint holds it: the format that meter/core/packed.py describes. */
+/* One interaction as a checkpoint holds it: the format that meter/core/sessions/state_codec.py describes. */
 #include "kernel.h"
 
 int buffer_room(kernel *k, buffer *to, size_t more) {

@@ -1,5 +1,5 @@
 /* Sessionizing one partition of chat-events, in memory made for it. The rules are those of docs/DOMAIN.md, Metering;
- * meter/core/sessionize.py, interactions.py and announce.py say the same to be read, and what is done here is compared
+ * meter/core/sessions/sessionize.py, interactions.py and announce.py say the same to be read, and what is done here is compared
  * with them. All times are event time in milliseconds since 1970, at least 0 and less than 2^48.
  *
  *   record ─ scan.c ─> event ─ sessions.c ─> interactions, seen ids ─ due.c, ageing.c ─> what closes, what is forgotten

@@ -1,7 +1,7 @@
 /* Recognising a plain chat event in one pass over its bytes.
  *
  * Plain is an object in UTF-8 that has each field that counts once, texts without escapes, and a time in UTC. What
- * meter/intake.py would refuse is never plain, and what it would read otherwise neither; of what it would read the same,
+ * meter/core/decode.py would refuse is never plain, and what it would read otherwise neither; of what it would read the same,
  * the rest (escapes, other offsets, nested extra fields, ticks) is left to it: here is judged only what is certain. */
 #include "kernel.h"
 

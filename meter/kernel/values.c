@@ -1,4 +1,4 @@
-/* What an entry says of its interaction: the format that meter/core/packed.py describes, from anywhere, so checked. */
+/* What an entry says of its interaction: the format that meter/core/sessions/state_codec.py describes, from anywhere, so checked. */
 #include "kernel.h"
 
 int next_entry(const byte **at, const byte *end, entry *found) {

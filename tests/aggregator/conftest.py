@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse
-from aggregator.migrate import apply
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
 
 
 @pytest.fixture

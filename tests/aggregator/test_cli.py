@@ -3,10 +3,10 @@
 import pytest
 from click.testing import CliRunner
 
-from aggregator.cli import main
-from aggregator.clickhouse import ClickHouse
-from aggregator.migrate import apply
-from meter.embedded import free_port
+from aggregator.cli.main import main
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
+from meter.local.broker import free_port
 
 
 def test_help_teaches() -> None:

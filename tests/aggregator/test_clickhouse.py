@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse, ClickHouseAwayError, address_of, is_passing
-from aggregator.directory_lock import DirectoryLock, DirectoryTakenError
-from meter.embedded import free_port
+from aggregator.clickhouse.client import ClickHouse, ClickHouseAwayError, address_of, is_passing
+from aggregator.clickhouse.directory_lock import DirectoryLock, DirectoryTakenError
+from meter.local.broker import free_port
 
 HOLDER = """
 import sys
 from pathlib import Path
-from aggregator.directory_lock import DirectoryLock
+from aggregator.clickhouse.directory_lock import DirectoryLock
 lock = DirectoryLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

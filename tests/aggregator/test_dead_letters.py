@@ -6,7 +6,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.records import NotAPageError, read_letter, read_page
 from aggregator.core.rows import letter_blocks
 from schemas.dead_letters import DeadLetter

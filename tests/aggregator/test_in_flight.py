@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse
-from aggregator.core.reconcile import Row
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
+from aggregator.core.reconciliation.sums import Row
 from aggregator.core.rows import Block
-from aggregator.migrate import apply
-from aggregator.reconcile import Reconciliation
+from aggregator.reconciliation.rounds import Reconciliation
 from tests.aggregator.histories import PARTITIONS, flushes, metered
 
 LONG_S = 10**9

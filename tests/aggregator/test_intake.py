@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import pytest
 
-from aggregator import intake as module
 from aggregator.core.records import NotAPageError
-from aggregator.intake import Intake, Partition
-from aggregator.sink import Findings
+from aggregator.writer import intake as module
+from aggregator.writer.intake import Intake, Partition
+from aggregator.writer.sink import Findings
 from schemas.ledger import encode_page
 from tests.aggregator.facts import page
 from tests.aggregator.test_dead_letters import Record

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aggregator import migrate
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse import migrate
+from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.tables import TABLES
 
 

@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from aggregator import reconcile
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
 from aggregator.core.rows import page_blocks
-from aggregator.migrate import apply
-from aggregator.reconcile import Reconciliation, settled
+from aggregator.reconciliation import rounds as reconcile
+from aggregator.reconciliation.rounds import Reconciliation, settled
 from tests.aggregator.facts import PRICE_MICROS, conversation, entry, page
 from tests.aggregator.histories import flushes, metered
 from tests.properties.pipeline import MemoryLog

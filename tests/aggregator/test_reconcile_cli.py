@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aggregator.cli import main
-from aggregator.clickhouse import ClickHouse
-from aggregator.core.reconcile import PAIRS
+from aggregator.cli.main import main
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
+from aggregator.core.reconciliation.sums import PAIRS
 from aggregator.core.rows import page_blocks
-from aggregator.migrate import apply
 from schemas.ledger import ControlTotals, Page
 from tests.aggregator.facts import PRICE_MICROS, conversation, entry, page, usage
 

@@ -4,10 +4,10 @@ import pytest
 from clickhouse_connect.driver.exceptions import DataError, OperationalError
 from prometheus_client import REGISTRY
 
-from aggregator import sink
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.rows import Block
-from aggregator.sink import Findings, write
+from aggregator.writer import sink
+from aggregator.writer.sink import Findings, write
 from tests.aggregator.facts import entry, page
 
 

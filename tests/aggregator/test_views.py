@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.rows import page_blocks
 from schemas.instants import DAY_MS
 from schemas.ledger import Page

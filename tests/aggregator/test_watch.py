@@ -6,10 +6,11 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 from prometheus_client import REGISTRY
 
-from aggregator import reconcile, watch
-from aggregator.clickhouse import ClickHouse
-from aggregator.core.reconcile import PAIRS
-from aggregator.watch import Watch
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.core.reconciliation.sums import PAIRS
+from aggregator.reconciliation import rounds as reconcile
+from aggregator.reconciliation import watch
+from aggregator.reconciliation.watch import Watch
 from tests.aggregator.test_reconcile_cli import WHOLE, write
 
 

@@ -14,8 +14,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from aggregator.clickhouse import ClickHouse
-from aggregator.migrate import apply
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import Page, encode_page
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES

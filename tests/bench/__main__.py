@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from meter.show import progress
+from meter.cli.progress import progress
 from tests.bench import table
 from tests.bench.audit import WrongCountError
 from tests.bench.contenders.streams import BuildError

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.admin import create_topics
+from meter.kafka.admin import create_topics
 from schemas.topics import CHAT_EVENTS
 from tests.bench.feed import Feed
 from tests.bench.task import PARTITIONS

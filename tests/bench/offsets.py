@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupIdNotFound
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from meter.admin import create_topics
+from meter.kafka.admin import create_topics
 from schemas.topics import CHAT_EVENTS, METER_GROUP, TOPICS
 from tests.bench.task import PARTITIONS
 

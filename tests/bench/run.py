@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from meter.embedded import die_with_parent
-from meter.show import Shown
+from meter.cli.progress import Shown
+from meter.local.broker import die_with_parent
 from schemas.topics import CHAT_EVENTS
 from tests.bench import loading, offsets
 from tests.bench.audit import check, check_metered

@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from meter.show import progress
+from meter.cli.progress import progress
 from tests.bench import __main__ as command
 from tests.bench.roster import roster
 from tests.bench.run import BenchError, bench

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from rich.console import Console
 from rich.progress import track
 
-from meter.charger import Charger
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
 from schemas.topics import LEDGER
 from tests.bench_wallet.on_kafka import through_kafka

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import click
 
-from meter.log import Log
-from meter.records import Record
+from meter.kafka.records import Record
+from meter.kafka.topics import Log
 from schemas.topics import WALLET_INPUTS
 from tests.bench_wallet.records import LOADS, records
 from tests.brokers import KAFKA, Broker, running_broker, why_no_kafka

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from meter.embedded import die_with_parent, free_port
+from meter.local.broker import die_with_parent, free_port
 from tests.integration.processes import ROOT, environment
 
 

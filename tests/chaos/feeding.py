@@ -9,9 +9,9 @@ from random import Random
 from typing import Final
 
 from meter.core.policy import Policy
-from meter.feed import Feeder, read_feeds
-from meter.log import Log
-from meter.records import Record as Written
+from meter.ingest.feeder import Feeder, read_feeds
+from meter.kafka.records import Record as Written
+from meter.kafka.topics import Log
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.chaos.plan import Plan
 from tests.feeds.disorder import disordered

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from meter.admin import create_topics
+from meter.kafka.admin import create_topics
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, METER_GROUP, TOPICS
 
 PARTITIONS: Final = 4

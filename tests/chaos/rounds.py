@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aggregator.clickhouse import ClickHouse
-from aggregator.migrate import apply
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
 from meter.kernel import is_built
 from meter.sql import query
 from tests.chaos import logs

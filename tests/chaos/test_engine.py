@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse, is_passing
+from aggregator.clickhouse.client import ClickHouse, is_passing
+from aggregator.clickhouse.migrate import apply
 from aggregator.core.records import read_letter
 from aggregator.core.rows import letter_blocks
-from aggregator.migrate import apply
 from tests.aggregator.test_dead_letters import Record
 from tests.chaos.clickhouse import Server
 

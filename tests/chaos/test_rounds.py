@@ -9,7 +9,7 @@ from random import SystemRandom
 import pytest
 from click.testing import CliRunner, Result
 
-from meter.embedded import free_port
+from meter.local.broker import free_port
 from tests.chaos import __main__ as command
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import plan_of

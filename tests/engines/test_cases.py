@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessionize import ConversationTouched, Rejected, Sessions
-from meter.intake import read
+from meter.core.sessions.sessionize import ConversationTouched, Rejected, Sessions
 from schemas.events import decode_event
 from tests.engines.cases import CASES, Case, Span
 from tests.oracle.build import NOW

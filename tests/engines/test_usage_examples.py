@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
 from aggregator.core.rows import page_blocks
-from aggregator.migrate import apply
 from meter.core.policy import Policy
 from schemas.ledger import decode_page
 from schemas.topics import LEDGER

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from meter.show import progress
+from meter.cli.progress import progress
 from tests.fuzz.cases import BATCH
 from tests.fuzz.world import Report, run_batch
 

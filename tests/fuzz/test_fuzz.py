@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from meter.core.sessionize import Rejected
+from meter.core.sessions.sessionize import Rejected
 from schemas.dead_letters import DeadLetter
 from tests.fuzz.__main__ import main, ranges
 from tests.fuzz.cases import BATCH, case
@@ -57,10 +57,10 @@ def silent(*_: object) -> Rejected:
 
 
 BREAKS: list[tuple[str, Callable[..., Any], str]] = [
-    ("meter.intake._is_rfc3339", lambda _: True, "the oracle says 1"),
-    ("meter.intake._strictly", lambda _, found: found, "the oracle says 1"),
-    ("meter.core.sessionize.rfc3339", failing, "date value out of range"),
-    ("meter.core.sessionize.late", silent, "the reason names nothing"),
+    ("meter.core.decode._is_rfc3339", lambda _: True, "the oracle says 1"),
+    ("meter.core.decode._strictly", lambda _, found: found, "the oracle says 1"),
+    ("meter.core.sessions.sessionize.rfc3339", failing, "date value out of range"),
+    ("meter.core.sessions.sessionize.late", silent, "the reason names nothing"),
     ("schemas.dead_letters.DeadLetter.headers", lost, "dead letters"),
 ]
 
@@ -77,7 +77,7 @@ def test_what_is_broken_is_found(
 
 def test_what_failed_is_named_and_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its seed and number; and the program then ends with 1."""
-    monkeypatch.setattr("meter.intake._is_rfc3339", lambda _: True)
+    monkeypatch.setattr("meter.core.decode._is_rfc3339", lambda _: True)
     first = run(2 * BATCH).differences[0]
     assert first.startswith(f"seed {SEED}, number ")
     number = int(first.split("number ")[1].split(",")[0])

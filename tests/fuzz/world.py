@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 from aiokafka import ConsumerRecord
 
-from meter.blocks import unpack
-from meter.charger import Charger
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.fold import Fold, Output
-from meter.records import Record
-from meter.sessionizer import Mark, Sessionizer
+from meter.kafka.records import Record
+from meter.sessionizer.sessionizer import Mark, Sessionizer
+from meter.stage.blocks import unpack
+from meter.stage.fold import Fold, Output
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS

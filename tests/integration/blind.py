@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
 
-from meter.cli import main
+from meter.cli.main import main
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 LOST_S: Final = 3.0

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from random import Random
 from typing import Any, Final
 
-from meter import transport
-from meter.cli import main
+from meter.cli.main import main
+from meter.kafka import transport
 
 DROPPED: Final = 12
 _SHARE: Final = 0.4

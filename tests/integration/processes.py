@@ -17,7 +17,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from meter.embedded import die_with_parent
+from meter.local.broker import die_with_parent
 from schemas.topics import TOPICS
 from tests.brokers import KAFKA, Broker
 

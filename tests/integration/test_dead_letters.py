@@ -13,9 +13,11 @@ from unittest.mock import patch
 import pytest
 from aiokafka import ConsumerRecord
 
-from meter import letters, reader, replay
-from meter.log import Log
-from meter.records import Record
+from meter.dead_letters import inventory as letters
+from meter.dead_letters import replay
+from meter.kafka import reader
+from meter.kafka.records import Record
+from meter.kafka.topics import Log
 from meter.settings import load
 from schemas.dead_letters import REPLAY_OF
 from schemas.topics import CHAT_EVENTS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from meter.log import Log
-from meter.records import Record
+from meter.kafka.records import Record
+from meter.kafka.topics import Log
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.brokers import EMBEDDED, running_broker

@@ -9,7 +9,7 @@ from random import Random, SystemRandom
 
 import pytest
 
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
 from tests.brokers import Broker
 from tests.feeds.disorder import shuffle_within, with_malformed
 from tests.feeds.generator import generate

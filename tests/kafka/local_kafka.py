@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 from xml.etree import ElementTree
 
-from meter.embedded import cluster_at, die_with_parent, free_port
+from meter.local.broker import cluster_at, die_with_parent, free_port
 
 MAX_MESSAGE_BYTES = 33_554_432 + 1_048_576
 START_TIMEOUT_S = 60.0

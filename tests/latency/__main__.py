@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from aggregator.clickhouse import ClickHouse
-from aggregator.migrate import apply
-from meter.log import Log
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.clickhouse.migrate import apply
+from meter.kafka.topics import Log
 from tests.brokers import KAFKA, Broker, running_broker, why_no_kafka
 from tests.chaos.clickhouse import Server
 from tests.chaos.fleet import Fleet

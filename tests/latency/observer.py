@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from aggregator.clickhouse import ClickHouse
+from aggregator.clickhouse.client import ClickHouse
 from schemas.ledger import decode_page
 from schemas.topics import LEDGER
 

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from aiokafka import ConsumerRecord
 
-from meter.blocks import Loading, Sweep, pack
-from meter.checkpoints import Checkpoints, Restored
-from meter.records import Record
+from meter.kafka.records import Record
+from meter.stage.blocks import Loading, Sweep, pack
+from meter.stage.checkpoints import Checkpoints, Restored
 from schemas.topics import CONVERSATION_STATE
 from tests.properties.pipeline import stored
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from meter.core.wallets import Wallets
+from meter.core.wallet.wallets import Wallets
 from schemas.instants import day_of
 from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact
 from schemas.metered import WalletInput, decode_wallet_input

@@ -18,14 +18,14 @@ from unittest.mock import patch
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.blocks import Loading, pack, unpack
-from meter.charger import Charger
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.feed import Feeder, Line, read_feeds
-from meter.fold import Fold, MakeFold, Output, State
-from meter.log import Delivery
-from meter.records import Record
-from meter.sessionizer import Sessionizer
+from meter.ingest.feeder import Feeder, Line, read_feeds
+from meter.kafka.records import Record
+from meter.kafka.topics import Delivery
+from meter.sessionizer.sessionizer import Sessionizer
+from meter.stage.blocks import Loading, pack, unpack
+from meter.stage.fold import Fold, MakeFold, Output, State
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.listed import listed
@@ -36,7 +36,7 @@ STAGES: tuple[Stage, ...] = ("sessionize", "charge")
 
 
 class MemoryLog:
-    """All topics. Answers like `meter.log.Log`, but never waits."""
+    """All topics. Answers like `meter.kafka.topics.Log`, but never waits."""
 
     def __init__(self, partitions: int, now_ms: int) -> None:
         self.number = partitions
@@ -291,7 +291,7 @@ class Pipeline:
             pass
 
     def _at_now(self) -> Any:
-        return patch("meter.feed.time.time", lambda: self.log.now_ms / 1000)
+        return patch("meter.ingest.feeder.time.time", lambda: self.log.now_ms / 1000)
 
 
 def classified(lines: Sequence[bytes]) -> list[Line]:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import ConsumerRecord
 from hypothesis import strategies as st
 
-from meter.records import Record
+from meter.kafka.records import Record
 from schemas.events import encode_tick
 from schemas.instants import rfc3339
 from tests.feeds.lines import HOUR_MS

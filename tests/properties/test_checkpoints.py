@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter import checkpoints as module
-from meter.blocks import unpack
-from meter.checkpoints import SupersededError
+from meter.stage import checkpoints as module
+from meter.stage.blocks import unpack
+from meter.stage.checkpoints import SupersededError
 from tests.properties.kept import (
     COMPACTION,
     HISTORY,

@@ -10,10 +10,10 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.blocks import Entry, pack, unpack
-from meter.engine import Engine
-from meter.records import BATCH_BYTES, Packed, Record
-from meter.sent import records_from
+from meter.kafka.fetched import records_from
+from meter.kafka.records import BATCH_BYTES, Packed, Record
+from meter.sessionizer.engine import Engine
+from meter.stage.blocks import Entry, pack, unpack
 from schemas.topics import CHAT_EVENTS
 from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
@@ -192,7 +192,7 @@ def test_what_it_packs_is_what_the_client_would_have_packed(
 ) -> None:
     """Each record where Kafka's default partitioner puts its key, those of a partition in their order, and no batch
     larger than asked for unless it has to be."""
-    from meter.kernel.engine import KernelEngine  # Cannot be imported where it is not built.
+    from meter.sessionizer.kernel_engine import KernelEngine  # Cannot be imported where it is not built.
 
     ours, theirs = core(POLICY, PARTITION), kernel(POLICY, PARTITION)
     every = list(range(partitions))

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.core.wallets import Wallets
+from meter.core.wallet.wallets import Wallets
 from schemas.metered import ConversationMetered, OccurrenceMetered, WalletInput, decode_wallet_input
 from tests.feeds.lines import DAY_MS
 from tests.oracle.oracle import meter

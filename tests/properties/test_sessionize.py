@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.core.interactions import Interaction, InteractionKey
+from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessionize import Conflict, ConversationTouched, Duplicate, Outcome, Rejected, Sessions
-from meter.intake import read
+from meter.core.sessions.conversations import Interaction, InteractionKey
+from meter.core.sessions.sessionize import Conflict, ConversationTouched, Duplicate, Outcome, Rejected, Sessions
 from schemas.events import decode_event
 from schemas.ledger import ConversationFact
 from tests.oracle.oracle import Result, Usage, meter

@@ -11,9 +11,9 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.blocks import Entry, pack, unpack
-from meter.engine import Engine
-from meter.sent import records_from
+from meter.kafka.fetched import records_from
+from meter.sessionizer.engine import Engine
+from meter.stage.blocks import Entry, pack, unpack
 from tests.both import core, needs_kernel, spilling
 from tests.listed import listed
 from tests.properties.spoken import batches, much_spoken, spoken

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessionize import Rejected, Sessions
-from meter.intake import read
+from meter.core.sessions.sessionize import Rejected, Sessions
 from schemas.dead_letters import from_record
 from schemas.events import decode_event
 from schemas.ledger import decode_page

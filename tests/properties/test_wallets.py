@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meter.core.policy import Policy
-from meter.core.wallets import Wallets
+from meter.core.wallet.wallets import Wallets
 from schemas.ledger import Entry
 from schemas.metered import WalletInput
 from tests.feeds.generator import generate

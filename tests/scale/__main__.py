@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from meter.show import progress
+from meter.cli.progress import progress
 from schemas.topics import CHAT_EVENTS, METER_GROUP
 from tests.bench import loading, offsets
 from tests.bench.feed import Feed

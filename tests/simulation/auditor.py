@@ -9,8 +9,8 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from meter.blocks import unpack
-from meter.fold import Fold, Output, State
+from meter.stage.blocks import unpack
+from meter.stage.fold import Fold, Output, State
 from schemas.instants import DAY_MS, from_ms
 from schemas.topics import CHAT_EVENTS
 from tests.integration import differences

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from meter.core.policy import Policy
-from meter.feed import Feeder
+from meter.ingest.feeder import Feeder
 from tests.feeds.generator import START_MS
 from tests.feeds.lines import DAY_MS, is_command
 from tests.oracle.oracle import meter

@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from meter.engine import MakeEngine
 from meter.kernel import is_built
+from meter.sessionizer.engine import MakeEngine
 from meter.settings import load
 from tests.both import spilling
 

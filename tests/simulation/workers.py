@@ -8,14 +8,14 @@ from typing import Any
 
 from faust.types import TP
 
-from aggregator.intake import QUIET_S, Intake, Partition
-from aggregator.sink import write
-from meter.charger import Charger
+from aggregator.writer.intake import QUIET_S, Intake, Partition
+from aggregator.writer.sink import write
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.fold import Fold, MakeFold
-from meter.sessionizer import Sessionizer
-from meter.stage import Stage
-from meter.transport import Batch
+from meter.kafka.transport import Batch
+from meter.sessionizer.sessionizer import Sessionizer
+from meter.stage.fold import Fold, MakeFold
+from meter.stage.stage import Stage
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS, WALLET_STATE
 from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place

@@ -14,11 +14,11 @@ import click
 import orjson
 from aiokafka import ConsumerRecord
 
+from meter.cli.progress import progress
 from meter.core.policy import Policy
-from meter.core_engine import CoreEngine
-from meter.engine import Engine
-from meter.engines import engine_by
-from meter.show import progress
+from meter.sessionizer.choose_engine import engine_by
+from meter.sessionizer.engine import Engine
+from meter.sessionizer.python_engine import CoreEngine
 from schemas.instants import MINUTE_MS, rfc3339
 from tests.listed import listed
 

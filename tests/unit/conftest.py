@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from meter import stage as module
-from meter.checkpoints import Restored, SupersededError
-from meter.fold import State
+from meter.stage import stage as module
+from meter.stage.checkpoints import Restored, SupersededError
+from meter.stage.fold import State
 from tests.unit.staged import World
 
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
-from meter.app import or_crash
-from meter.checkpoints import Restored
-from meter.fold import Output
-from meter.ports import Fetched
-from meter.records import Record
-from meter.stage import Stage
-from meter.transport import Batch
+from meter.kafka.fetched import Fetched
+from meter.kafka.records import Record
+from meter.kafka.transport import Batch
+from meter.stage.checkpoints import Restored
+from meter.stage.fold import Output
+from meter.stage.stage import Stage
+from meter.worker import or_crash
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
 from tests.properties.pipeline import stored
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from meter.admin import create_topics
-from meter.checkpoints import Checkpoints, Restored
-from meter.embedded import EmbeddedBroker
-from meter.log import Log
-from meter.records import Record
+from meter.kafka.admin import create_topics
+from meter.kafka.records import Record
+from meter.kafka.topics import Log
+from meter.local.broker import EmbeddedBroker
+from meter.stage.checkpoints import Checkpoints, Restored
 from schemas.topics import CONVERSATION_STATE
 from tests.properties.kept import HISTORY, Changes, StateLog, Table, held, truth, written
 

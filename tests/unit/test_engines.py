@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter import blocks as module
-from meter.blocks import Entry, unpack
-from meter.core.interactions import Conversation, Interaction, Seen
-from meter.core.kinds import WHATS
-from meter.core.packed import pack_interaction, pack_key, unpack_interaction, unpack_key
 from meter.core.policy import Policy
-from meter.engine import Engine, MakeEngine
+from meter.core.sessions.conversations import Conversation, Interaction, Seen
+from meter.core.sessions.event_kinds import WHATS
+from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
+from meter.kafka.records import Record
 from meter.kernel import is_built
-from meter.records import Record
+from meter.sessionizer.engine import Engine, MakeEngine
+from meter.stage import blocks as module
+from meter.stage.blocks import Entry, unpack
 from tests.both import either, kernel, needs_kernel
 from tests.oracle.build import HOUR, NOW, T0, chat
 from tests.properties.pipeline import stored

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.feed import Feeder, FeedError, Line, read_feeds
-from meter.intake import read
-from meter.log import Delivery
-from meter.records import Record
+from meter.ingest.feeder import Feeder, FeedError, Line, read_feeds
+from meter.kafka.records import Record
+from meter.kafka.topics import Delivery
 from schemas.events import ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from aggregator.intake import Partition
-from aggregator.offsets import GroupOffsets
-from meter.group import FaustGroup
+from aggregator.writer.intake import Partition
+from aggregator.writer.offsets import GroupOffsets
+from meter.kafka.group import FaustGroup
 
 
 def app(*, should_stop: bool) -> Any:

@@ -3,8 +3,8 @@
 from aiokafka import ConsumerRecord
 
 from meter.core.policy import Policy
-from meter.records import Record
-from meter.sessionizer import Sessionizer
+from meter.kafka.records import Record
+from meter.sessionizer.sessionizer import Sessionizer
 from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS

@@ -5,7 +5,7 @@ from math import inf
 from prometheus_client import REGISTRY, Histogram, generate_latest
 
 from meter import metrics
-from meter.charger import Charger
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
 from tests.bench_wallet.records import HOT, conversation, stored
 from tests.latency.histograms import Percentiles, between, counts_of, of_samples

@@ -6,14 +6,14 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord
 
-from meter import replay
-from meter.core.sessionize import Rejected
-from meter.dead_letters import dead_letter
-from meter.letters import Letter, LetterError, Letters, Replay, fold, read
-from meter.log import Log
-from meter.records import Record
-from meter.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
+from meter.core.sessions.sessionize import Rejected
+from meter.dead_letters import replay
+from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, fold, read
+from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
+from meter.kafka.records import Record
+from meter.kafka.topics import Log
 from meter.settings import Settings
+from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.instants import rfc3339
 from schemas.replays import Claim, Receipt
@@ -101,10 +101,10 @@ def test_second_copy_of_a_broken_off_replay_is_not_put_back() -> None:
 def test_replay_at_work_is_left_alone_and_a_dead_one_finished(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a minute; then with the bytes that were claimed and with no others."""
     found = letters(letter(1), r1=replayed("", chat(0), claimed_ms=NOW_MS))
-    monkeypatch.setattr("meter.replay.time.time", lambda: (NOW_MS + replay.PATIENCE_MS - 1) / 1000)
+    monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: (NOW_MS + replay.PATIENCE_MS - 1) / 1000)
     with pytest.raises(NotPutBackError, match=rfc3339(NOW_MS)):
         waiting(found, letter(1))
-    monkeypatch.setattr("meter.replay.time.time", lambda: (NOW_MS + replay.PATIENCE_MS) / 1000)
+    monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: (NOW_MS + replay.PATIENCE_MS) / 1000)
     assert waiting(found, letter(1)) == letter(1)
     assert begun(found, letter(1), None) == Checked(letter(1), chat(0), CHAT_EVENTS, b"w")
     with pytest.raises(NotPutBackError, match="without --file"):
@@ -128,8 +128,8 @@ async def check(
     async def reached(*_: object) -> int:
         return reached_ms
 
-    monkeypatch.setattr("meter.replay._reached_ms", reached)
-    monkeypatch.setattr("meter.replay.time.time", lambda: NOW_MS / 1000)
+    monkeypatch.setattr("meter.dead_letters.replay._reached_ms", reached)
+    monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: NOW_MS / 1000)
     return await Replayer(Settings(), cast(Log, OnePartition()), force=force).check(Chosen(of, value, refused))
 
 

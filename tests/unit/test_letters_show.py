@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from meter.letters import Letter, Letters, Replay
-from meter.letters_cli import _Since
-from meter.letters_show import SHOWN_BYTES, details, line, payload, printable, table
+from meter.cli.dead_letters import _Since
+from meter.dead_letters.inventory import Letter, Letters, Replay
+from meter.dead_letters.render import SHOWN_BYTES, details, line, payload, printable, table
 from schemas.instants import DAY_MS
 from schemas.replays import Claim
 from tests.feeds.lines import millis
@@ -84,5 +84,5 @@ def test_details_name_the_replay() -> None:
 )
 def test_since_is_an_age_or_a_time(text: str, at_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day without a zone is UTC's."""
-    monkeypatch.setattr("meter.letters_cli.time.time", lambda: (at_ms + 2 * DAY_MS) / 1000)
+    monkeypatch.setattr("meter.cli.dead_letters.time.time", lambda: (at_ms + 2 * DAY_MS) / 1000)
     assert _Since().convert(text, None, None) == at_ms

@@ -2,7 +2,7 @@
 
 from aiokafka import ConsumerRecord
 
-from meter.charger import PAGE_INPUTS, Charger
+from meter.charger.charger import PAGE_INPUTS, Charger
 from meter.core.policy import Policy
 from schemas.ledger import Page, decode_page
 from schemas.topics import LEDGER

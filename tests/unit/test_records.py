@@ -3,7 +3,7 @@
 import pytest
 from aiokafka.record.util import calc_crc32c
 
-from meter.records import PackedBatch, Record, checksum, packed_alone
+from meter.kafka.records import PackedBatch, Record, checksum, packed_alone
 from tests.listed import unpacked
 
 

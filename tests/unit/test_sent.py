@@ -7,9 +7,8 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import CorruptRecordException
 
-from meter.ports import Fetched
-from meter.records import Record
-from meter.sent import Sent, last_timestamp_ms, read_from, records_from, since
+from meter.kafka.fetched import Fetched, Sent, last_timestamp_ms, read_from, records_from, since
+from meter.kafka.records import Record
 from tests.both import core, kernel, needs_kernel
 from tests.listed import listed
 from tests.properties.pipeline import stored

@@ -2,9 +2,9 @@
 
 import pytest
 
-from meter.core.announce import Announcements
-from meter.core.sessionize import ConversationTouched, Rejected, Sessions
-from meter.intake import read
+from meter.core.decode import read
+from meter.core.sessions.sessionize import ConversationTouched, Rejected, Sessions
+from meter.core.sessions.updates import Announcements
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered
 from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command, stamp

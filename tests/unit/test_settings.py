@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from meter.core.policy import Policy
-from meter.core_engine import CoreEngine
-from meter.engines import engine_by, engine_of
+from meter.sessionizer.choose_engine import engine_by, engine_of
+from meter.sessionizer.python_engine import CoreEngine
+from meter.sessionizer.spill.directory import claim
 from meter.settings import Settings, SettingsError, load
-from meter.spill.place import claim
 from schemas.instants import HOUR_MS
 from tests.both import needs_kernel
 
@@ -116,7 +116,7 @@ def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -
 def test_a_kernel_that_is_not_built_cannot_be_required(monkeypatch: pytest.MonkeyPatch, built: bool) -> None:
     """It is refused with what to do; without being required, the core takes its place."""
     monkeypatch.setattr("meter.settings.is_built", lambda: built)
-    monkeypatch.setattr("meter.engines.is_built", lambda: built)
+    monkeypatch.setattr("meter.sessionizer.choose_engine.is_built", lambda: built)
     if built:
         assert load({"METER_KERNEL": "require"}).meter_kernel == "require"
     else:
@@ -163,7 +163,7 @@ def test_workers_do_not_share_a_directory(tmp_path: Path) -> None:
     """Each has one below it as long as it lives; who comes next finds nothing of one that was killed."""
     (tmp_path / "worker-1").mkdir()
     (tmp_path / "worker-1" / "left").write_text("")
-    claiming = "import sys, pathlib; from meter.spill.place import claim; print(claim(pathlib.Path(sys.argv[1])))"
+    claiming = "import sys, pathlib; from meter.sessionizer.spill.directory import claim; print(claim(pathlib.Path(sys.argv[1])))"
     mine = claim(tmp_path)
     assert mine == tmp_path / "worker-1"
     assert not list(mine.iterdir())

@@ -5,10 +5,10 @@ from unittest.mock import patch
 
 import pytest
 
-from meter.blocks import unpack
 from meter.core.policy import Policy
-from meter.engine import Engine, Taken
-from meter.records import Record
+from meter.kafka.records import Record
+from meter.sessionizer.engine import Engine, Taken
+from meter.stage.blocks import unpack
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
 from tests.both import needs_kernel, spilling
@@ -135,7 +135,7 @@ def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -
 
 def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
     """The older one's interaction stays in memory until it forgets."""
-    with patch("meter.spill.engine.GROUP", 1):
+    with patch("meter.sessionizer.spill.engine.GROUP", 1):
         partition = Partition(tmp_path, above_bytes=100)
         partition.take(chat(0, user="b", id="1"), chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
         partition.let_go(2 * HOUR)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from meter import stage as module
-from meter.app import CRASHED, or_crash
-from meter.checkpoints import Restored
+from meter.stage import stage as module
+from meter.stage.checkpoints import Restored
+from meter.worker import CRASHED, or_crash
 from schemas.topics import CHAT_EVENTS
 from tests.unit.staged import ACKNOWLEDGED, EVERYWHERE, World, batch, made, run
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meter.checkpoints import Restored
+from meter.stage.checkpoints import Restored
 from tests.unit.staged import ACKNOWLEDGED, EVERYWHERE, Under, World, batch, made, run
 
 

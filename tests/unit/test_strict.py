@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessionize import Rejected
-from meter.core.wallets import Wallets
-from meter.intake import read
+from meter.core.sessions.sessionize import Rejected
+from meter.core.wallet.wallets import Wallets
 from schemas.events import Message, decode_event
 from schemas.metered import decode_wallet_input
 from tests.oracle.build import T0, chat, command, stamp

@@ -3,8 +3,8 @@
 from typing import Any
 
 from meter.core.policy import Policy
-from meter.core.sessionize import Sessions
-from meter.core.wallets import Wallets
+from meter.core.sessions.sessionize import Sessions
+from meter.core.wallet.wallets import Wallets
 from schemas.ledger import BalanceFact, ConversationFact, Entry
 from schemas.metered import ConversationMetered, SafePoint, State, WalletInput, decode_wallet_input
 from tests.oracle.build import T0, command

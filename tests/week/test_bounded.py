@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from meter.blocks import unpack
-from meter.charger import Charger
+from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.fold import Fold
-from meter.records import Record
-from meter.sessionizer import Sessionizer
+from meter.kafka.records import Record
+from meter.sessionizer.sessionizer import Sessionizer
+from meter.stage.blocks import unpack
+from meter.stage.fold import Fold
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.both import core, kernel, needs_kernel
 from tests.feeds.lines import DAY_MS, millis

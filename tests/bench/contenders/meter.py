@@ -18,7 +18,8 @@ from faust.types import TP
 from prometheus_client import REGISTRY
 from prometheus_client.samples import Sample
 
-from meter import app, cli
+from meter import worker as app
+from meter.cli import main as cli
 from meter.settings import Settings
 from schemas.topics import METER_GROUP, WALLET_INPUTS
 from tests.bench.measured import Clock

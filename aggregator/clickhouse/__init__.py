@@ -1,0 +1,1 @@
+"""Everything that the aggregator knows of ClickHouse: the client, the tables, read-only queries."""

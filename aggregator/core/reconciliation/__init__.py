@@ -1,0 +1,1 @@
+"""Rules of reconciliation: what is compared, and how differences are found."""

@@ -1,0 +1,171 @@
+"""Naming what differs: the first rows of a workspace that do not agree, for people and for machines."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from aggregator.core.reconciliation.sums import (
+    DAY,
+    EVENTS,
+    LEDGER_BALANCES,
+    LEDGER_ROLLUPS,
+    UNITS_LEDGER,
+    UNITS_ROLLUPS,
+    Row,
+    Sums,
+    text,
+)
+
+FIRST_ROWS: Final = 10
+"""Rows that are named of one pair and workspace."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Two figures of one thing that have to be equal. `place` is a workspace, or a topic and partition."""
+
+    pair: str
+    place: str
+    row: str
+    figure: str
+    one_table: str
+    one: int
+    other_table: str
+    other: int
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """A pair, row by row. `figures` are (what one table adds to it, what the other does), the rest is as in SQL."""
+
+    pair: str
+    one_table: str
+    other_table: str
+    key: tuple[str, ...]
+    """Of each table the expression of what a row is about; two rows of one key have to agree."""
+    shown: str
+    """The expression that names a row to people, over `key`."""
+    figures: Mapping[str, tuple[str, str]]
+
+    def sql(self, workspace_id: str) -> str:
+        """Asks for the first keys whose figures differ: what to show, then each figure of one table and the other."""
+        sums = ", ".join(f"sum(one_{at}) AS ones_{at}, sum(other_{at}) AS others_{at}" for at in self._numbers)
+        unequal = " OR ".join(f"ones_{at} != others_{at}" for at in self._numbers)
+        return f"""SELECT {self.shown.format(key="key")} AS shown, {sums} FROM ({self._side(0, workspace_id)}
+            UNION ALL {self._side(1, workspace_id)}) GROUP BY key HAVING {unequal} ORDER BY shown LIMIT {FIRST_ROWS}"""
+
+    def differences(self, workspace_id: str, rows: Iterable[Row]) -> Iterator[Difference]:
+        """What the answer says."""
+        for shown, *sums in rows:
+            for at, figure in enumerate(self.figures):
+                one, other = sums[2 * at : 2 * at + 2]
+                if one != other:
+                    yield Difference(
+                        self.pair, workspace_id, shown, figure, self.one_table, one, self.other_table, other
+                    )
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.figures))
+
+    def _side(self, side: int, workspace_id: str) -> str:
+        table = (self.one_table, self.other_table)[side]
+        cells = [
+            f"toInt64({figure if side == number else 0}) AS {name}_{at}"
+            for at, both in enumerate(self.figures.values())
+            for number, (name, figure) in enumerate(zip(("one", "other"), both, strict=True))
+        ]
+        return (
+            f"SELECT {self.key[side]} AS key, {', '.join(cells)} FROM {table} FINAL "
+            f"WHERE workspace_id = {text(workspace_id)}"
+        )
+
+
+_SPENT: Final = "if(kind IN ('charge', 'reversal') AND lot_kind {} 'free', -amount_micros, 0)"
+_CHARGES: Final = {
+    "charged_free_micros": (_SPENT.format("="), "charged_free_micros"),
+    "charged_paid_micros": (_SPENT.format("!="), "charged_paid_micros"),
+}
+
+BY_ROW: Final = {
+    each.pair: each
+    for each in (
+        Rows(
+            UNITS_LEDGER,
+            "ledger_entries",
+            "conversation_facts",
+            ("conversation_id", "conversation_id"),
+            "concat('conversation ', {key})",
+            _CHARGES,
+        ),
+        Rows(
+            UNITS_ROLLUPS,
+            "conversation_facts",
+            "usage_daily_facts",
+            ("(bot_id, toDate(first_at, 'UTC'))", "(bot_id, day)"),
+            "concat('bot ', {key}.1, ', ', toString({key}.2))",
+            DAY,
+        ),
+        Rows(
+            LEDGER_ROLLUPS,
+            "ledger_entries",
+            "usage_daily_facts",
+            ("bot_id", "bot_id"),
+            "concat('bot ', {key})",
+            _CHARGES,
+        ),
+    )
+}
+"""Pairs whose checksums say that something differs, and not what."""
+
+
+def of_workspace(pair: str, sums: Sums) -> Iterator[Difference]:
+    """What the sums themselves show to differ."""
+    balance, ledger, units, rollup = sums
+    compared: dict[str, list[tuple[str, str, int, int]]] = {
+        EVENTS: [
+            ("conversation_facts", "messages of closed conversations", units.messages, balance.messages),
+            ("usage_daily_facts", "occurrences", rollup.occurrences, balance.occurrences),
+        ],
+        UNITS_LEDGER: [("conversation_facts", "rows", units.conversations, balance.conversations)],
+        LEDGER_BALANCES: [
+            ("ledger_entries", "rows", ledger.entries, balance.entries),
+            ("ledger_entries", "last seq", ledger.last_seq, balance.entries),
+            ("ledger_entries", "free_micros", ledger.free_micros, balance.free_micros),
+            ("ledger_entries", "paid_micros", ledger.paid_micros, balance.paid_micros),
+            ("ledger_entries", "lapsed_micros", ledger.lapsed_micros, balance.lapsed_micros),
+        ],
+    }
+    for table, figure, one, other in compared.get(pair, []):
+        if one != other:
+            yield Difference(pair, balance.workspace_id, "all rows", figure, table, one, "balance_facts", other)
+
+
+def missing_entries(workspace_id: str, entries: int) -> str:
+    """Asks for the first numbers that no entry has."""
+    taken = f"SELECT seq FROM ledger_entries FINAL WHERE workspace_id = {text(workspace_id)}"
+    return f"SELECT number FROM numbers(1, {entries}) WHERE number NOT IN ({taken}) ORDER BY number LIMIT {FIRST_ROWS}"
+
+
+def of_missing_entries(workspace_id: str, rows: Iterable[Row]) -> Iterator[Difference]:
+    """Each number that no entry has."""
+    for (seq,) in rows:
+        yield Difference(LEDGER_BALANCES, workspace_id, f"entry {seq}", "rows", "ledger_entries", 0, "balance_facts", 1)
+
+
+def of_unsettled(sums: Sums) -> Difference:
+    """Rows that no balance explains, although nothing is being written any more."""
+    balance = sums.balance
+    versions = {
+        "ledger_entries": sums.ledger.version,
+        "conversation_facts": sums.units.version,
+        "usage_daily_facts": sums.rollup.version,
+    }
+    table = next(name for name, version in versions.items() if version == sums.newest)
+    place, row = balance.workspace_id, "balance" if balance.version >= 0 else "balance, which is missing"
+    return Difference(LEDGER_BALANCES, place, row, "version", table, sums.newest, "balance_facts", balance.version)
+
+
+def unnamed(pair: str, workspace_id: str) -> Difference:
+    """A pair that differs, without its rows: so many differ, or they had changed when they were to be named."""
+    one_table, _, other_table = pair.partition("_")
+    return Difference(pair, workspace_id, "not looked for", "checksum", one_table, 0, other_table, 1)

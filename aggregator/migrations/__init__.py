@@ -1,1 +1,0 @@
-"""The tables' history: NNNN_slug.sql, applied in order by `aggregator.migrate`, never changed once released."""

@@ -1,0 +1,1 @@
+"""Reconciliation against the live tables: rounds, the worker's timer, the report."""

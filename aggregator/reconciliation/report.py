@@ -1,0 +1,88 @@
+"""What `reconcile` prints: a line a pair where all agrees, else the first rows that differ; JSON for machines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.core.reconciliation.differences import Difference
+from aggregator.core.reconciliation.sums import EVENTS
+from aggregator.reconciliation.rounds import Reconciliation, settled
+
+Format = Literal["table", "json"]
+
+SHOWN: Final = 50
+"""Differences that a table shows at most; JSON has them all."""
+
+
+def reconcile(clickhouse: ClickHouse, settle_s: float, output_format: Format) -> bool:
+    """Look at everything once, and again at what is being written; print what was found. Whether all agrees."""
+    reconciliation = Reconciliation(clickhouse.query, settle_s)
+    with _progress(clickhouse) as bar:
+        task = bar.tasks[0].id
+        reconciliation.look(on_page=lambda workspaces: bar.advance(task, workspaces))
+        judged = settled(reconciliation, settle_s)
+    if output_format == "json":
+        _print_json(reconciliation)
+    else:
+        _print_table(reconciliation)
+    return judged and not reconciliation.differences
+
+
+@contextmanager
+def _progress(clickhouse: ClickHouse) -> Iterator[Progress]:
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        ((workspaces,),) = clickhouse.query("SELECT uniq(workspace_id) FROM balance_facts")
+        bar.add_task("reconciling workspaces", total=workspaces)
+        yield bar
+
+
+def _print_json(reconciliation: Reconciliation) -> None:
+    answer = {
+        "pairs": reconciliation.places_by_pair(),
+        "unsettled": reconciliation.unsettled,
+        "partitions": reconciliation.partitions,
+        "workspaces": reconciliation.workspaces,
+        "differences": reconciliation.differences,
+    }
+    print(msgspec.json.encode(answer).decode())
+
+
+def _print_table(reconciliation: Reconciliation) -> None:
+    for pair, places in reconciliation.places_by_pair().items():
+        compared = f"{reconciliation.workspaces} workspaces"
+        if pair == EVENTS:
+            compared = f"{reconciliation.partitions} partitions, {compared}"
+        print(f"{pair:16} difference {places}   ({compared})")
+    if reconciliation.unsettled:
+        print(f"unsettled        {reconciliation.unsettled}: still being written, look again or with a longer --settle")
+    found = reconciliation.differences
+    if found:
+        _console().print(_named(found[:SHOWN]))
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN} more; --format json has them all")
+
+
+def _named(found: list[Difference]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("pair", no_wrap=True)
+    table.add_column("place", overflow="fold")
+    table.add_column("what differs", overflow="fold")
+    for each in found:
+        sides = f"{each.one:,} in {each.one_table}, {each.other:,} in {each.other_table}"
+        table.add_row(each.pair, each.place, f"{each.row}: {each.figure}: {sides}")
+    return table
+
+
+def _console() -> Console:
+    console = Console(markup=False, highlight=False)
+    # A file or a pipe has no width: there a difference is a line, and can be searched for.
+    return console if console.is_terminal else Console(markup=False, highlight=False, width=250)

@@ -1,0 +1,172 @@
+"""The Faust app: two agents that read, one task that writes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import faust
+import mode
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from aggregator import metrics
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.reconciliation.watch import Watch
+from aggregator.settings import Settings
+from aggregator.writer.intake import QUIET_S, Intake, Partition
+from aggregator.writer.offsets import GroupOffsets
+from aggregator.writer.sink import write
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
+
+READ: Final = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
+LAG_EVERY_S: Final = 2.0
+
+METADATA_MS: Final = 5_000
+"""How long a worker may not know the topics: a leader that could not ask for them gives nobody any partition, and the
+client asks again only then."""
+
+
+class KafkaUnusableError(Exception):
+    """Kafka is away or lacks the topics: one sentence that says what to do."""
+
+
+async def require_topics(bootstrap_servers: str) -> int:
+    """How many partitions each topic has. Raises KafkaUnusableError unless Kafka answers and has those read here."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # What it would say is in the sentences below.
+    try:
+        await admin.start()
+        missing = set(READ) - set(await admin.list_topics())
+        described = [] if missing else await admin.describe_topics([TALLIES.name])
+    except KafkaError:
+        raise KafkaUnusableError(
+            f"Kafka does not answer at {bootstrap_servers}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"
+        ) from None
+    finally:
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+        await admin.close()
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise KafkaUnusableError(f"Kafka lacks the topics {names}: create them with `python -m meter topics`")
+    return len(described[0]["partitions"])
+
+
+def build(
+    settings: Settings, clickhouse: ClickHouse, partitions: int, datadir: str, on_ready: Callable[[], None]
+) -> Any:
+    """The app. `on_ready` is called at every assignment of partitions; Faust wants a `datadir` and leaves it empty."""
+    app = faust.App(
+        AGGREGATOR_GROUP,
+        broker="batch://" + settings.bootstrap_servers.replace(",", ";"),
+        store="memory://",
+        datadir=datadir,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=4,  # In batches, each of thousands of records.
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MS,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 3,
+        worker_redirect_stdouts=False,
+    )
+    offsets = GroupOffsets(app)
+    intake = Intake(offsets, partial(write, clickhouse), settings.flush_ms, partitions)
+    _read_from(app, intake)
+    _write_to(app, intake)
+    _follow_assignments(app, intake, on_ready)
+    _measure_lag(app, intake, offsets)
+    _look_for_holes(app, intake)
+    if settings.reconcile_s:
+        _reconcile(app, clickhouse, settings.reconcile_s)
+    return app
+
+
+def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]) -> None:
+    """Runs until SIGTERM or SIGINT, then raises SystemExit with 0; with another code after a crash.
+
+    Raises KafkaUnusableError before anything is started.
+    """
+    partitions = asyncio.run(require_topics(settings.bootstrap_servers))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    with TemporaryDirectory(prefix="aggregator-") as datadir:
+        app = build(settings, clickhouse, partitions, datadir, on_ready)
+        worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
+        worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.execute_from_commandline()
+
+
+def _read_from(app: Any, intake: Intake) -> None:
+    async def read(stream: Any) -> None:
+        async for event in stream.noack().events():
+            if event.message.generation_id == app.consumer_generation_id:
+                partition = Partition(*event.message.tp)
+                await _or_crash(app, intake.take(partition, event.value))
+
+    for topic in READ:
+        # No acknowledgements: aggregator/writer/offsets.py moves the offsets.
+        channel = app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
+        app.agent(channel, name=f"aggregator.{topic}", supervisor_strategy=mode.CrashingSupervisor)(read)
+
+
+def _write_to(app: Any, intake: Intake) -> None:
+    async def write_for_ever() -> None:
+        await _or_crash(app, intake.run())
+
+    app.task(write_for_ever)
+
+
+def _follow_assignments(app: Any, intake: Intake, on_ready: Callable[[], None]) -> None:
+    async def revoked(*_: Any, **__: Any) -> None:
+        intake.forget()
+
+    async def assigned(*_: Any, **__: Any) -> None:
+        intake.forget()
+        on_ready()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    app.on_partitions_assigned.connect(assigned, weak=False)
+
+
+def _measure_lag(app: Any, intake: Intake, offsets: GroupOffsets) -> None:
+    async def measure() -> None:
+        written = dict(intake.written)
+        ends = await offsets.ends_of(written)
+        # Partitions that went to another worker go from here too.
+        metrics.LAG.clear()
+        for partition, end in ends.items():
+            metrics.LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - written[partition]))
+
+    app.timer(interval=LAG_EVERY_S)(measure)
+
+
+def _look_for_holes(app: Any, intake: Intake) -> None:
+    async def look() -> None:
+        await _or_crash(app, intake.look_for_holes())
+
+    app.timer(interval=QUIET_S)(look)
+
+
+def _reconcile(app: Any, clickhouse: ClickHouse, every_s: float) -> None:
+    # Everybody sees all tables, so one worker is enough: whoever has the first partition, which somebody always has.
+    watch = Watch(clickhouse, lambda: TopicPartition(LEDGER.name, 0) in app.consumer.assignment())
+
+    async def look() -> None:
+        await watch.look()
+
+    app.timer(interval=every_s)(look)
+
+
+async def _or_crash(app: Any, work: Awaitable[None]) -> None:
+    # Faust restarts an agent that raised, past the record it raised at. What is not expected ends the process instead.
+    try:
+        await work
+    except Exception as bug:
+        await app.crash(bug)
+        raise

@@ -1,0 +1,1 @@
+"""The second stage: it charges metered conversations to wallets."""

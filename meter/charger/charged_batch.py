@@ -1,0 +1,44 @@
+"""What a batch of wallet inputs comes to, in records and in figures."""
+
+import time
+from collections import Counter
+
+from meter import metrics
+from meter.kafka.records import Record
+from schemas.dead_letters import DeadLetter
+from schemas.ledger import Page, encode_page
+from schemas.tallies import Tally
+
+
+class Charged:
+    """Dead letters, tallies and pages of a batch, and what is to be told of it to whoever looks on."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+        self.tallies: list[Tally] = []
+        self.pages: list[Record] = []
+        self._produced_ms: list[int] = []
+        self._used_up_ms: list[int] = []
+        self._debits = 0
+        self._debited_micros: Counter[str] = Counter()
+
+    def write(self, page: Page, *, has_used_up: bool) -> None:
+        """A page is finished; encoded at once, so that no more than its text waits for the others."""
+        self.pages.append(Record(page.workspace_id.encode(), encode_page(page)))
+        if page.produced_ms:
+            self._produced_ms.append(page.produced_ms)
+            if has_used_up:
+                self._used_up_ms.append(page.produced_ms)
+        for entry in page.entries:
+            if entry.kind == "charge":
+                self._debits += 1
+                self._debited_micros[entry.lot_kind] -= entry.amount_micros
+
+    def observe(self) -> None:
+        """Tell Prometheus: how old the events are by now, and what was debited."""
+        now_ms = time.time() * 1000
+        metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - each) / 1000 for each in self._produced_ms)
+        metrics.EVENT_TO_USED_UP.observe(max(0.0, now_ms - each) / 1000 for each in self._used_up_ms)
+        metrics.DEBITS.inc(self._debits)
+        for lot_kind, amount_micros in self._debited_micros.items():
+            metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)

@@ -1,0 +1,220 @@
+"""The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from meter.charger.charged_batch import Charged
+from meter.core.decode import read
+from meter.core.policy import Policy
+from meter.core.sessions.sessionize import Rejected
+from meter.core.wallet.billed_conversations import Account, Usage, UsageKey
+from meter.core.wallet.book import Book, Wallet
+from meter.core.wallet.wallets import Source, Wallets
+from meter.kafka.fetched import Fetched, last_offset
+from meter.kafka.records import Record
+from meter.stage.blocks import Entry, Loading, Sweep, pack
+from meter.stage.dead_letter import dead_letter, dead_letters
+from meter.stage.fold import Output
+from schemas.ledger import Page
+from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.tallies import Tally, encode_tally
+from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
+
+PAGE_INPUTS: Final = 2_000
+"""Inputs that a page may come from: it bounds the size of a page."""
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What every checkpoint holds: what is known of each partition of chat-events, and how many inputs were refused."""
+
+    sources: dict[int, Source] = {}
+    refused: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+_decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
+_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
+_decode_account = msgspec.msgpack.Decoder(Account).decode
+_decode_usage = msgspec.msgpack.Decoder(Usage).decode
+
+
+class Charger:
+    """The fold of one partition of wallet-inputs."""
+
+    spills = False
+    is_full = False
+
+    def __init__(self, policy: Policy, partition: int) -> None:
+        self._partition = partition
+        self._policy = policy
+        self._refused = 0
+        self._wallets = Wallets(policy, {})
+        self._used_up: set[str] = set()
+        """Workspaces that had no credit left on their last page."""
+        self._loading = Loading()
+        self._sweep = Sweep(self._keys, self._value_of)
+
+    def load(self, offset: int, block: bytes) -> None:
+        """A part of what a checkpoint held."""
+        self._loading.load(offset, block)
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """The state is what was loaded."""
+        saved = _decode_mark(mark) if mark else Mark()
+        self._refused = saved.refused
+        self._wallets = Wallets(self._policy, saved.sources)
+        loaded, self._loading = self._loading.finish(floor), Loading()
+        books = _books(loaded)
+        self._wallets.restore(books)
+        self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
+
+    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
+        """Charge a batch, one workspace after another: each has an order of its own, which only safe points cut across.
+
+        In the log's order every input would find another workspace, and none of it in the processor's cache.
+        """
+        batch = Charged()
+        inputs: _Inputs = defaultdict(list)
+        for record in records:
+            given = read(record.value, decode_wallet_input)
+            if isinstance(given, Rejected):
+                self._refuse(batch, record, given)
+            elif isinstance(given, SafePoint):
+                self._charge(batch, inputs, record.offset - 1)
+                inputs.clear()
+                batch.tallies += self._tally(given, record.offset)
+                self._wallets.step(given, record.offset)
+                self._write_pages(batch, record.offset)
+            else:
+                workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
+                inputs[workspace_id].append((record, given))
+        self._charge(batch, inputs, last_offset(records))
+        batch.observe()
+        yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
+        yield Output(LEDGER, batch.pages)
+        # Keyed by where the events came from, so that what is told of one partition stays in one place.
+        tallies = [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in batch.tallies]
+        yield Output(TALLIES, tallies)
+
+    def _charge(self, batch: Charged, inputs: "_Inputs", last_offset: int) -> None:
+        """What the workspaces did between two safe points, up to `last_offset`: a page each, or several that are full.
+
+        Of a workspace each page has a version of its own, or of two pages none would be the newer.
+        """
+        for each in inputs.values():
+            for start in range(0, len(each), PAGE_INPUTS):
+                part = each[start : start + PAGE_INPUTS]
+                for record, given in part:
+                    refused = self._wallets.step(given, record.offset)
+                    if refused is not None:
+                        self._refuse(batch, record, Rejected(refused.code, refused.reason))
+                is_last = start + PAGE_INPUTS >= len(each)
+                self._write_pages(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _refuse(self, batch: Charged, record: Fetched, rejected: Rejected) -> None:
+        self._refused += 1
+        batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
+
+    def _write_pages(self, batch: Charged, version: int) -> None:
+        for page in self._wallets.take_pages(self._partition, version):
+            batch.write(page, has_used_up=self._has_just_used_up(page))
+
+    def _has_just_used_up(self, page: Page) -> bool:
+        if page.balance.free_micros + page.balance.paid_micros > 0:
+            self._used_up.discard(page.workspace_id)
+            return False
+        was_used_up = page.workspace_id in self._used_up
+        self._used_up.add(page.workspace_id)
+        return not was_used_up
+
+    def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:
+        """What was taken up to a safe point, where that can be told."""
+        source = self._wallets.taken_up_to(point)
+        if source is not None:
+            yield Tally(
+                origin_partition=point.origin_partition,
+                origin_offset=point.origin_offset,
+                wallet_partition=self._partition,
+                version=version,
+                counts=point.counts,
+                messages=source.messages,
+                occurrences=source.occurrences,
+                refused_inputs=self._refused,
+                workspaces=self._wallets.workspaces,
+            )
+
+    def changed(self) -> Iterator[bytes]:
+        """The wallets, accounts and days that changed or ended."""
+        touched, self._wallets.touched = self._wallets.touched, {}
+        return pack(self._entries(touched))
+
+    def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
+        for workspace_id, book in touched.items():
+            keys = [_wallet(workspace_id)]
+            keys += [_account(workspace_id, conversation_id) for conversation_id in book.touched_accounts]
+            keys += [_usage(workspace_id, day) for day in book.touched_usage]
+            book.touched_accounts, book.touched_usage = set(), set()
+            for key in keys:
+                yield key, self._value_of(key)
+
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        """The next wallets, accounts and days in turn."""
+        return self._sweep.next(size_bytes)
+
+    def _keys(self) -> Iterator[bytes]:
+        for workspace_id, book in self._wallets.books.items():
+            yield _wallet(workspace_id)
+            yield from (_account(workspace_id, conversation_id) for conversation_id in book.accounts)
+            yield from (_usage(workspace_id, day) for day in book.usage)
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        kind, workspace_id, name, day = _decode_key(key)
+        book = self._wallets.books[workspace_id]
+        if kind == "wallet":
+            return _encode(book.wallet)
+        found = book.accounts.get(name) if kind == "account" else book.usage.get(UsageKey(name, day))
+        return None if found is None else _encode(found)
+
+    def mark(self) -> bytes:
+        """What is known of each partition of chat-events, and how many inputs were refused."""
+        return _encode(Mark(self._wallets.sources, self._refused))
+
+    def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
+        """A wallet has nobody to tell."""
+        return ()
+
+    def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
+        """A wallet's time comes with the safe points."""
+        return []
+
+
+def _wallet(workspace_id: str) -> bytes:
+    return _encode(("wallet", workspace_id, "", 0))
+
+
+def _account(workspace_id: str, conversation_id: str) -> bytes:
+    return _encode(("account", workspace_id, conversation_id, 0))
+
+
+def _usage(workspace_id: str, key: UsageKey) -> bytes:
+    return _encode(("usage", workspace_id, key.bot_id, key.day))
+
+
+def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
+    """The books that a checkpoint's records make up. Wallets come first, so that there is a book to put the rest in."""
+    keyed = sorted((_decode_key(key), value) for key, value in records.items())
+    books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
+    for (kind, workspace_id, name, day), value in keyed:
+        if kind == "account":
+            books[workspace_id].accounts[name] = _decode_account(value)
+        elif kind == "usage":
+            books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
+    return books
+
+
+_Inputs = defaultdict[str, list[tuple[Fetched, WalletInput]]]
+"""By workspace, in the log's order."""

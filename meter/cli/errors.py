@@ -1,0 +1,51 @@
+"""Errors that a person can do something about: one sentence on standard error, and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import click
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from meter import metrics, sql
+from meter.dead_letters.inventory import LetterError
+from meter.ingest.feeder import FeedError
+from meter.kafka import admin
+from meter.kafka.topics import LogError
+from meter.local import processes
+from meter.local.broker import EmbeddedBrokerError
+from meter.settings import SettingsError, load
+
+FAILED: Final = 1
+_USAGE_ERROR: Final = 2
+_STOPPED: Final = 130
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the block raises of such errors ends the process: 2 for what was asked, 1 for what could not be done."""
+    try:
+        yield
+    except (SettingsError, FeedError) as refusal:
+        _refuse(refusal, _USAGE_ERROR)
+    except KafkaConnectionError as refusal:
+        _refuse(admin.broker_away(load().kafka_bootstrap_servers), FAILED, refusal)
+    except (
+        admin.BrokerAwayError,
+        admin.TopicsMissingError,
+        LetterError,
+        LogError,
+        metrics.PortsTakenError,
+        processes.RunError,
+        sql.SqlError,
+        EmbeddedBrokerError,
+        KafkaError,
+    ) as refusal:
+        _refuse(refusal, FAILED)
+    except processes.Stopped:
+        raise SystemExit(_STOPPED) from None
+
+
+def _refuse(refusal: Exception, status: int, cause: Exception | None = None) -> NoReturn:
+    click.echo(f"meter: {refusal}", err=True)
+    raise SystemExit(status) from cause

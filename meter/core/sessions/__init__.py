@@ -1,0 +1,1 @@
+"""Rules that turn chat events into conversations and sessions."""

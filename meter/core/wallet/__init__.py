@@ -1,0 +1,1 @@
+"""Rules that charge conversations to a workspace's wallet."""

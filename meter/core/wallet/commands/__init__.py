@@ -1,0 +1,1 @@
+"""Account commands and what each one does to a wallet."""

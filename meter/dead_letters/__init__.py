@@ -1,0 +1,1 @@
+"""Refused records as operators see them: list, show, replay."""

@@ -1,0 +1,125 @@
+"""Dead letters as people and machines read them. What strangers wrote is shown so that no terminal obeys it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from meter.dead_letters.inventory import Letter, Letters
+from schemas.instants import rfc3339
+
+SHOWN_BYTES: Final = 64 * 1024
+"""As much of a payload is shown; --raw gives all of it."""
+
+PIPE_WIDTH: Final = 240
+"""Where there is no terminal, a letter is one line."""
+
+_HEX_BYTES: Final = 16
+
+
+def table(letters: Letters, shown: Sequence[Letter], older: int) -> None:
+    """One letter a row, then how many there are of each code. `older` were left out."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("letter", "code", "refused at"):
+        grid.add_column(name, no_wrap=True)
+    grid.add_column("bytes", justify="right", no_wrap=True)
+    grid.add_column("status", overflow="fold")
+    grid.add_column("reason", overflow="fold")
+    for each in shown:
+        size = "null" if each.size_bytes is None else f"{each.size_bytes:,}"
+        cells = (each.letter_id, each.code, rfc3339(each.refused_ms), size, letters.status(each.letter_id), each.reason)
+        grid.add_row(*(Text(printable(cell)) for cell in cells))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    console.print(grid)
+    codes = Counter(each.code for each in letters.by_id.values())
+    told = ", ".join(f"{count} {printable(code)}" for code, count in sorted(codes.items()))
+    console.print(f"{len(letters.by_id)} dead letters in all: {told}" if codes else "no dead letters", markup=False)
+    if older:
+        console.print(f"{older} more that fit are older: --limit {len(shown) + older} shows them")
+
+
+def line(letters: Letters, letter: Letter) -> bytes:
+    """One letter as a line of JSON."""
+    replay = letters.replays.get(letter.letter_id)
+    found: dict[str, Any] = {
+        "id": letter.letter_id,
+        "code": letter.code,
+        "reason": letter.reason,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+        "bytes": letter.size_bytes,
+        "refused_at": rfc3339(letter.refused_ms),
+        "status": letters.status(letter.letter_id),
+        "replayed_at": rfc3339(replay.replayed_ms) if replay and replay.place else None,
+        "replayed_as": (replay.place or None) if replay else None,
+        "replay_of": letter.replay_of or None,
+    }
+    return orjson.dumps(found)
+
+
+def status(letters: Letters, letter: Letter) -> str:
+    """What has become of a letter, with the place of what was put back."""
+    word, replay = letters.status(letter.letter_id), letters.replays.get(letter.letter_id)
+    return f"{word}: {replay.place}" if replay and replay.place else word
+
+
+def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
+    """All that is known of a letter, then its payload."""
+    replay = letters.replays.get(letter.letter_id)
+    rows = [
+        ("letter", letter.letter_id),
+        ("code", letter.code),
+        ("reason", letter.reason),
+        ("refused at", rfc3339(letter.refused_ms)),
+        ("key", "null" if letter.key is None else letter.key.decode("utf-8", "backslashreplace")),
+        ("bytes", "null" if value is None else f"{len(value):,}"),
+        ("status", status(letters, letter)),
+    ]
+    if replay is not None:
+        rows.append(("claimed at", rfc3339(replay.claimed_ms)))
+        if replay.place:
+            rows.append(("replayed at", rfc3339(replay.replayed_ms)))
+    if letter.replay_of:
+        rows.append(("replay of", letter.replay_of))
+    head = "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
+    return f"{head}\n\n{payload(value)}"
+
+
+def payload(value: bytes | None) -> str:
+    """JSON with its fields one a line and nothing else changed, else text as it is, else bytes in hex."""
+    if value is None:
+        return "The record had no value."
+    cut = "" if len(value) <= SHOWN_BYTES else f"\n... {len(value) - SHOWN_BYTES:,} bytes more: --raw gives them all"
+    value = value[:SHOWN_BYTES]
+    try:
+        text = msgspec.json.format(value, indent=2).decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # A character that the cut went through is no reason to show bytes.
+        whole = value.decode("utf-8", "ignore") if cut else value.decode("utf-8", "surrogateescape")
+        text = hexdump(value) if any("\udc80" <= character <= "\udcff" for character in whole) else whole
+    return "\n".join(printable(row) for row in text.split("\n")) + cut
+
+
+def hexdump(value: bytes) -> str:
+    """Offset, bytes in hex, and what of them is printable ASCII."""
+    rows = []
+    for at in range(0, len(value), _HEX_BYTES):
+        part = value[at : at + _HEX_BYTES]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+        rows.append(f"{at:08x}  {part.hex(' '):{3 * _HEX_BYTES}} {text}")
+    return "\n".join(rows)
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what could move a cursor, change a colour or turn a line around."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -1,0 +1,1 @@
+"""Ways by which chat events and account commands get into Kafka."""

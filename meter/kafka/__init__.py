@@ -1,0 +1,1 @@
+"""Everything that the meter knows of Kafka's records, topics, groups and its client."""

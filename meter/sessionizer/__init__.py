@@ -1,0 +1,1 @@
+"""The first stage: it turns chat events into metered conversations."""

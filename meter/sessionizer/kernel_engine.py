@@ -1,0 +1,136 @@
+"""The kernel as an engine. What it does not judge itself, whatever is not a plain event, is read and refused here."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+from meter.core.decode import read
+from meter.core.policy import Policy
+from meter.core.sessions import sessionize
+from meter.core.sessions.event_kinds import WHATS, what_of
+from meter.core.sessions.sessionize import Rejected
+from meter.kafka.fetched import Fetched, Sent
+from meter.kafka.records import BATCH_BYTES, Packed
+from meter.kernel._kernel import Kernel
+from meter.sessionizer.engine import Taken
+from meter.stage.blocks import BLOCK_BYTES
+from meter.stage.dead_letter import dead_letter
+from schemas.dead_letters import DeadLetter
+from schemas.events import AnyChatEvent, ClockTick, decode_event
+from schemas.instants import to_ms
+from schemas.topics import CHAT_EVENTS
+
+_OUTCOMES: Final = ("conversation", "occurrence", "duplicate", "conflict")
+_KINDS: Final = ("open", "closed", "absorbed", "proactive", "alert", "agent", "developer")
+_LATE: Final = len(_OUTCOMES)
+_WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
+
+
+class KernelEngine:
+    """One partition in the kernel."""
+
+    spills = False
+
+    def __init__(self, policy: Policy, partition: int) -> None:
+        self._policy = policy
+        self._partition = partition
+        self._cursor = 0
+        self._kernel = Kernel(
+            partition=partition,
+            gap_ms=policy.gap_ms,
+            horizon_ms=policy.horizon_ms,
+            future_ms=policy.future_ms,
+            secret=os.urandom(32),
+        )
+
+    @property
+    def is_full(self) -> bool:
+        return False
+
+    @property
+    def stored(self) -> int:
+        return 0
+
+    @property
+    def watermark_ms(self) -> int:
+        return self._kernel.watermark_ms
+
+    @property
+    def closed_messages(self) -> int:
+        return self._kernel.closed_messages
+
+    @property
+    def live(self) -> int:
+        return self._kernel.live
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the kernel has taken, with what is free for use again."""
+        return self._kernel.held_bytes
+
+    def take(self, records: Sequence[Fetched]) -> Taken:
+        self._begin(records)
+        return self._take(records)
+
+    def _begin(self, records: Sequence[Fetched]) -> None:
+        if isinstance(records, Sent):
+            self._kernel.begin_sent(records.data, records.bytes_count, records.first_offset)
+        else:
+            self._kernel.begin(list(records))
+
+    def _take(self, records: Sequence[Fetched]) -> Taken:
+        """Take what has begun."""
+        letters: list[DeadLetter] = []
+        outcomes: Counter[str] = Counter()
+        is_final = False
+        while (at := self._kernel.take()) < len(records):
+            record = records[at]
+            event = read(record.value, decode_event)
+            refused = event if isinstance(event, Rejected) else self._step(event, record)
+            if refused is not None:
+                outcomes["dead_letter"] += 1
+                letters.append(dead_letter(CHAT_EVENTS, self._partition, record, refused))
+            elif isinstance(event, ClockTick):
+                outcomes["tick"] += 1
+                is_final = is_final or event.final
+        kinds, told = self._kernel.counts()
+        outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
+        counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
+        return Taken(outcomes, letters, self._pack, counted, is_final)
+
+    def _pack(self, partitions: int) -> list[Packed]:
+        return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]
+
+    def _step(self, event: AnyChatEvent, record: Fetched) -> Rejected | None:
+        """Take one event that is not plain, or is late; why not, where it is refused."""
+        kernel = self._kernel
+        at_ms = to_ms(event.time)
+        refused = sessionize.untimely(event, at_ms, record.timestamp, self._policy)
+        if refused is not None:
+            return refused
+        if isinstance(event, ClockTick):
+            kernel.tick(at_ms, record.offset, record.timestamp)
+            if event.final:
+                kernel.close_all(record.offset, record.timestamp)
+            return None
+        data = event.data
+        names = data.workspace_id, data.bot_id, data.channel, data.channel_user_id, event.source, event.id
+        what = _WHAT_CODES[what_of(event)]
+        if kernel.step(*names, at_ms, what, record.offset, record.timestamp) == _LATE:
+            return sessionize.late(at_ms, kernel.watermark_ms, self._policy)
+        return None
+
+    def changed(self) -> Iterator[bytes]:
+        return iter(partial(self._kernel.changed, BLOCK_BYTES), b"")
+
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        block, self._cursor = self._kernel.sweep(self._cursor, size_bytes)
+        return block, self._cursor == 0
+
+    def load(self, offset: int, block: bytes) -> None:
+        self._kernel.load(offset, block)
+
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
+        self._kernel.finish(floor, watermark_ms, closed_messages)

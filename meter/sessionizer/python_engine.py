@@ -1,0 +1,140 @@
+"""The core as an engine: the rules as they are to be read, in Python. Slower, and what the kernel is compared with."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from meter.core.decode import read
+from meter.core.policy import Policy
+from meter.core.sessions.conversations import Interaction
+from meter.core.sessions.sessionize import (
+    Conflict,
+    ConversationTouched,
+    Duplicate,
+    OccurrenceCounted,
+    Outcome,
+    Rejected,
+    Sessions,
+    Ticked,
+)
+from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
+from meter.core.sessions.updates import Announcements
+from meter.kafka.fetched import Fetched
+from meter.kafka.records import Record
+from meter.sessionizer.engine import Taken
+from meter.stage.blocks import Loading, Sweep, pack
+from meter.stage.dead_letter import dead_letter
+from schemas.dead_letters import DeadLetter
+from schemas.events import decode_event
+from schemas.metered import ConversationMetered, OccurrenceMetered
+from schemas.topics import CHAT_EVENTS
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class CoreEngine:
+    """`Sessions` and `Announcements` of one partition behind the face of an engine."""
+
+    spills = False
+    is_full = False
+    stored = 0
+
+    def __init__(self, policy: Policy, partition: int) -> None:
+        self._partition = partition
+        self._sessions = Sessions(policy)
+        self._loading = Loading()
+        self._sweep = Sweep(self._keys, self._value_of)
+
+    @property
+    def watermark_ms(self) -> int:
+        return self._sessions.watermark_ms
+
+    @property
+    def closed_messages(self) -> int:
+        return self._sessions.closed_messages
+
+    @property
+    def live(self) -> int:
+        return len(self._sessions.interactions)
+
+    def take(self, records: Sequence[Fetched]) -> Taken:
+        announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
+        letters: list[DeadLetter] = []
+        outcomes: Counter[str] = Counter()
+        is_final = False
+        for record in records:
+            outcome = self._step(record)
+            outcomes[_NAMES[type(outcome)]] += 1
+            match outcome:
+                case ConversationTouched():
+                    announcements.touched(outcome, record.offset, record.timestamp)
+                case OccurrenceCounted():
+                    announcements.occurred(outcome, record.offset, record.timestamp)
+                case Rejected():
+                    letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
+            # At this record and not at the batch's end: when a conversation closes must not depend on batches, or a
+            # superseded worker could tell of it under an offset that no safe point covers yet.
+            for key, conversation in self._sessions.advance():
+                announcements.closed(key, conversation, record.offset, record.timestamp)
+            if isinstance(outcome, Ticked) and outcome.final:
+                is_final = True
+                for key, conversation in self._sessions.close_all():
+                    announcements.closed(key, conversation, record.offset, record.timestamp)
+        metered = announcements.take()
+        return Taken(
+            outcomes,
+            letters,
+            [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered],
+            Counter(_kind(each) for each in metered),
+            is_final,
+        )
+
+    def _step(self, record: Fetched) -> Outcome:
+        event = read(record.value, decode_event)
+        return event if isinstance(event, Rejected) else self._sessions.step(event, record.timestamp)
+
+    def changed(self) -> Iterator[bytes]:
+        touched, self._sessions.touched = self._sessions.touched, set()
+        return pack((pack_key(key), self._value_of(pack_key(key))) for key in touched)
+
+    def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
+        return self._sweep.next(size_bytes)
+
+    def _keys(self) -> Iterator[bytes]:
+        return map(pack_key, self._sessions.interactions)
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        interaction = self._sessions.interactions.get(unpack_key(key))
+        return None if interaction is None else pack_interaction(interaction)
+
+    def load(self, offset: int, block: bytes) -> None:
+        self._loading.load(offset, block)
+
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
+        standing = self._loading.finish(floor)
+        self._sessions = Sessions(self._sessions.policy, watermark_ms, closed_messages)
+        interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
+        if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()):
+            raise ValueError("an entry does not fit the time that its checkpoint had reached")
+        self._sessions.restore(interactions)
+
+
+def _fits(interaction: Interaction, watermark_ms: int) -> bool:
+    """What time has passed had ended or was due later; and nobody had spoken later than event time had come."""
+    spoken_ms = [each.last_ms for each in interaction.conversations] + [seen.at_ms for seen in interaction.seen]
+    return interaction.due_ms > watermark_ms >= max(spoken_ms)
+
+
+def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:
+    return metered.kind if isinstance(metered, OccurrenceMetered) else metered.state
+
+
+_NAMES: dict[type[Outcome], str] = {
+    ConversationTouched: "conversation",
+    OccurrenceCounted: "occurrence",
+    Ticked: "tick",
+    Duplicate: "duplicate",
+    Conflict: "conflict",
+    Rejected: "dead_letter",
+}

@@ -1,0 +1,144 @@
+"""The first stage: chat events in; metered conversations and dead letters out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from meter import metrics
+from meter.core.policy import Policy
+from meter.kafka.fetched import Fetched, last_timestamp_ms
+from meter.kafka.records import Record
+from meter.sessionizer.choose_engine import chosen
+from meter.sessionizer.engine import MakeEngine, Taken
+from meter.stage.dead_letter import dead_letters
+from meter.stage.fold import Output
+from schemas.events import encode_tick
+from schemas.instants import MINUTE_MS
+from schemas.metered import SafePoint
+from schemas.tallies import EventCounts
+from schemas.topics import WALLET_INPUTS
+
+SAFE_POINT_MS: Final = MINUTE_MS
+SAFE_POINT_OFFSETS: Final = 100_000
+"""Event time between two safe points; where it stands still, offsets."""
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What every checkpoint of a sessionizer holds: as of its offset, like all of it."""
+
+    watermark_ms: int = 0
+    counts: EventCounts = EventCounts()
+
+
+_NEVER_MS: Final = -(2**62)
+
+_encode_json = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
+_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+
+
+class Sessionizer:
+    """The fold of one partition of chat-events."""
+
+    def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine | None = None) -> None:
+        self._policy = policy
+        self._partition = partition
+        self._told_ms, self._told_offset = _NEVER_MS, 0
+        self._saved = Mark()
+        self._events, self._outcomes = 0, Counter[str]()
+        self._engine = (make_engine or chosen())(policy, partition)
+        self.spills = self._engine.spills
+        self.changed, self.sweep, self.load = self._engine.changed, self._engine.sweep, self._engine.load
+
+    @property
+    def is_full(self) -> bool:
+        return self._engine.is_full
+
+    def finish(self, mark: bytes | None, floor: int) -> None:
+        """The state is what was loaded."""
+        saved = self._saved = _decode_mark(mark) if mark else Mark()
+        self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
+        self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
+        self._observe_held()
+
+    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
+        """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
+        taken = self._engine.take(records)
+        if taken.is_final:
+            self._told_ms = _NEVER_MS
+        self._events += len(records)
+        self._outcomes.update(taken.outcomes)
+        self._observe(taken, last_timestamp_ms(records))
+        yield dead_letters(taken.letters)
+        yield Output(WALLET_INPUTS, taken.metered)
+
+    def mark(self) -> bytes:
+        """How far event time has come, and what has become of all records so far."""
+        self._saved = Mark(self._engine.watermark_ms, self._counts())
+        return _encode(self._saved)
+
+    def _counts(self) -> EventCounts:
+        outcomes = self._outcomes
+        return EventCounts(
+            events=self._events,
+            messages=outcomes["conversation"],
+            closed_messages=self._engine.closed_messages,
+            occurrences=outcomes["occurrence"],
+            duplicates=outcomes["duplicate"] + outcomes["conflict"],
+            refused=outcomes["dead_letter"],
+            ticks=outcomes["tick"],
+        )
+
+    def confirm(self, offset: int) -> Iterable[Output]:
+        """Tell every wallet that nothing at or below `offset` will be told for the first time any more.
+
+        Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
+        """
+        watermark_ms = self._saved.watermark_ms
+        moved_ms = watermark_ms - self._told_ms
+        if moved_ms < SAFE_POINT_MS and offset - self._told_offset < SAFE_POINT_OFFSETS:
+            return
+        self._told_ms, self._told_offset = watermark_ms, offset
+        point = SafePoint(
+            origin_partition=self._partition,
+            origin_offset=offset,
+            watermark_ms=watermark_ms,
+            counts=self._saved.counts,
+        )
+        yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
+
+    def idle(self, now_ms: int) -> list[Record]:
+        """A tick, so that the last conversations close though nobody speaks any more.
+
+        Only where events are live: a partition that holds history gets its time from whoever feeds it.
+        """
+        behind_ms = now_ms - self._engine.watermark_ms
+        return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._policy.horizon_ms else []
+
+    def _observe(self, taken: Taken, now_ms: int) -> None:
+        for name, count in taken.outcomes.items():
+            metrics.EVENTS.labels(name).inc(count)
+        for kind, count in taken.kinds.items():
+            metrics.METERED.labels(kind).inc(count)
+        number = str(self._partition)
+        self._observe_held()
+        metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._engine.watermark_ms) / 1000)
+
+    def _observe_held(self) -> None:
+        number = str(self._partition)
+        metrics.LIVE_INTERACTIONS.labels(number).set(self._engine.live)
+        if self.spills:
+            metrics.STORED_INTERACTIONS.labels(number).set(self._engine.stored)
+
+
+def _outcomes(counts: EventCounts) -> Counter[str]:
+    """The outcomes that `counts` were made of; what both repeats and conflicts are needs no telling apart any more."""
+    return Counter(
+        conversation=counts.messages,
+        occurrence=counts.occurrences,
+        duplicate=counts.duplicates,
+        dead_letter=counts.refused,
+        tick=counts.ticks,
+    )

@@ -1,0 +1,1 @@
+"""What both stages share: a fold over one topic, with checkpoints."""
