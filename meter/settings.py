@@ -14,8 +14,6 @@ from schemas.instants import HOUR_MS
 
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
 
-_DSN = r"^((clickhouse|https?)://[^/\s]+|chdb:///+[^/])"
-
 KernelUse = Literal["auto", "off", "require"]
 Stage = Literal["sessionize", "charge"]
 _STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
@@ -37,7 +35,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     kafka_idempotent: bool = True
     """Off only for a broker that has no idempotent producer, such as the embedded one."""
     kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = 10.0
-    clickhouse_dsn: Annotated[str, msgspec.Meta(pattern=_DSN)] = "clickhouse://default@127.0.0.1:8123/default"
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
     """0 takes the first free port from 9100 on."""
@@ -84,12 +81,6 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         variable = path.rstrip("`")
-        if variable == "CLICKHOUSE_DSN":
-            # Not shown: it may hold a password.
-            raise SettingsError(
-                "CLICKHOUSE_DSN cannot be used: "
-                "set it to clickhouse://USER:PASSWORD@HOST:8123/DATABASE, or to chdb:///DIR with an absolute DIR."
-            ) from None
         raise SettingsError(
             f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Correct {variable} or unset it."
         ) from None

@@ -14,9 +14,9 @@ import faust
 from faust.types import StreamT
 
 from meter.charger.charger import Charger
+from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
 from meter.kafka.topics import Log
-from meter.kafka.transport import Batch
 from meter.sessionizer.choose_engine import engine_of
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from meter.kafka.checksum import checksum
 from meter.kafka.fetched import Fetched
-from meter.kafka.records import checksum
 
 AT_ATTRIBUTES, AT_CRC = 21, 17
 BROKERS_TIME, CONTROL = 8, 32

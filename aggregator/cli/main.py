@@ -3,20 +3,18 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn, get_args
+from typing import get_args
 
 import click
 
 from aggregator import metrics
-from aggregator.clickhouse import migrate
-from aggregator.clickhouse.client import ClickHouse, ClickHouseAwayError
-from aggregator.clickhouse.directory_lock import DirectoryTakenError
+from aggregator.cli.errors import FAILED, refusals
+from aggregator.cli.summary import print_summary
+from aggregator.clickhouse import migrate, read_only
+from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation import report
-from aggregator.settings import Settings, SettingsError, from_environment
-from aggregator.writer import worker as app
-
-_USAGE_ERROR = 2
-_FAILED = 1
+from aggregator.settings import from_environment
+from aggregator.writer import worker
 
 _ENVIRONMENT = """
 \b
@@ -37,7 +35,7 @@ Environment (all of it optional):
     help="Reads what the meter wrote to Kafka and keeps ClickHouse's tables: conversations, ledger, usage_daily, "
     "usage_monthly, balances, dead_letters.\n\n"
     "First `migrate`, then as many `worker`s as there are partitions, at most. `reconcile` says whether all of it adds "
-    "up, at any time.",
+    "up, at any time; `sql` and `summary` read.",
     epilog=_ENVIRONMENT,
 )
 def main() -> None:
@@ -47,12 +45,8 @@ def main() -> None:
 @main.command("migrate", help="Create the tables, or bring them up to date. Safe to repeat.", epilog=_ENVIRONMENT)
 def migrate_command() -> None:
     """Prints what was applied."""
-    settings = _settings()
-    try:
-        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
-            applied = migrate.apply(clickhouse)
-    except (ClickHouseAwayError, DirectoryTakenError, migrate.TablesError) as refusal:
-        _refuse(refusal, _FAILED)
+    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+        applied = migrate.apply(clickhouse)
     for migration in applied:
         click.echo(f"applied {migration.name}")
     if not applied:
@@ -62,25 +56,14 @@ def migrate_command() -> None:
 @main.command("worker", help="Write from Kafka to ClickHouse until stopped (SIGTERM, Ctrl-C).", epilog=_ENVIRONMENT)
 def worker_command() -> None:
     """Refuses to start, with a sentence, unless ClickHouse, the tables, Kafka and the topics are there."""
-    settings = _settings()
-    try:
+    with refusals():
+        settings = from_environment(os.environ)
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)
             port = metrics.serve(settings.metrics_host, settings.metrics_port)
-            app.run(
-                settings,
-                clickhouse,
-                _once(f"aggregator ready, metrics at http://{settings.metrics_host}:{port}/metrics"),
-            )
-    except (
-        ClickHouseAwayError,
-        DirectoryTakenError,
-        migrate.TablesError,
-        metrics.MetricsPortError,
-        app.KafkaUnusableError,
-    ) as refusal:
-        _refuse(refusal, _FAILED)
+            line = f"aggregator ready, metrics at http://{settings.metrics_host}:{port}/metrics"
+            worker.run(settings, clickhouse, _once(line))
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)
@@ -106,30 +89,41 @@ def reconcile_command(settle_s: float, output_format: report.Format) -> None:
     Exits with 0 if all agree, beside running workers too, and with 1 otherwise: then it names the first rows. A data
     directory (chdb:///DIR) has to be out of use.
     """
-    settings = _settings()
-    try:
-        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
-            migrate.require(clickhouse)
-            agrees = report.reconcile(clickhouse, settle_s, output_format)
-    except (ClickHouseAwayError, DirectoryTakenError, migrate.TablesError) as refusal:
-        _refuse(refusal, _FAILED)
+    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+        migrate.require(clickhouse)
+        agrees = report.reconcile(clickhouse, settle_s, output_format)
     if not agrees:
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
+
+
+@main.command("sql", epilog=_ENVIRONMENT)
+@click.argument("query")
+@click.option(
+    "--format",
+    "output_format",
+    default="PrettyCompact" if sys.stdout.isatty() else "CSVWithNames",
+    help="CSVWithNames, JSONEachRow, PrettyCompact or any other of ClickHouse's. "
+    "Default: a table on a terminal, else CSVWithNames.",
+)
+def sql_command(query: str, output_format: str) -> None:
+    """Ask ClickHouse, read-only.
+
+    \b
+    Tables: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
+    python -m aggregator sql "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
+    """
+    with refusals():
+        sys.stdout.buffer.write(read_only.query(from_environment(os.environ).clickhouse_dsn, query, output_format))
+
+
+@main.command("summary", epilog=_ENVIRONMENT)
+def summary_command() -> None:
+    """Show usage and balances by workspace, and what was refused."""
+    with refusals():
+        print_summary(from_environment(os.environ).clickhouse_dsn)
 
 
 def _once(line: str) -> Callable[[], None]:
     """What to call at every assignment to print the line at the first."""
     lines = [line]
     return lambda: click.echo(lines.pop()) if lines else None
-
-
-def _settings() -> Settings:
-    try:
-        return from_environment(os.environ)
-    except SettingsError as refusal:
-        _refuse(refusal, _USAGE_ERROR)
-
-
-def _refuse(refusal: Exception, code: int) -> NoReturn:
-    click.echo(str(refusal), err=True)
-    sys.exit(code)

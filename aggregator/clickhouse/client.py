@@ -71,6 +71,10 @@ class ClickHouse:
         """The rows of a SELECT. String columns that are not UTF-8 come as hexadecimal."""
         return self._call(lambda client: [tuple(row) for row in client.query(sql).result_rows])
 
+    def answer(self, sql: str, output_format: str, settings: dict[str, Any]) -> bytes:
+        """The answer to one statement, in a ClickHouse format, as ClickHouse sent it."""
+        return self._call(lambda client: bytes(client.raw_query(sql, fmt=output_format, settings=settings)))
+
     def command(self, sql: str) -> None:
         """Runs a statement that answers nothing."""
         self._call(lambda client: client.command(sql))

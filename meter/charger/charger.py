@@ -4,15 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from meter.charger.charged_batch import Charged
+from meter.charger.state import Mark, account_key, decode_key, decode_mark, encode, restore_books, usage_key, wallet_key
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessions.sessionize import Rejected
-from meter.core.wallet.billed_conversations import Account, Usage, UsageKey
-from meter.core.wallet.book import Book, Wallet
-from meter.core.wallet.wallets import Source, Wallets
+from meter.core.rejection import Rejected
+from meter.core.wallet.book import Book
+from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.wallets import Wallets
 from meter.kafka.fetched import Fetched, last_offset
 from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
@@ -25,21 +24,6 @@ from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
 
 PAGE_INPUTS: Final = 2_000
 """Inputs that a page may come from: it bounds the size of a page."""
-
-
-class Mark(msgspec.Struct, array_like=True):
-    """What every checkpoint holds: what is known of each partition of chat-events, and how many inputs were refused."""
-
-    sources: dict[int, Source] = {}
-    refused: int = 0
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_mark = msgspec.msgpack.Decoder(Mark).decode
-_decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
-_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
-_decode_account = msgspec.msgpack.Decoder(Account).decode
-_decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 
 class Charger:
@@ -64,11 +48,11 @@ class Charger:
 
     def finish(self, mark: bytes | None, floor: int) -> None:
         """The state is what was loaded."""
-        saved = _decode_mark(mark) if mark else Mark()
+        saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
         self._wallets = Wallets(self._policy, saved.sources)
         loaded, self._loading = self._loading.finish(floor), Loading()
-        books = _books(loaded)
+        books = restore_books(loaded)
         self._wallets.restore(books)
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
@@ -154,9 +138,9 @@ class Charger:
 
     def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
         for workspace_id, book in touched.items():
-            keys = [_wallet(workspace_id)]
-            keys += [_account(workspace_id, conversation_id) for conversation_id in book.touched_accounts]
-            keys += [_usage(workspace_id, day) for day in book.touched_usage]
+            keys = [wallet_key(workspace_id)]
+            keys += [account_key(workspace_id, conversation_id) for conversation_id in book.touched_accounts]
+            keys += [usage_key(workspace_id, day) for day in book.touched_usage]
             book.touched_accounts, book.touched_usage = set(), set()
             for key in keys:
                 yield key, self._value_of(key)
@@ -167,21 +151,21 @@ class Charger:
 
     def _keys(self) -> Iterator[bytes]:
         for workspace_id, book in self._wallets.books.items():
-            yield _wallet(workspace_id)
-            yield from (_account(workspace_id, conversation_id) for conversation_id in book.accounts)
-            yield from (_usage(workspace_id, day) for day in book.usage)
+            yield wallet_key(workspace_id)
+            yield from (account_key(workspace_id, conversation_id) for conversation_id in book.accounts)
+            yield from (usage_key(workspace_id, day) for day in book.usage)
 
     def _value_of(self, key: bytes) -> bytes | None:
-        kind, workspace_id, name, day = _decode_key(key)
+        kind, workspace_id, name, day = decode_key(key)
         book = self._wallets.books[workspace_id]
         if kind == "wallet":
-            return _encode(book.wallet)
+            return encode(book.wallet)
         found = book.accounts.get(name) if kind == "account" else book.usage.get(UsageKey(name, day))
-        return None if found is None else _encode(found)
+        return None if found is None else encode(found)
 
     def mark(self) -> bytes:
         """What is known of each partition of chat-events, and how many inputs were refused."""
-        return _encode(Mark(self._wallets.sources, self._refused))
+        return encode(Mark(self._wallets.sources, self._refused))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """A wallet has nobody to tell."""
@@ -190,30 +174,6 @@ class Charger:
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         """A wallet's time comes with the safe points."""
         return []
-
-
-def _wallet(workspace_id: str) -> bytes:
-    return _encode(("wallet", workspace_id, "", 0))
-
-
-def _account(workspace_id: str, conversation_id: str) -> bytes:
-    return _encode(("account", workspace_id, conversation_id, 0))
-
-
-def _usage(workspace_id: str, key: UsageKey) -> bytes:
-    return _encode(("usage", workspace_id, key.bot_id, key.day))
-
-
-def _books(records: dict[bytes, bytes]) -> dict[str, Book]:
-    """The books that a checkpoint's records make up. Wallets come first, so that there is a book to put the rest in."""
-    keyed = sorted((_decode_key(key), value) for key, value in records.items())
-    books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
-    for (kind, workspace_id, name, day), value in keyed:
-        if kind == "account":
-            books[workspace_id].accounts[name] = _decode_account(value)
-        elif kind == "usage":
-            books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
-    return books
 
 
 _Inputs = defaultdict[str, list[tuple[Fetched, WalletInput]]]

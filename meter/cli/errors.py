@@ -7,9 +7,9 @@ from typing import Final, NoReturn
 import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from meter import metrics, sql
+from meter import metrics
 from meter.dead_letters.inventory import LetterError
-from meter.ingest.feeder import FeedError
+from meter.ingest.feed_files import FeedError
 from meter.kafka import admin
 from meter.kafka.topics import LogError
 from meter.local import processes
@@ -37,7 +37,6 @@ def refusals() -> Iterator[None]:
         LogError,
         metrics.PortsTakenError,
         processes.RunError,
-        sql.SqlError,
         EmbeddedBrokerError,
         KafkaError,
     ) as refusal:
@@ -47,5 +46,6 @@ def refusals() -> Iterator[None]:
 
 
 def _refuse(refusal: Exception, status: int, cause: Exception | None = None) -> NoReturn:
-    click.echo(f"meter: {refusal}", err=True)
-    raise SystemExit(status) from cause
+    refused = click.ClickException(str(refusal))
+    refused.exit_code = status
+    raise refused from cause

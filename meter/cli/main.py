@@ -9,16 +9,20 @@ from pathlib import Path
 
 import click
 
-from meter import metrics, sql
+from meter import metrics
 from meter import worker as app
+from meter.cli import demo
 from meter.cli import progress as show
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.errors import FAILED, refusals
-from meter.ingest.feeder import FeedError
+from meter.ingest.feed_files import FeedError
+from meter.ingest.produce import produce
 from meter.kafka import admin
+from meter.kafka.drained import wait_drained
 from meter.kafka.topics import Log
+from meter.local import aggregator, processes
 from meter.local import pipeline as run
-from meter.local import processes
+from meter.local.data_directory import claimed
 from meter.settings import Settings, load
 
 _ENVIRONMENT = """
@@ -29,7 +33,6 @@ Environment (all of it optional):
   KAFKA_REPLICATION_FACTOR  for `topics`              1
   KAFKA_IDEMPOTENT          idempotent producer       true
   KAFKA_SESSION_TIMEOUT_S   silence of a worker       10
-  CLICKHOUSE_DSN            a server's or chdb:///DIR clickhouse://default@127.0.0.1:8123/default
   METRICS_HOST              where /metrics listens    127.0.0.1
   METRICS_PORT              0: first free from 9100   0
   METER_STAGES              sessionize or charge      sessionize,charge
@@ -93,8 +96,8 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
         _check_feeds(feeds)
         _run(settings, list(feeds), data, once=once)
         if once:
-            show.summary(data)
-            click.echo(run.reconciled(data))
+            aggregator.print_summary(data)
+            click.echo(aggregator.reconciled(data))
 
 
 @main.command("demo")
@@ -104,17 +107,17 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
 def demo_command(data: Path) -> None:
     """Meter sample traffic on the embedded engines and show the result: what `make run` does."""
     with refusals():
-        feeds = show.sample_feeds()
+        feeds = demo.sample_feeds()
         click.echo(f"Metering {', '.join(str(feed) for feed in feeds)}")
         _run(load(), feeds, data, once=True)
-        show.summary(data)
-        click.echo(run.reconciled(data) + "\n")
-        show.next_steps(data)
+        aggregator.print_summary(data)
+        click.echo(aggregator.reconciled(data) + "\n")
+        demo.next_steps(data)
 
 
 def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> None:
     processes.stop_on_signals()
-    with run.claimed(data), show.progress() as progress:
+    with claimed(data), show.progress() as progress:
         progress.phase("starting", None)
         with run.pipeline(data, settings) as running:
             if not once:
@@ -143,11 +146,8 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
     python -m meter sql --data DIR "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
     """
     with refusals():
-        if data is not None:
-            answer = sql.query_data(data, query, output_format)
-        else:
-            answer = sql.query(load().clickhouse_dsn, query, output_format)
-        sys.stdout.buffer.write(answer)
+        environment = aggregator.environment_of(data) if data is not None else dict(os.environ)
+        aggregator.hand_on(["sql", query, "--format", output_format], environment)
 
 
 @main.command("worker")
@@ -203,7 +203,7 @@ def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         with show.progress() as progress:
             progress.phase("producing", sum(path.stat().st_size for path in feeds))
-            written = asyncio.run(run.produce(settings, list(feeds), progress.advance, close=close))
+            written = asyncio.run(produce(settings, list(feeds), progress.advance, close=close))
     click.echo(f"{written} lines written")
 
 
@@ -218,7 +218,7 @@ def drained_command(timeout_s: float) -> None:
         settings = load()
         waiting: dict[str, str] = {}
         done = asyncio.run(
-            admin.wait_drained(
+            wait_drained(
                 settings.kafka_bootstrap_servers,
                 timeout_s,
                 lambda topic, count: waiting.update(on=f"{topic} ({count} partitions)"),

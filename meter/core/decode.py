@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from schemas.commands import Command
 from schemas.events import MAX_EVENT_BYTES, ChatData, ChatEvent, Message
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, load_replays
 from meter.kafka import reader
 from meter.kafka.records import Record

@@ -4,14 +4,16 @@ A fetch is batches (magic 2), one after another, the last of them perhaps cut of
 uncompressed, without transactions' marks and without gaps, the kernel reads them as they are.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
-from struct import Struct
 from typing import Final, Protocol, overload
 
+import msgspec
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
+from faust.types import TP
 
-from meter.kafka.records import checksum
+from meter.kafka.checksum import checksum
 
 
 class Fetched(Protocol):
@@ -31,7 +33,23 @@ class Fetched(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
-_HEAD: Final = Struct(">qi5xIhiqq14xi")
+class Batch(msgspec.Struct, frozen=True):
+    """Records of one partition in offset order. `base`, at or below the first one's, is the offset the fetch began at.
+
+    No record between `base` and `last_offset` is missing; absent offsets were never records (transaction marks).
+    """
+
+    tp: TP
+    base: int
+    records: Sequence[Fetched]
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return last_offset(self.records)
+
+
+_HEAD: Final = struct.Struct(">qi5xIhiqq14xi")
 """Of a batch: base offset, length, checksum, attributes, last offset's delta, first time, last time, records."""
 
 _NOT_IN_LENGTH: Final = 12

@@ -2,17 +2,15 @@
 
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-try:
-    from meter.kernel._kernel import crc32c  # A quarter of the time.
-except ImportError:
-    from aiokafka.record.util import calc_crc32c as crc32c  # type: ignore[no-redef]
+from meter.kafka.checksum import checksum
 
-checksum = crc32c
+Delivery = Awaitable[object]
+
 
 BATCH_BYTES: Final = 512 * 1024
 """A batch is closed before it is larger than this. A single record may be."""

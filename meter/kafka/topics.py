@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.kafka.records import BATCH_BYTES, Packed, PackedBatch, Record, packed_alone
+from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
 from schemas.topics import MAX_RECORD_BYTES
 
 ALONE_BYTES = 64 * 1024
@@ -20,8 +20,6 @@ KEYS_KNOWN = 100_000
 """Keys of a topic whose partition is remembered, at most."""
 
 STOP_S = 5.0
-
-Delivery = Awaitable[object]
 
 
 class LogError(Exception):

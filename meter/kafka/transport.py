@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
-from meter.kafka.fetched import Fetched, KeptRecords, last_offset, last_timestamp_ms, records_from
+from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_offset, last_timestamp_ms, records_from
 
 client.MemoryRecords = KeptRecords
 """What the client reads a fetch with: the same, and it keeps the bytes."""
@@ -40,22 +40,6 @@ FETCH_BYTES: Final = 4 * 1024 * 1024
 TIMEOUT_S: Final = 1.0
 FULL_S: Final = 0.005
 """How long nothing is fetched where all that may be held is. The stages go on meanwhile."""
-
-
-class Batch(Struct, frozen=True):
-    """Records of one partition in offset order. `base`, at or below the first one's, is the offset the fetch began at.
-
-    No record between `base` and `last_offset` is missing; absent offsets were never records (transaction marks).
-    """
-
-    tp: TP
-    base: int
-    records: Sequence[Fetched]
-
-    @property
-    def last_offset(self) -> int:
-        """The offset of the last record."""
-        return last_offset(self.records)
 
 
 class _Fetched(Struct, frozen=True):

@@ -8,9 +8,9 @@ from typing import Final
 
 from meter.core.decode import read
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
 from meter.core.sessions.event_kinds import WHATS, what_of
-from meter.core.sessions.sessionize import Rejected
 from meter.kafka.fetched import Fetched, Sent
 from meter.kafka.records import BATCH_BYTES, Packed
 from meter.kernel._kernel import Kernel

@@ -7,6 +7,7 @@ import msgspec
 
 from meter.core.decode import read
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Interaction
 from meter.core.sessions.sessionize import (
     Conflict,
@@ -14,7 +15,6 @@ from meter.core.sessions.sessionize import (
     Duplicate,
     OccurrenceCounted,
     Outcome,
-    Rejected,
     Sessions,
     Ticked,
 )

@@ -1,7 +1,7 @@
-"""Refused records on their way to the dead-letters topic (DOMAIN, Metering 6)."""
+"""Rejected records on their way to the dead-letters topic (DOMAIN, Metering 6)."""
 
 from meter import metrics
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from meter.kafka.topics import Delivery
+from meter.kafka.records import Delivery
 from meter.stage.checkpoints import Checkpoints
 from meter.stage.fold import Fold
 

@@ -10,8 +10,7 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from meter.kafka.records import Packed, Record
-from meter.kafka.topics import Delivery
+from meter.kafka.records import Delivery, Packed, Record
 
 
 class Topics(Protocol):

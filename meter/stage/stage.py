@@ -19,9 +19,9 @@ from typing import Final
 from faust.types import TP
 
 from meter import metrics
-from meter.kafka.fetched import since
-from meter.kafka.topics import Delivery, delivered
-from meter.kafka.transport import Batch
+from meter.kafka.fetched import Batch, since
+from meter.kafka.records import Delivery
+from meter.kafka.topics import delivered
 from meter.stage.checkpoints import Checkpoints, SupersededError
 from meter.stage.fold import MakeFold, Output
 from meter.stage.partition import NEVER_S, Partition

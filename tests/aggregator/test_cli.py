@@ -47,7 +47,7 @@ def test_wrong_setting_exits_2(command: str) -> None:
     """Broken configuration is one sentence on stderr and exit code 2."""
     code, sentence = refusal(command, {"METRICS_PORT": "many"})
     assert code == 2
-    assert sentence.startswith("METRICS_PORT")
+    assert sentence.startswith("Error: METRICS_PORT")
 
 
 @pytest.mark.parametrize("command", ["migrate", "worker", "reconcile"])

@@ -9,7 +9,8 @@ from random import Random
 from typing import Final
 
 from meter.core.policy import Policy
-from meter.ingest.feeder import Feeder, read_feeds
+from meter.ingest.feed_files import read_feeds
+from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record as Written
 from meter.kafka.topics import Log
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS

@@ -12,8 +12,8 @@ from typing import Final
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
+from aggregator.clickhouse.read_only import query
 from meter.kernel import is_built
-from meter.sql import query
 from tests.chaos import logs
 from tests.chaos.clickhouse import Server
 from tests.chaos.faults import Timeline

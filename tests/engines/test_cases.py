@@ -7,7 +7,8 @@ import pytest
 
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessions.sessionize import ConversationTouched, Rejected, Sessions
+from meter.core.rejection import Rejected
+from meter.core.sessions.sessionize import ConversationTouched, Sessions
 from schemas.events import decode_event
 from tests.engines.cases import CASES, Case, Span
 from tests.oracle.build import NOW

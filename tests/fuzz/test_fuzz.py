@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from schemas.dead_letters import DeadLetter
 from tests.fuzz.__main__ import main, ranges
 from tests.fuzz.cases import BATCH, case

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from meter.cli.main import main
 from meter.kafka import transport
+from meter.kafka.fetched import Batch
 
 DROPPED: Final = 12
 _SHARE: Final = 0.4
@@ -29,7 +30,7 @@ def lose_batches(seed: int) -> None:
     transport.Consumer.getmany = getmany  # type: ignore[method-assign]
 
 
-def _parts(batch: transport.Batch) -> Iterator[transport._Fetched]:
+def _parts(batch: Batch) -> Iterator[transport._Fetched]:
     base = batch.base
     for at in range(0, len(batch.records), _PART):
         part = batch.records[at : at + _PART]

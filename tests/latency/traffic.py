@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from meter.kafka.records import Record
-from meter.kafka.topics import Delivery, Log, delivered
+from meter.kafka.records import Delivery, Record
+from meter.kafka.topics import Log, delivered
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.feeds.lines import chat_data, envelope, line
 

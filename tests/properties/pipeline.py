@@ -20,9 +20,9 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.ingest.feeder import Feeder, Line, read_feeds
-from meter.kafka.records import Record
-from meter.kafka.topics import Delivery
+from meter.ingest.feed_files import Line, read_feeds
+from meter.ingest.feeder import Feeder
+from meter.kafka.records import Delivery, Record
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.blocks import Loading, pack, unpack
 from meter.stage.fold import Fold, MakeFold, Output, State

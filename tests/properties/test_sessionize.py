@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from meter.core.decode import read
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Interaction, InteractionKey
-from meter.core.sessions.sessionize import Conflict, ConversationTouched, Duplicate, Outcome, Rejected, Sessions
+from meter.core.sessions.sessionize import Conflict, ConversationTouched, Duplicate, Outcome, Sessions
 from schemas.events import decode_event
 from schemas.ledger import ConversationFact
 from tests.oracle.oracle import Result, Usage, meter

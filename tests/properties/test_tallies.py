@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessions.sessionize import Rejected, Sessions
+from meter.core.rejection import Rejected
+from meter.core.sessions.sessionize import Sessions
 from schemas.dead_letters import from_record
 from schemas.events import decode_event
 from schemas.ledger import decode_page

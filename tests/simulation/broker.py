@@ -10,8 +10,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
-from meter.kafka.records import Packed, Record
-from meter.kafka.topics import Delivery, delivered
+from meter.kafka.records import Delivery, Packed, Record
+from meter.kafka.topics import delivered
 from schemas.topics import TOPICS
 from tests.listed import unpacked
 from tests.properties.pipeline import stored

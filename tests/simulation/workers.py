@@ -12,7 +12,7 @@ from aggregator.writer.intake import QUIET_S, Intake, Partition
 from aggregator.writer.sink import write
 from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.kafka.transport import Batch
+from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import Fold, MakeFold
 from meter.stage.stage import Stage

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
-from meter.kafka.fetched import Fetched
+from meter.kafka.fetched import Batch, Fetched
 from meter.kafka.records import Record
-from meter.kafka.transport import Batch
 from meter.stage.checkpoints import Restored
 from meter.stage.fold import Output
 from meter.stage.stage import Stage

@@ -8,9 +8,9 @@ import pytest
 
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.ingest.feeder import Feeder, FeedError, Line, read_feeds
-from meter.kafka.records import Record
-from meter.kafka.topics import Delivery
+from meter.ingest.feed_files import FeedError, Line, read_feeds
+from meter.ingest.feeder import Feeder
+from meter.kafka.records import Delivery, Record
 from schemas.events import ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.core.decode import read
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from schemas.commands import CreditsPurchased
 from schemas.events import MAX_EVENT_BYTES, ClockTick, Message, decode_event, encode_tick
 from schemas.instants import rfc3339, to_ms

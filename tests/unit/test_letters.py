@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import ConsumerRecord
 
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from meter.dead_letters import replay
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, fold, read
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting

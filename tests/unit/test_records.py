@@ -3,7 +3,8 @@
 import pytest
 from aiokafka.record.util import calc_crc32c
 
-from meter.kafka.records import PackedBatch, Record, checksum, packed_alone
+from meter.kafka.checksum import checksum
+from meter.kafka.records import PackedBatch, Record, packed_alone
 from tests.listed import unpacked
 
 

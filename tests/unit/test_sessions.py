@@ -3,7 +3,8 @@
 import pytest
 
 from meter.core.decode import read
-from meter.core.sessions.sessionize import ConversationTouched, Rejected, Sessions
+from meter.core.rejection import Rejected
+from meter.core.sessions.sessionize import ConversationTouched, Sessions
 from meter.core.sessions.updates import Announcements
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered

@@ -163,7 +163,8 @@ def test_workers_do_not_share_a_directory(tmp_path: Path) -> None:
     """Each has one below it as long as it lives; who comes next finds nothing of one that was killed."""
     (tmp_path / "worker-1").mkdir()
     (tmp_path / "worker-1" / "left").write_text("")
-    claiming = "import sys, pathlib; from meter.sessionizer.spill.directory import claim; print(claim(pathlib.Path(sys.argv[1])))"
+    program = "import sys, pathlib as p; from meter.sessionizer.spill.directory import claim; "
+    claiming = program + "print(claim(p.Path(sys.argv[1])))"
     mine = claim(tmp_path)
     assert mine == tmp_path / "worker-1"
     assert not list(mine.iterdir())

@@ -7,7 +7,7 @@ import pytest
 
 from meter.core.decode import read
 from meter.core.policy import Policy
-from meter.core.sessions.sessionize import Rejected
+from meter.core.rejection import Rejected
 from meter.core.wallet.wallets import Wallets
 from schemas.events import Message, decode_event
 from schemas.metered import decode_wallet_input

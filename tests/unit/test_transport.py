@@ -15,9 +15,9 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
-from meter.kafka.fetched import KeptRecords
+from meter.kafka.fetched import Batch, KeptRecords
 from meter.kafka.records import Record
-from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Batch, Consumer, ConsumerThread, _records_of
+from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Consumer, ConsumerThread, _records_of
 from tests.properties.pipeline import stored
 
 ONE, TWO = TP("t", 1), TP("t", 2)

@@ -1,1 +1,1 @@
-"""The tables' history: NNNN_slug.sql, applied in order by `aggregator.clickhouse.migrate`, never changed once released."""
+"""The tables' history: NNNN_slug.sql, applied in order by `migrate`, never changed once released."""

@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen, join
 from meter.core.sessions.event_kinds import ChatMessage, kind_of, what_of
 from schemas.events import AnyChatEvent, ClockTick
@@ -51,13 +52,6 @@ class Duplicate(msgspec.Struct, frozen=True):
 
 class Conflict(msgspec.Struct, frozen=True):
     """Another event under an id already taken: the first to arrive stands."""
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """Not to be metered: `code` for counting, `reason` for people."""
-
-    code: str
-    reason: str
 
 
 Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflict | Rejected

@@ -4,7 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from meter.core.wallet.billed_conversations import Account, Usage, UsageKey
+from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import Lot, Lots, Spendable
 from meter.core.wallet.plan_terms import Timeline
 from schemas.instants import day_of

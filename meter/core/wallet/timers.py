@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
 from meter.core.policy import Policy
-from meter.core.wallet.billed_conversations import Account, UsageKey
+from meter.core.wallet.billed_conversations import Account
 from meter.core.wallet.book import Book
+from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
 from schemas.instants import DAY_MS
 

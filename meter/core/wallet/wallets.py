@@ -7,10 +7,14 @@ first: whatever its partition of chat-events caused up to the safe offset is in 
 import msgspec
 
 from meter.core.policy import Policy
-from meter.core.wallet.billed_conversations import Account, Usage, UsageKey
+from meter.core.rejection import Rejected
+from meter.core.wallet.billed_conversations import Account
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.charge import lapse, settle
-from meter.core.wallet.commands.apply import INITIAL_GRANT, Done, Refused, obey, open_wallet
+from meter.core.wallet.commands.apply import obey
+from meter.core.wallet.commands.outcome import Done
+from meter.core.wallet.commands.workspace import INITIAL_GRANT, open_wallet
+from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.timers import Appointments
 from schemas.commands import AnyCommand
 from schemas.instants import day_of
@@ -59,7 +63,7 @@ class Wallets:
             for key in book.usage:
                 self._appointments.watch_usage(book, key)
 
-    def step(self, given: WalletInput, offset: int = 0) -> Refused | None:
+    def step(self, given: WalletInput, offset: int = 0) -> Rejected | None:
         """Take one input from the log. Returns why a command was refused; all else shows in the pages."""
         refused = self._step(given)
         while self._beginning:
@@ -72,7 +76,7 @@ class Wallets:
         """How many have begun: a page holds, or will hold, something of them."""
         return sum(book.wallet.since >= 0 for book in self.books.values())
 
-    def _step(self, given: WalletInput) -> Refused | None:
+    def _step(self, given: WalletInput) -> Rejected | None:
         match given:
             case ConversationMetered():
                 self._meter(given)
@@ -207,13 +211,13 @@ class Wallets:
                 book.reorder_lots()
                 self._appointments.watch_lot(book, lot)
 
-    def _command(self, command: AnyCommand) -> Refused | None:
+    def _command(self, command: AnyCommand) -> Rejected | None:
         book = self._book(command.data.workspace_id)
         outcome = obey(book, command, self.policy, self.clock_ms)
         self._watch_new_lots(book)
         if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
             self._rebill(book)
-        return outcome if isinstance(outcome, Refused) else None
+        return outcome if isinstance(outcome, Rejected) else None
 
     def _rebill(self, book: Book) -> None:
         """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from meter.core.decode import read
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
-from meter.core.sessions.sessionize import Rejected
 from meter.core.sessions.state_codec import pack_key
 from meter.kafka.fetched import Fetched
 from meter.sessionizer.engine import Taken

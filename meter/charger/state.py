@@ -1,0 +1,50 @@
+"""The charger's checkpoint format: its keys, its mark, and the books that they restore."""
+
+import msgspec
+
+from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.book import Book, Wallet
+from meter.core.wallet.daily_usage import Usage, UsageKey
+from meter.core.wallet.wallets import Source
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What every checkpoint holds: what is known of each partition of chat-events, and how many inputs were refused."""
+
+    sources: dict[int, Source] = {}
+    refused: int = 0
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_mark = msgspec.msgpack.Decoder(Mark).decode
+decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
+_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
+_decode_account = msgspec.msgpack.Decoder(Account).decode
+_decode_usage = msgspec.msgpack.Decoder(Usage).decode
+
+
+def wallet_key(workspace_id: str) -> bytes:
+    """The key of a workspace's wallet."""
+    return encode(("wallet", workspace_id, "", 0))
+
+
+def account_key(workspace_id: str, conversation_id: str) -> bytes:
+    """The key of one conversation that was billed."""
+    return encode(("account", workspace_id, conversation_id, 0))
+
+
+def usage_key(workspace_id: str, key: UsageKey) -> bytes:
+    """The key of one bot's day."""
+    return encode(("usage", workspace_id, key.bot_id, key.day))
+
+
+def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
+    """The books that a checkpoint's records make up. Wallets come first, so that there is a book to put the rest in."""
+    keyed = sorted((decode_key(key), value) for key, value in records.items())
+    books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
+    for (kind, workspace_id, name, day), value in keyed:
+        if kind == "account":
+            books[workspace_id].accounts[name] = _decode_account(value)
+        elif kind == "usage":
+            books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
+    return books

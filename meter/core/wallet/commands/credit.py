@@ -1,0 +1,27 @@
+"""Commands that add credit: grants and purchases."""
+
+from meter.core.rejection import Rejected
+from meter.core.wallet.book import Book, Posting
+from meter.core.wallet.charge import lapse
+from meter.core.wallet.commands.outcome import Done, Repeated
+from meter.core.wallet.lots import Lot
+from schemas.ledger import EntryKind
+
+
+def add_credit(book: Book, lot: Lot, amount_micros: int, clock_ms: int) -> Done | Repeated | Rejected:
+    """Enter a lot with the credit it comes with. The order's or grant's own id makes a second one a repeat."""
+    known = book.wallet.lots.by_id.get(lot.lot_id)
+    lot.credited_micros = amount_micros
+    if known is not None:
+        field = "grant_id" if lot.kind == "free" else "order_id"
+        same = _identity(known) == _identity(lot)
+        return Repeated() if same else Rejected("conflict", f"data.{field}: {lot.lot_id} was credited otherwise before")
+    book.add_lot(lot)
+    kind: EntryKind = "grant" if lot.kind == "free" else "purchase"
+    book.post(lot, kind, amount_micros, Posting(lot.bot_id, "", "", lot.assigned_ms))
+    lapse(book, lot, clock_ms)
+    return Done()
+
+
+def _identity(lot: Lot) -> tuple[object, ...]:
+    return lot.kind, lot.bot_id, lot.assigned_ms, lot.expires_ms, lot.credited_micros

@@ -1,0 +1,76 @@
+"""The totals of one bot on one UTC day."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from meter.core.wallet.billed_conversations import Account
+from schemas.ledger import UsageFact
+from schemas.metered import Kind
+
+
+class UsageKey(NamedTuple):
+    """One bot on one UTC day (days since 1970)."""
+
+    bot_id: str
+    day: int
+
+
+class Usage(msgspec.Struct, array_like=True, gc=False):
+    """The totals of one bot's day. `accounts` counts the remembered conversations in it: it may change while > 0."""
+
+    accounts: int = 0
+    conversations: int = 0
+    sessions: int = 0
+    requests: int = 0
+    proactive: int = 0
+    alert: int = 0
+    agent: int = 0
+    developer: int = 0
+    total_units: int = 0
+    charged_free_micros: int = 0
+    charged_paid_micros: int = 0
+
+    def count(self, account: Account, sign: int) -> None:
+        """Add (+1) or take out (-1) a conversation, with all its requests, sessions and charges."""
+        self.accounts += sign
+        if not account.billable:
+            return
+        self.conversations += sign
+        self.sessions += sign * account.sessions
+        self.requests += sign * account.requests
+        billed = account.sessions if account.plan == "enterprise" else 1
+        self.total_units += sign * (account.requests + billed)
+        self.charged_free_micros += sign * account.charged_free_micros
+        self.charged_paid_micros += sign * account.charged_paid_micros
+
+    def occur(self, kind: Kind) -> None:
+        """Count one event that stands for itself; notifications are units, recorded messages are not."""
+        match kind:
+            case "proactive":
+                self.proactive += 1
+                self.total_units += 1
+            case "alert":
+                self.alert += 1
+                self.total_units += 1
+            case "agent":
+                self.agent += 1
+            case "developer":
+                self.developer += 1
+
+    def fact(self, key: UsageKey) -> UsageFact:
+        """The totals as the ledger topic tells them."""
+        return UsageFact(
+            bot_id=key.bot_id,
+            day=key.day,
+            conversations=self.conversations,
+            sessions=self.sessions,
+            requests=self.requests,
+            proactive_notifications=self.proactive,
+            alert_notifications=self.alert,
+            agent_messages=self.agent,
+            developer_messages=self.developer,
+            total_units=self.total_units,
+            charged_free_micros=self.charged_free_micros,
+            charged_paid_micros=self.charged_paid_micros,
+        )

@@ -1,0 +1,52 @@
+"""The data directory of a run on this machine: who owns it, and where its tables are."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from meter.local.processes import RunError
+
+CLICKHOUSE_DIR: Final = "clickhouse"
+"""Where, under a data directory, the embedded ClickHouse keeps its tables."""
+
+
+def data_dsn(data: Path) -> str:
+    """The DSN of a data directory's embedded engine."""
+    return f"chdb://{(data / CLICKHOUSE_DIR).resolve()}"
+
+
+MARKER: Final = "meter-data"
+"""The file that says a directory is ours: it holds the lock while a run owns it."""
+
+
+@contextmanager
+def claimed(data: Path) -> Iterator[None]:
+    """Own a data directory for as long as the block lasts. Raises RunError if it is taken, foreign or unwritable.
+
+    The embedded broker keeps nothing between runs, so what an earlier run left in ClickHouse is replaced with it.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        foreign = any(data.iterdir()) and not (data / MARKER).exists()
+    except OSError as error:
+        raise RunError(f"{data} cannot be the data directory: {error.strerror}. Choose another with --data.") from error
+    if foreign:
+        raise RunError(f"{data} holds files that are not the meter's: choose an empty directory with --data")
+    with (data / MARKER).open("a+") as marker:
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            marker.seek(0)
+            owner = marker.read().strip() or "unknown"
+            raise RunError(
+                f"the data directory {data} is in use by another run (pid {owner}): stop it, or choose another"
+            ) from None
+        marker.truncate(0)
+        marker.write(str(os.getpid()))
+        marker.flush()
+        shutil.rmtree(data / CLICKHOUSE_DIR, ignore_errors=True)
+        yield
