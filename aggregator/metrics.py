@@ -18,7 +18,9 @@ ROWS: Final = Counter("aggregator_rows", "Rows inserted into ClickHouse, repeats
 INSERT_ROWS: Final = Histogram("aggregator_insert_rows", "Rows of one insert", ["table"], buckets=_ROW_BUCKETS)
 INSERT_SECONDS: Final = Histogram("aggregator_insert_seconds", "One insert", ["table"], buckets=_SECOND_BUCKETS)
 INSERT_FAILURES: Final = Counter("aggregator_insert_failures", "Inserts that failed and were tried again", ["table"])
-PAGES: Final = Counter("aggregator_pages", "Ledger pages whose rows are in ClickHouse, repeats included")
+LEDGER_UPDATES: Final = Counter(
+    "aggregator_ledger_updates", "Ledger updates whose rows are in ClickHouse, repeats included"
+)
 DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters in ClickHouse, repeats included", ["code"])
 EVENT_TO_CLICKHOUSE_SECONDS: Final = Histogram(
     "aggregator_event_to_clickhouse_seconds",

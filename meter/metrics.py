@@ -55,11 +55,11 @@ DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
 DEAD_LETTERS = Counter("meter_dead_letters_total", "Refused records, by reason", ["code"])
 EVENT_TO_DEBIT = Latency(
-    "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its page on the ledger topic", _LATENCY
+    "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its update on the ledger topic", _LATENCY
 )
 EVENT_TO_USED_UP = Latency(
     "meter_event_to_used_up_seconds",
-    "From an event's Kafka timestamp to the page on which its workspace has no credit left",
+    "From an event's Kafka timestamp to the update on which its workspace has no credit left",
     _LATENCY,
 )
 WATERMARK_DELAY = Gauge(

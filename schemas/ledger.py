@@ -1,7 +1,7 @@
-"""What a wallet writes on the ledger topic: pages. One page holds all that a batch of inputs did to one workspace.
+"""What a wallet writes on the ledger topic: updates. One update holds all that a batch of inputs did to one workspace.
 
-Everything on a page is a fact that may be written twice: entries are immutable and have an id; conversations, usage
-rows and the balance are absolute and carry the page's version, the wallet-inputs offset that they were built from.
+Everything on an update is a fact that may be written twice: entries are immutable and have an id; conversations, usage
+rows and the balance are absolute and carry the update's version, the wallet-inputs offset that they were built from.
 """
 
 from typing import Literal
@@ -84,7 +84,7 @@ class BalanceFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pages of a workspace hold in all, up to this one: whoever keeps their rows can count them.
+    """What the updates of a workspace hold in all, up to this one: whoever keeps their rows can count them.
 
     `entries` is the newest `seq`; `conversations` counts them in any state, `messages` are those of closed ones,
     `occurrences` the events that stand for themselves.
@@ -96,7 +96,7 @@ class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
     occurrences: int = 0
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One workspace's part of a batch. `version` is the highest wallet-inputs offset it was built from."""
 
     workspace_id: str
@@ -113,5 +113,5 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The wallet-inputs offset at which the workspace began."""
 
 
-encode_page = msgspec.json.Encoder().encode
-decode_page = msgspec.json.Decoder(Page).decode
+encode_ledger_update = msgspec.json.Encoder().encode
+decode_ledger_update = msgspec.json.Decoder(LedgerUpdate).decode

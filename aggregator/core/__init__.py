@@ -1,1 +1,1 @@
-"""What a row is: pure functions from pages and dead letters to columns. No I/O, no clock."""
+"""What a row is: pure functions from updates and dead letters to columns. No I/O, no clock."""

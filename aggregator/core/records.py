@@ -1,4 +1,4 @@
-"""From Kafka records to pages and dead letters."""
+"""From Kafka records to updates and dead letters."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ import msgspec
 
 from aggregator.core.tables import TALLY_SLOTS, Landing, Telling
 from schemas.dead_letters import DeadLetter, from_record
-from schemas.ledger import Page, decode_page
+from schemas.ledger import LedgerUpdate, decode_ledger_update
 from schemas.tallies import Tally, decode_tally
 
 
@@ -36,17 +36,17 @@ class Record(Fetched, Protocol):
     def partition(self) -> int: ...
 
 
-class NotAPageError(Exception):
+class NotALedgerUpdateError(Exception):
     """A record on the ledger topic that no meter wrote. Skipping it could lose money, so nobody does."""
 
 
-def read_page(record: Record) -> Page:
-    """The page that a record of the ledger topic holds. Raises NotAPageError, which says where the record lies."""
+def read_ledger_update(record: Record) -> LedgerUpdate:
+    """The update that a record of the ledger topic holds. Raises NotALedgerUpdateError, which says where the record lies."""
     try:
-        return decode_page(record.value or b"")
+        return decode_ledger_update(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
         place = f"{record.topic}, partition {record.partition}, offset {record.offset}"
-        raise NotAPageError(f"{place}: not a page of the ledger: {broken}") from broken
+        raise NotALedgerUpdateError(f"{place}: not an update of the ledger: {broken}") from broken
 
 
 def read_tally(record: Record, wallet_partitions: int) -> tuple[Telling, Tally] | None:

@@ -1,4 +1,4 @@
-"""From pages and dead letters to blocks of columns, one block a table."""
+"""From updates and dead letters to blocks of columns, one block a table."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
@@ -20,7 +20,7 @@ from aggregator.core.tables import (
     Telling,
 )
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page
+from schemas.ledger import LedgerUpdate
 from schemas.tallies import Tally
 
 
@@ -45,17 +45,17 @@ class Block(msgspec.Struct, frozen=True):
         return len(self.columns[0])
 
 
-def page_blocks(pages: Iterable[Page]) -> list[Block]:
-    """All that the pages state, in any order and repetition. The ledger comes first, what follows from it after.
+def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
+    """All that the updates state, in any order and repetition. The ledger comes first, what follows from it after.
 
-    A key that several pages state has one row: that of the highest version. A table without rows has no block.
+    A key that several updates state has one row: that of the highest version. A table without rows has no block.
     """
-    pages = list(pages)
+    updates = list(updates)
     return _blocks(
-        (LEDGER_ENTRIES, _carried(pages, [page.entries for page in pages])),
-        (CONVERSATION_FACTS, _carried(pages, [page.conversations for page in pages])),
-        (USAGE_DAILY_FACTS, _carried(pages, [page.usage for page in pages])),
-        (BALANCE_FACTS, _Rows(pages, [page.balance for page in pages])),
+        (LEDGER_ENTRIES, _carried(updates, [update.entries for update in updates])),
+        (CONVERSATION_FACTS, _carried(updates, [update.conversations for update in updates])),
+        (USAGE_DAILY_FACTS, _carried(updates, [update.usage for update in updates])),
+        (BALANCE_FACTS, _Rows(updates, [update.balance for update in updates])),
     )
 
 
@@ -69,9 +69,9 @@ def tally_blocks(tallies: Iterable[tuple[Telling, Tally]]) -> list[Block]:
     return _blocks((TALLY_FACTS, _unzipped(tallies)))
 
 
-def _carried(pages: Sequence[Page], facts: Sequence[Sequence[object]]) -> _Rows:
-    """Each page as often as it has facts, and all facts."""
-    carriers = chain.from_iterable(map(repeat, pages, map(len, facts)))
+def _carried(updates: Sequence[LedgerUpdate], facts: Sequence[Sequence[object]]) -> _Rows:
+    """Each update as often as it has facts, and all facts."""
+    carriers = chain.from_iterable(map(repeat, updates, map(len, facts)))
     return _Rows(list(carriers), list(chain.from_iterable(facts)))
 
 

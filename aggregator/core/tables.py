@@ -1,6 +1,6 @@
 """The tables: every column with its ClickHouse type and where its value comes from.
 
-A row comes from two things: the carrier (a page, or where a dead letter lay) and one fact that it carries. A test holds
+A row comes from two things: the carrier (an update, or where a dead letter lay) and one fact that it carries. A test holds
 this against the tables that the migrations create.
 """
 

@@ -26,7 +26,7 @@ def reconcile(clickhouse: ClickHouse, settle_s: float, output_format: Format) ->
     reconciliation = Reconciliation(clickhouse.query, settle_s)
     with _progress(clickhouse) as bar:
         task = bar.tasks[0].id
-        reconciliation.look(on_page=lambda workspaces: bar.advance(task, workspaces))
+        reconciliation.look(on_chunk=lambda workspaces: bar.advance(task, workspaces))
         judged = settled(reconciliation, settle_s)
     if output_format == "json":
         _print_json(reconciliation)

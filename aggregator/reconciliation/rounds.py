@@ -20,7 +20,7 @@ from aggregator.core.reconciliation.sums import PAIRS, Row, Sums
 Ask = Callable[[str], list[Row]]
 """A SELECT -> its rows."""
 
-PAGE_WORKSPACES: Final = 200
+CHUNK_WORKSPACES: Final = 200
 """Workspaces that are asked about at once: it bounds the answers, and how long an insert waits behind a query."""
 
 NAMED_PLACES: Final = 20
@@ -72,13 +72,13 @@ class Reconciliation:
         counted = Counter(pair for pair, _ in {(each.pair, each.place) for each in self.differences})
         return {pair: counted[pair] for pair in PAIRS}
 
-    def look(self, budget_s: float = float("inf"), on_page: Callable[[int], None] = lambda _: None) -> bool:
+    def look(self, budget_s: float = float("inf"), on_chunk: Callable[[int], None] = lambda _: None) -> bool:
         """Look at the events, and at further workspaces until the time is up; whether that ended a round of all."""
         until = self._clock() + budget_s
         self._named = 0
         self._look_at_events()
         while True:
-            self._look_at_next_page(on_page)
+            self._look_at_next_chunk(on_chunk)
             if not self._after:
                 return True
             if self._clock() >= until:
@@ -88,22 +88,22 @@ class Reconciliation:
         """Look at the events, and at those workspaces that were being written."""
         self._look_at_events()
         waiting = iter([name for kind, name in self._moved if kind == _WORKSPACE])
-        while names := list(islice(waiting, PAGE_WORKSPACES)):
+        while names := list(islice(waiting, CHUNK_WORKSPACES)):
             where = reconcile.among(names)
             self._judge(where, self._ask(reconcile.balances(where, len(names))))
 
-    def _look_at_next_page(self, on_page: Callable[[int], None]) -> None:
+    def _look_at_next_chunk(self, on_chunk: Callable[[int], None]) -> None:
         after = self._after
         self.workspaces *= bool(after)
-        rows = self._ask(reconcile.balances(reconcile.between(after, None), PAGE_WORKSPACES))
-        last = rows[-1][0] if len(rows) == PAGE_WORKSPACES else None
+        rows = self._ask(reconcile.balances(reconcile.between(after, None), CHUNK_WORKSPACES))
+        last = rows[-1][0] if len(rows) == CHUNK_WORKSPACES else None
         there = self._judge(reconcile.between(after, last), rows)
         for name in [name for kind, name in self._found.keys() | self._moved.keys() if kind == _WORKSPACE]:
             if after < name and (last is None or name <= last) and name not in there:
                 self._settle((_WORKSPACE, name), None, [])
         self._after = last or ""
         self.workspaces += len(rows)
-        on_page(len(rows))
+        on_chunk(len(rows))
 
     def _judge(self, where: str, balances: list[Row]) -> set[str]:
         """Judge the workspaces of `where`, their balances asked already; returns their names."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from aggregator import metrics
-from aggregator.core.records import Fetched, Record, read_letter, read_page, read_tally
+from aggregator.core.records import Fetched, Record, read_ledger_update, read_letter, read_tally
 from aggregator.writer.sink import Findings
 from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
 
@@ -228,9 +228,9 @@ def _now_s() -> float:
 
 def _read(record: Record, waiting: _Waiting, partitions: int) -> None:
     if record.topic == LEDGER.name:
-        page = read_page(record)
-        waiting.findings.pages.append(page)
-        waiting.rows += len(page.entries) + len(page.conversations) + len(page.usage) + 1
+        update = read_ledger_update(record)
+        waiting.findings.updates.append(update)
+        waiting.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
     elif record.topic == TALLIES.name:
         tally = read_tally(record, partitions)
         waiting.findings.tallies += [tally] if tally else []

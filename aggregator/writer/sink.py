@@ -10,10 +10,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 
 from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse, is_passing
-from aggregator.core.rows import Block, letter_blocks, page_blocks, tally_blocks
+from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks, tally_blocks
 from aggregator.core.tables import Landing, Telling
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page
+from schemas.ledger import LedgerUpdate
 from schemas.tallies import Tally
 
 FIRST_WAIT_S: Final = 0.25
@@ -25,15 +25,17 @@ logger = logging.getLogger(__name__)
 class Findings(msgspec.Struct):
     """What was read from the topics and waits to be written."""
 
-    pages: list[Page]
+    updates: list[LedgerUpdate]
     letters: list[tuple[Landing, DeadLetter]]
     tallies: list[tuple[Telling, Tally]] = []
 
 
 async def write(clickhouse: ClickHouse, findings: Findings) -> None:
     """Returns once all rows are safely in ClickHouse. Raises only what trying again cannot mend, which is a bug."""
-    # What others are compared with comes last: the balances of the pages, then the tallies.
-    for block in page_blocks(findings.pages) + letter_blocks(findings.letters) + tally_blocks(findings.tallies):
+    # What others are compared with comes last: the balances of the updates, then the tallies.
+    for block in (
+        ledger_update_blocks(findings.updates) + letter_blocks(findings.letters) + tally_blocks(findings.tallies)
+    ):
         await _insert(clickhouse, block)
     _count(findings)
 
@@ -70,9 +72,9 @@ async def _insert(clickhouse: ClickHouse, block: Block) -> None:
 
 def _count(findings: Findings) -> None:
     now_ms = time.time() * 1000
-    for page in findings.pages:
-        if page.produced_ms > 0:
-            metrics.EVENT_TO_CLICKHOUSE_SECONDS.observe(max(0.0, now_ms - page.produced_ms) / 1000)
-    metrics.PAGES.inc(len(findings.pages))
+    for update in findings.updates:
+        if update.produced_ms > 0:
+            metrics.EVENT_TO_CLICKHOUSE_SECONDS.observe(max(0.0, now_ms - update.produced_ms) / 1000)
+    metrics.LEDGER_UPDATES.inc(len(findings.updates))
     for _, letter in findings.letters:
         metrics.DEAD_LETTERS.labels(letter.code).inc()

@@ -6,30 +6,30 @@ from collections import Counter
 from meter import metrics
 from meter.kafka.records import Record
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page, encode_page
+from schemas.ledger import LedgerUpdate, encode_ledger_update
 from schemas.tallies import Tally
 
 
 class Charged:
-    """Dead letters, tallies and pages of a batch, and what is to be told of it to whoever looks on."""
+    """Dead letters, tallies and updates of a batch, and what is to be told of it to whoever looks on."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
         self.tallies: list[Tally] = []
-        self.pages: list[Record] = []
+        self.updates: list[Record] = []
         self._produced_ms: list[int] = []
         self._used_up_ms: list[int] = []
         self._debits = 0
         self._debited_micros: Counter[str] = Counter()
 
-    def write(self, page: Page, *, has_used_up: bool) -> None:
-        """A page is finished; encoded at once, so that no more than its text waits for the others."""
-        self.pages.append(Record(page.workspace_id.encode(), encode_page(page)))
-        if page.produced_ms:
-            self._produced_ms.append(page.produced_ms)
+    def write(self, update: LedgerUpdate, *, has_used_up: bool) -> None:
+        """An update is finished; encoded at once, so that no more than its text waits for the others."""
+        self.updates.append(Record(update.workspace_id.encode(), encode_ledger_update(update)))
+        if update.produced_ms:
+            self._produced_ms.append(update.produced_ms)
             if has_used_up:
-                self._used_up_ms.append(page.produced_ms)
-        for entry in page.entries:
+                self._used_up_ms.append(update.produced_ms)
+        for entry in update.entries:
             if entry.kind == "charge":
                 self._debits += 1
                 self._debited_micros[entry.lot_kind] -= entry.amount_micros

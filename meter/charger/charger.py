@@ -1,4 +1,4 @@
-"""The second stage: account commands and metered records in; ledger pages, dead letters and tallies out."""
+"""The second stage: account commands and metered records in; ledger updates, dead letters and tallies out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +17,13 @@ from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter, dead_letters
 from meter.stage.fold import Output
-from schemas.ledger import Page
+from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
 from schemas.tallies import Tally, encode_tally
 from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
 
-PAGE_INPUTS: Final = 2_000
-"""Inputs that a page may come from: it bounds the size of a page."""
+UPDATE_INPUTS: Final = 2_000
+"""Inputs that an update may come from: it bounds the size of an update."""
 
 
 class Charger:
@@ -38,7 +38,7 @@ class Charger:
         self._refused = 0
         self._wallets = Wallets(policy, {})
         self._used_up: set[str] = set()
-        """Workspaces that had no credit left on their last page."""
+        """Workspaces that had no credit left on their last update."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
@@ -72,47 +72,47 @@ class Charger:
                 inputs.clear()
                 batch.tallies += self._tally(given, record.offset)
                 self._wallets.step(given, record.offset)
-                self._write_pages(batch, record.offset)
+                self._write_updates(batch, record.offset)
             else:
                 workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
                 inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
-        yield Output(LEDGER, batch.pages)
+        yield Output(LEDGER, batch.updates)
         # Keyed by where the events came from, so that what is told of one partition stays in one place.
         tallies = [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in batch.tallies]
         yield Output(TALLIES, tallies)
 
     def _charge(self, batch: Charged, inputs: "_Inputs", last_offset: int) -> None:
-        """What the workspaces did between two safe points, up to `last_offset`: a page each, or several that are full.
+        """What the workspaces did between two safe points, up to `last_offset`: an update each, or several that are full.
 
-        Of a workspace each page has a version of its own, or of two pages none would be the newer.
+        Of a workspace each update has a version of its own, or of two updates none would be the newer.
         """
         for each in inputs.values():
-            for start in range(0, len(each), PAGE_INPUTS):
-                part = each[start : start + PAGE_INPUTS]
+            for start in range(0, len(each), UPDATE_INPUTS):
+                part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
                     refused = self._wallets.step(given, record.offset)
                     if refused is not None:
                         self._refuse(batch, record, Rejected(refused.code, refused.reason))
-                is_last = start + PAGE_INPUTS >= len(each)
-                self._write_pages(batch, last_offset if is_last else part[-1][0].offset)
+                is_last = start + UPDATE_INPUTS >= len(each)
+                self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
     def _refuse(self, batch: Charged, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
         batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
 
-    def _write_pages(self, batch: Charged, version: int) -> None:
-        for page in self._wallets.take_pages(self._partition, version):
-            batch.write(page, has_used_up=self._has_just_used_up(page))
+    def _write_updates(self, batch: Charged, version: int) -> None:
+        for update in self._wallets.drain_updates(self._partition, version):
+            batch.write(update, has_used_up=self._has_just_used_up(update))
 
-    def _has_just_used_up(self, page: Page) -> bool:
-        if page.balance.free_micros + page.balance.paid_micros > 0:
-            self._used_up.discard(page.workspace_id)
+    def _has_just_used_up(self, update: LedgerUpdate) -> bool:
+        if update.balance.free_micros + update.balance.paid_micros > 0:
+            self._used_up.discard(update.workspace_id)
             return False
-        was_used_up = page.workspace_id in self._used_up
-        self._used_up.add(page.workspace_id)
+        was_used_up = update.workspace_id in self._used_up
+        self._used_up.add(update.workspace_id)
         return not was_used_up
 
     def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:

@@ -1,7 +1,7 @@
 """Pages as a wallet would write them, short enough to read in a test."""
 
 from schemas.instants import DAY_MS
-from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact
+from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, LedgerUpdate, UsageFact
 
 DAY = 19_000
 """2022-01-08, as days since 1970."""
@@ -70,7 +70,7 @@ def usage(day: int = DAY, conversations: int = 1, bot_id: str = "bot") -> UsageF
     )
 
 
-def page(
+def update(
     version: int,
     *,
     workspace_id: str = "workspace",
@@ -80,8 +80,8 @@ def page(
     free_micros: int = 0,
     paid_micros: int = 0,
     totals: ControlTotals | None = None,
-) -> Page:
-    return Page(
+) -> LedgerUpdate:
+    return LedgerUpdate(
         workspace_id=workspace_id,
         partition=0,
         version=version,

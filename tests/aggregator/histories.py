@@ -5,8 +5,8 @@ from random import Random
 
 from aiokafka import ConsumerRecord
 
-from aggregator.core.records import read_letter, read_page, read_tally
-from aggregator.core.rows import Block, letter_blocks, page_blocks, tally_blocks
+from aggregator.core.records import read_ledger_update, read_letter, read_tally
+from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks, tally_blocks
 from meter.core.policy import Policy
 from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
 from tests.feeds.disorder import shuffle_within, with_malformed
@@ -43,7 +43,7 @@ def blocks(records: Iterable[ConsumerRecord]) -> list[Block]:
     taken = list(records)
     told = [read_tally(record, PARTITIONS) for record in taken if record.topic == TALLIES.name]
     return [
-        *page_blocks([read_page(record) for record in taken if record.topic == LEDGER.name]),
+        *ledger_update_blocks([read_ledger_update(record) for record in taken if record.topic == LEDGER.name]),
         *letter_blocks([read_letter(record) for record in taken if record.topic == DEAD_LETTERS.name]),
         *tally_blocks([each for each in told if each]),
     ]

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from aggregator.clickhouse.client import ClickHouse
-from aggregator.core.records import NotAPageError, read_letter, read_page
+from aggregator.core.records import NotALedgerUpdateError, read_ledger_update, read_letter
 from aggregator.core.rows import letter_blocks
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import encode_page
-from tests.aggregator.facts import entry, page
+from schemas.ledger import encode_ledger_update
+from tests.aggregator.facts import entry, update
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -77,14 +77,14 @@ def test_strangers_record_is_known_by_its_own_place(headers: Sequence[tuple[str,
     assert letter.value == b"?"
 
 
-def test_page_is_read_as_it_was_written() -> None:
-    """Nothing is lost between the wallet's page and ours."""
-    written = page(1, entries=[entry(1)])
-    assert read_page(Record(value=encode_page(written), topic="ledger")) == written
+def test_update_is_read_as_it_was_written() -> None:
+    """Nothing is lost between the wallet's update and ours."""
+    written = update(1, entries=[entry(1)])
+    assert read_ledger_update(Record(value=encode_ledger_update(written), topic="ledger")) == written
 
 
 @pytest.mark.parametrize("value", [None, b"", b"junk", b'{"version":1}', b"\xff"])
 def test_ledger_record_that_is_no_page_is_refused_with_its_place(value: bytes | None) -> None:
-    """What is not a page stops the aggregator rather than being skipped, and says where it lies."""
-    with pytest.raises(NotAPageError, match="ledger, partition 1, offset 5"):
-        read_page(Record(value=value, topic="ledger"))
+    """What is not an update stops the aggregator rather than being skipped, and says where it lies."""
+    with pytest.raises(NotALedgerUpdateError, match="ledger, partition 1, offset 5"):
+        read_ledger_update(Record(value=value, topic="ledger"))

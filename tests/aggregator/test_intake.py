@@ -7,19 +7,19 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import pytest
 
-from aggregator.core.records import NotAPageError
+from aggregator.core.records import NotALedgerUpdateError
 from aggregator.writer import intake as module
 from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.sink import Findings
-from schemas.ledger import encode_page
-from tests.aggregator.facts import page
+from schemas.ledger import encode_ledger_update
+from tests.aggregator.facts import update
 from tests.aggregator.test_dead_letters import Record
 
 LEDGER = Partition("ledger", 1)
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Records `base` to `last_offset` of the ledger, each a page whose version is its offset."""
+    """Records `base` to `last_offset` of the ledger, each an update whose version is its offset."""
 
     base: int
     last_offset: int
@@ -27,7 +27,7 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def records(self) -> Sequence[Record]:
         offsets = range(self.base, self.last_offset + 1)
-        return [Record(value=encode_page(page(offset)), offset=offset, topic="ledger") for offset in offsets]
+        return [Record(value=encode_ledger_update(update(offset)), offset=offset, topic="ledger") for offset in offsets]
 
 
 class World:
@@ -65,7 +65,7 @@ class World:
     async def write(self, findings: Findings) -> None:
         self.writing.set()
         await self.clickhouse_answers.wait()
-        self._tell("write", [written.version for written in findings.pages])
+        self._tell("write", [written.version for written in findings.updates])
 
     def _tell(self, what: str, of: object) -> None:
         self.events.append((what, of))
@@ -208,7 +208,7 @@ async def test_record_that_is_no_page_is_not_skipped() -> None:
             return [Record(value=b"junk", offset=0, topic="ledger")]
 
     async with running(World()) as world:
-        with pytest.raises(NotAPageError):
+        with pytest.raises(NotALedgerUpdateError):
             await world.intake.take(LEDGER, Junk(0, 0))
         await asyncio.sleep(0.05)
         assert world.committed == 0

@@ -13,7 +13,7 @@ def test_two_on_one_machine_find_two_ports() -> None:
     ports = [metrics.serve("127.0.0.1", 0), metrics.serve("127.0.0.1", 0)]
     assert ports[0] != ports[1]
     assert all(port >= metrics.FIRST_PORT for port in ports)
-    page = urlopen(f"http://127.0.0.1:{ports[1]}/metrics").read().decode()
+    update = urlopen(f"http://127.0.0.1:{ports[1]}/metrics").read().decode()
     # Boards and alerts know these names.
     for name in (
         'aggregator_rows_total{table="ledger_entries"}',
@@ -24,7 +24,7 @@ def test_two_on_one_machine_find_two_ports() -> None:
         "aggregator_refetches_total",
         "aggregator_clickhouse_up",
     ):
-        assert name in page
+        assert name in update
 
 
 def test_taken_port_is_refused_in_a_sentence() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
-from aggregator.core.rows import page_blocks
+from aggregator.core.rows import ledger_update_blocks
 from aggregator.reconciliation import rounds as reconcile
 from aggregator.reconciliation.rounds import Reconciliation, settled
-from tests.aggregator.facts import PRICE_MICROS, conversation, entry, page
+from tests.aggregator.facts import PRICE_MICROS, conversation, entry, update
 from tests.aggregator.histories import flushes, metered
 from tests.properties.pipeline import MemoryLog
 
@@ -60,14 +60,14 @@ def looked(clickhouse: ClickHouse) -> Reconciliation:
 
 def test_several_rounds_of_one_page_find_the_same(filled: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that may not take long goes on where the last one ended; every workspace is looked at once a round."""
-    monkeypatch.setattr(reconcile, "PAGE_WORKSPACES", 1)
-    pages: list[int] = []
+    monkeypatch.setattr(reconcile, "CHUNK_WORKSPACES", 1)
+    updates: list[int] = []
     reconciliation = Reconciliation(filled.query, LONG_S)
-    while not reconciliation.look(budget_s=0, on_page=pages.append):
+    while not reconciliation.look(budget_s=0, on_chunk=updates.append):
         pass
     ((workspaces,),) = filled.query("SELECT count() FROM balances")
-    assert sum(pages) == workspaces > 2
-    assert len(pages) > workspaces
+    assert sum(updates) == workspaces > 2
+    assert len(updates) > workspaces
 
 
 # Rows that are missing or changed.
@@ -173,7 +173,7 @@ def test_a_tally_that_was_changed_is_noticed(filled: ClickHouse, log: MemoryLog)
 
 
 def test_a_workspace_that_stays_unfinished_differs(filled: ClickHouse, log: MemoryLog) -> None:
-    """Rows without their balance are on their way, for as long as a page may take; after that nobody writes them."""
+    """Rows without their balance are on their way, for as long as an update may take; after that nobody writes them."""
     ((workspace,),) = filled.query("SELECT max(workspace_id) FROM balance_facts")
     filled.command(f"ALTER TABLE balance_facts DELETE WHERE workspace_id = {quoted(workspace)} {NOW}")
     clock = Clock()
@@ -207,7 +207,7 @@ def test_a_workspace_that_is_gone_altogether_is_noticed(filled: ClickHouse, log:
 @pytest.mark.parametrize("name", ["it's", "back\\slash", "'; --", "日本語"])
 def test_names_are_only_text(name: str, filled: ClickHouse) -> None:
     """Whatever a workspace is called, asking about it and naming its rows does what it says."""
-    blocks = page_blocks([page(1, workspace_id=name, entries=[entry(1)], conversations=[conversation(1)])])
+    blocks = ledger_update_blocks([update(1, workspace_id=name, entries=[entry(1)], conversations=[conversation(1)])])
     for block in blocks:
         filled.insert(block)
     reconciliation = looked(filled)

@@ -10,11 +10,11 @@ from aggregator.cli.main import main
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from aggregator.core.reconciliation.sums import PAIRS
-from aggregator.core.rows import page_blocks
-from schemas.ledger import ControlTotals, Page
-from tests.aggregator.facts import PRICE_MICROS, conversation, entry, page, usage
+from aggregator.core.rows import ledger_update_blocks
+from schemas.ledger import ControlTotals, LedgerUpdate
+from tests.aggregator.facts import PRICE_MICROS, conversation, entry, update, usage
 
-WHOLE = page(
+WHOLE = update(
     7,
     entries=[entry(1)],
     conversations=[conversation(1, requests=2)],
@@ -36,8 +36,8 @@ def written(dsn: str) -> str:
     return dsn
 
 
-def write(clickhouse: ClickHouse, *pages: Page) -> None:
-    for block in page_blocks(pages):
+def write(clickhouse: ClickHouse, *updates: LedgerUpdate) -> None:
+    for block in ledger_update_blocks(updates):
         clickhouse.insert(block)
 
 
@@ -83,9 +83,9 @@ def test_json_is_one_line_with_everything(written: str) -> None:
 
 
 def test_rows_that_stopped_half_way_are_waited_for_and_then_differ(written: str) -> None:
-    """A page whose balance never comes, as after a crash that nobody restarted."""
+    """An update whose balance never comes, as after a crash that nobody restarted."""
     with ClickHouse(written) as clickhouse:
-        for block in page_blocks([page(8, entries=[entry(2)])])[:-1]:
+        for block in ledger_update_blocks([update(8, entries=[entry(2)])])[:-1]:
             clickhouse.insert(block)
     done = reconcile(written, "--settle", "0.2")
     assert done.exit_code == 1

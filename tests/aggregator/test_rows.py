@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.core.rows import Block, letter_blocks, page_blocks
+from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks
 from aggregator.core.tables import TABLES, Landing
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page
-from tests.aggregator.facts import conversation, entry, page, usage
+from schemas.ledger import LedgerUpdate
+from tests.aggregator.facts import conversation, entry, update, usage
 
 Row = tuple[object, ...]
 
@@ -28,14 +28,14 @@ def view(blocks: list[Block], seen: dict[str, dict[Row, Row]] | None = None) -> 
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Page]:
-    """A few workspaces, each the page of every version once: what a partition of the ledger holds without repeats."""
-    pages = []
+def histories(draw: st.DrawFn) -> list[LedgerUpdate]:
+    """A few workspaces, each the update of every version once: what a partition of the ledger holds without repeats."""
+    updates = []
     for workspace in range(draw(st.integers(1, 2))):
         for version in range(draw(st.integers(1, 6))):
             touched = draw(st.sets(st.integers(1, 3), max_size=3))
-            pages.append(
-                page(
+            updates.append(
+                update(
                     version,
                     workspace_id=f"workspace-{workspace}",
                     entries=[entry(version + 1)],
@@ -44,7 +44,7 @@ def histories(draw: st.DrawFn) -> list[Page]:
                     free_micros=version,
                 )
             )
-    return pages
+    return updates
 
 
 @settings(deadline=None)  # Other processes may hold the machine.
@@ -55,16 +55,16 @@ def test_any_order_repetition_and_batching_shows_the_same_facts(data: st.DataObj
     repeated = history + data.draw(st.lists(st.sampled_from(history), max_size=6))
     shuffled = data.draw(st.permutations(repeated))
     cut = data.draw(st.integers(0, len(shuffled)))
-    once = view(page_blocks(history))
-    assert view(page_blocks(shuffled)) == once
-    assert view(page_blocks(shuffled[cut:]), view(page_blocks(shuffled[:cut]))) == once
+    once = view(ledger_update_blocks(history))
+    assert view(ledger_update_blocks(shuffled)) == once
+    assert view(ledger_update_blocks(shuffled[cut:]), view(ledger_update_blocks(shuffled[:cut]))) == once
 
 
 @settings(deadline=None)
 @given(histories())
-def test_block_holds_each_key_once(history: list[Page]) -> None:
+def test_block_holds_each_key_once(history: list[LedgerUpdate]) -> None:
     """An insert carries no row that another row of it replaces."""
-    for block in page_blocks(history + history):
+    for block in ledger_update_blocks(history + history):
         key = next(table.key for table in TABLES if table.name == block.table)
         keys = list(zip(*(block.columns[block.names.index(name)] for name in key), strict=True))
         assert len(keys) == len(set(keys))
@@ -72,7 +72,7 @@ def test_block_holds_each_key_once(history: list[Page]) -> None:
 
 def test_ledger_is_written_before_what_follows_from_it() -> None:
     """Who reads between two inserts finds the entries that explain a balance, never a balance ahead of its entries."""
-    blocks = page_blocks([page(1, entries=[entry(1)], conversations=[conversation()], usage=[usage()])])
+    blocks = ledger_update_blocks([update(1, entries=[entry(1)], conversations=[conversation()], usage=[usage()])])
     assert [block.table for block in blocks] == [
         "ledger_entries",
         "conversation_facts",
@@ -83,14 +83,16 @@ def test_ledger_is_written_before_what_follows_from_it() -> None:
 
 def test_tables_without_rows_have_no_block() -> None:
     """Nothing is inserted for nothing."""
-    assert [block.table for block in page_blocks([page(1)])] == ["balance_facts"]
-    assert page_blocks([]) == []
+    assert [block.table for block in ledger_update_blocks([update(1)])] == ["balance_facts"]
+    assert ledger_update_blocks([]) == []
     assert letter_blocks([]) == []
 
 
 def test_workspaces_do_not_replace_one_another() -> None:
     """The same bot, day and version in two workspaces are two rows."""
-    blocks = page_blocks([page(1, workspace_id="a", usage=[usage()]), page(1, workspace_id="b", usage=[usage()])])
+    blocks = ledger_update_blocks(
+        [update(1, workspace_id="a", usage=[usage()]), update(1, workspace_id="b", usage=[usage()])]
+    )
     assert [block.rows for block in blocks] == [2, 2]
 
 

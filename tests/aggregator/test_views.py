@@ -1,4 +1,4 @@
-"""What analysts see after pages were written once, twice, out of order, or by a worker that should be gone."""
+"""What analysts see after updates were written once, twice, out of order, or by a worker that should be gone."""
 
 from datetime import date
 from itertools import permutations
@@ -7,29 +7,29 @@ from typing import Any
 import pytest
 
 from aggregator.clickhouse.client import ClickHouse
-from aggregator.core.rows import page_blocks
+from aggregator.core.rows import ledger_update_blocks
 from schemas.instants import DAY_MS
-from schemas.ledger import Page
-from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, page, usage
+from schemas.ledger import LedgerUpdate
+from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, update, usage
 
 VIEWS = ("conversations", "ledger", "usage_daily", "usage_monthly", "balances")
 
 HISTORY = [
-    page(
+    update(
         10,
         entries=[entry(1, 5 * PRICE_MICROS), entry(2)],
         conversations=[conversation(1)],
         usage=[usage(DAY, 1)],
         free_micros=4 * PRICE_MICROS,
     ),
-    page(
+    update(
         20,
         entries=[entry(3)],
         conversations=[conversation(1, requests=2), conversation(2)],
         usage=[usage(DAY, 2)],
         free_micros=3 * PRICE_MICROS,
     ),
-    page(
+    update(
         30,
         entries=[entry(4, PRICE_MICROS)],
         conversations=[conversation(2, state="absorbed", absorbed_into="conversation-1", requests=0)],
@@ -39,8 +39,8 @@ HISTORY = [
 ]
 
 
-def write(clickhouse: ClickHouse, *pages: Page) -> None:
-    for block in page_blocks(pages):
+def write(clickhouse: ClickHouse, *updates: LedgerUpdate) -> None:
+    for block in ledger_update_blocks(updates):
         clickhouse.insert(block)
 
 
@@ -62,7 +62,7 @@ def test_rewriting_in_any_order_changes_nothing(clickhouse: ClickHouse) -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_first_arrival_may_be_any_version(clickhouse: ClickHouse, order: tuple[int, ...]) -> None:
-    """The views depend on which pages were written, not on which came first."""
+    """The views depend on which updates were written, not on which came first."""
     for at in order:
         write(clickhouse, HISTORY[at])
     assert clickhouse.query("SELECT conversation_id, requests FROM conversations") == [("conversation-1", 2)]
@@ -81,15 +81,15 @@ def test_balance_is_the_sum_of_the_ledger(clickhouse: ClickHouse) -> None:
 
 def test_paid_balance_may_be_negative(clickhouse: ClickHouse) -> None:
     """A workspace can overdraw; the sign survives the way into the table."""
-    write(clickhouse, page(1, paid_micros=-1))
+    write(clickhouse, update(1, paid_micros=-1))
     assert clickhouse.query("SELECT paid_micros FROM balances") == [(-1,)]
 
 
 def test_month_is_the_sum_of_its_days(clickhouse: ClickHouse) -> None:
     """Usage by month cannot disagree with usage by day, whatever was replaced meanwhile."""
     days = range(DAY, DAY + 100)
-    write(clickhouse, page(1, usage=[usage(day, day % 7) for day in days] + [usage(DAY, 3, "other")]))
-    write(clickhouse, page(2, usage=[usage(day, day % 5) for day in days if day % 3 == 0]))
+    write(clickhouse, update(1, usage=[usage(day, day % 7) for day in days] + [usage(DAY, 3, "other")]))
+    write(clickhouse, update(2, usage=[usage(day, day % 5) for day in days if day % 3 == 0]))
     numbers = "conversations, sessions, requests, total_units, charged_free_micros"
     sums = ", ".join(f"sum({name})" for name in numbers.split(", "))
     by_day = clickhouse.query(
@@ -102,7 +102,7 @@ def test_month_is_the_sum_of_its_days(clickhouse: ClickHouse) -> None:
 
 def test_day_of_zeros_is_left_out(clickhouse: ClickHouse) -> None:
     """A day whose last unit moved elsewhere is no row, by day nor by month."""
-    write(clickhouse, page(1, usage=[usage(DAY, 1)]), page(2, usage=[usage(DAY, 0), usage(DAY + 40, 1)]))
+    write(clickhouse, update(1, usage=[usage(DAY, 1)]), update(2, usage=[usage(DAY, 0), usage(DAY + 40, 1)]))
     assert clickhouse.query("SELECT day FROM usage_daily") == [(date(2022, 2, 17),)]
     assert clickhouse.query("SELECT month FROM usage_monthly") == [(date(2022, 2, 1),)]
 
@@ -111,7 +111,7 @@ def test_conversations_are_billable_and_not_absorbed(clickhouse: ClickHouse) -> 
     """A chain of bot messages alone, and what was bridged into another, are kept as facts and are no conversation."""
     write(
         clickhouse,
-        page(
+        update(
             1,
             conversations=[
                 conversation(1),
@@ -126,8 +126,8 @@ def test_conversations_are_billable_and_not_absorbed(clickhouse: ClickHouse) -> 
 
 def test_moved_start_replaces_the_row_across_months(clickhouse: ClickHouse) -> None:
     """A late message can move a conversation's first message into another month: it stays one row, by its new day."""
-    write(clickhouse, page(1, conversations=[conversation(1)]))
-    write(clickhouse, page(2, conversations=[conversation(1, first_ms=(DAY - 31) * DAY_MS + 5)]))
+    write(clickhouse, update(1, conversations=[conversation(1)]))
+    write(clickhouse, update(2, conversations=[conversation(1, first_ms=(DAY - 31) * DAY_MS + 5)]))
     assert clickhouse.query("SELECT day, toUnixTimestamp64Milli(first_at) FROM conversations") == [
         (date(2021, 12, 8), (DAY - 31) * DAY_MS + 5)
     ]
@@ -135,12 +135,12 @@ def test_moved_start_replaces_the_row_across_months(clickhouse: ClickHouse) -> N
 
 def test_instants_keep_their_milliseconds(clickhouse: ClickHouse) -> None:
     """Event time is exact to the millisecond in every table."""
-    write(clickhouse, page(1, entries=[entry(999)]))
+    write(clickhouse, update(1, entries=[entry(999)]))
     assert clickhouse.query("SELECT toUnixTimestamp64Milli(occurred_at) FROM ledger") == [(DAY * DAY_MS + 999,)]
 
 
 def test_backfill_over_many_months_is_one_insert(clickhouse: ClickHouse) -> None:
     """Ten years in one batch are written: the engine's default of at most a hundred partitions is lifted."""
     opened = [conversation(number * 30 * DAY_MS) for number in range(120)]
-    write(clickhouse, page(1, conversations=opened))
+    write(clickhouse, update(1, conversations=opened))
     assert clickhouse.query("SELECT count() FROM conversations") == [(120,)]

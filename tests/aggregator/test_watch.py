@@ -72,7 +72,7 @@ async def test_a_look_that_fails_grows_old(clickhouse: ClickHouse, monkeypatch: 
 async def test_the_time_is_that_of_a_whole_round(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a round goes on over several looks its beginning is not told: not everything has been seen since then."""
     monkeypatch.setattr(watch, "BUDGET_S", 0)
-    monkeypatch.setattr(reconcile, "PAGE_WORKSPACES", 1)
+    monkeypatch.setattr(reconcile, "CHUNK_WORKSPACES", 1)
     write(clickhouse, WHOLE)
     looker = Watch(clickhouse, lambda: True)
     await looker.look()

@@ -17,9 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from schemas.dead_letters import DeadLetter
-from schemas.ledger import Page, encode_page
+from schemas.ledger import LedgerUpdate, encode_ledger_update
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
-from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, page, usage
+from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, update, usage
 from tests.brokers import EMBEDDED, KAFKA, Broker, available_brokers, running_broker, why_no_kafka
 
 pytestmark = pytest.mark.integration
@@ -77,12 +77,12 @@ def test_record_that_is_no_page_ends_the_worker(broker: Broker, migrated: str) -
     assert asyncio.run(offsets(broker)) == 0
 
 
-def history() -> list[tuple[int, Page]]:
-    """(partition, page): a charge a version, and the absolute facts that follow from it."""
+def history() -> list[tuple[int, LedgerUpdate]]:
+    """(partition, update): a charge a version, and the absolute facts that follow from it."""
     return [
         (
             workspace % PARTITIONS,
-            page(
+            update(
                 version,
                 workspace_id=f"workspace-{workspace}",
                 entries=[entry(version + 1)],
@@ -143,10 +143,10 @@ async def create_topics(bootstrap: str) -> None:
         await admin.close()
 
 
-async def produce(broker: Broker, pages: list[tuple[int, Page]], refused: list[DeadLetter]) -> int:
+async def produce(broker: Broker, updates: list[tuple[int, LedgerUpdate]], refused: list[DeadLetter]) -> int:
     """Returns how many records were written."""
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, enable_idempotence=broker.idempotent) as producer:
-        sent = [await producer.send(LEDGER.name, encode_page(stated), partition=at) for at, stated in pages]
+        sent = [await producer.send(LEDGER.name, encode_ledger_update(stated), partition=at) for at, stated in updates]
         sent += [
             await producer.send(DEAD_LETTERS.name, it.value or b"", headers=it.headers(), partition=0) for it in refused
         ]

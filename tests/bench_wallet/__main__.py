@@ -23,7 +23,7 @@ class Round(NamedTuple):
     """Seconds of CPU for the inputs of one round; `debits` are the charges among what they caused."""
 
     inputs: int
-    pages: int
+    updates: int
     naive_s: float
     take_s: float
     checkpoint_s: float
@@ -50,11 +50,11 @@ def in_memory(load: list[ConsumerRecord], warm: int, batch: int, checkpoint: int
     _save(charger)
     measured = load[warm:]
     naive_s = _naive(measured)
-    pages, take_s, checkpoint_s, unsaved = 0, 0.0, 0.0, 0
+    updates, take_s, checkpoint_s, unsaved = 0, 0.0, 0.0, 0
     for start in range(0, len(measured), batch):
         part = measured[start : start + batch]
         started_s = time.process_time()
-        pages += sum(len(listed(output.records)) for output in charger.take(part) if output.topic is LEDGER)
+        updates += sum(len(listed(output.records)) for output in charger.take(part) if output.topic is LEDGER)
         taken_s = time.process_time()
         take_s += taken_s - started_s
         unsaved += len(part)
@@ -62,7 +62,7 @@ def in_memory(load: list[ConsumerRecord], warm: int, batch: int, checkpoint: int
             _save(charger)
             checkpoint_s += time.process_time() - taken_s
             unsaved = 0
-    return Round(len(measured), pages, naive_s, take_s, checkpoint_s)
+    return Round(len(measured), updates, naive_s, take_s, checkpoint_s)
 
 
 def _save(charger: Charger) -> None:
@@ -108,7 +108,7 @@ def main(inputs: int, warm: int, rounds: int, batch: int, checkpoint: int, seed:
     for name, each in found.items():
         rate, naive_rate = median(one.rate for one in each), median(one.naive_rate for one in each)
         print(
-            f"{name}: {rate:,.0f} inputs/s/core, {each[0].inputs / each[0].pages:.1f} inputs a page; "
+            f"{name}: {rate:,.0f} inputs/s/core, {each[0].inputs / each[0].updates:.1f} inputs an update; "
             f"orjson alone {naive_rate:,.0f}/s, ratio {rate / naive_rate:.3f}; "
             f"from {min(one.rate for one in each):,.0f} to {max(one.rate for one in each):,.0f}"
         )

@@ -12,9 +12,9 @@ import pytest
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
-from aggregator.core.rows import page_blocks
+from aggregator.core.rows import ledger_update_blocks
 from meter.core.policy import Policy
-from schemas.ledger import decode_page
+from schemas.ledger import decode_ledger_update
 from schemas.topics import LEDGER
 from tests.oracle.build import ENTERPRISE, HOUR, MIN, NOW, STANDARD, chat
 from tests.properties.pipeline import MemoryLog, Pipeline, driven
@@ -40,7 +40,7 @@ def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
 
 def write(clickhouse: ClickHouse, log: MemoryLog) -> None:
     """All pages of the ledger, as the aggregator writes them."""
-    for block in page_blocks(decode_page(record.value) for record in log.all_of(LEDGER.name)):
+    for block in ledger_update_blocks(decode_ledger_update(record.value) for record in log.all_of(LEDGER.name)):
         clickhouse.insert(block)
 
 

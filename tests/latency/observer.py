@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from aggregator.clickhouse.client import ClickHouse
-from schemas.ledger import decode_page
+from schemas.ledger import decode_ledger_update
 from schemas.topics import LEDGER
 
 ASK_EVERY_S: Final = 0.1
@@ -15,7 +15,7 @@ _HOW_FAR: Final = "SELECT wallet_partition, max(version) FROM balance_facts GROU
 
 
 class Seen(NamedTuple):
-    """A page, the Kafka timestamp of its oldest event, and when it was read here."""
+    """An update, the Kafka timestamp of its oldest event, and when it was read here."""
 
     partition: int
     version: int
@@ -35,7 +35,7 @@ class Observer:
         """When ClickHouse was asked, and the newest version of each partition that it had."""
 
     async def read_ledger(self) -> None:
-        """Keep every page that an event has caused."""
+        """Keep every update that an event has caused."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -52,13 +52,13 @@ class Observer:
             await consumer.stop()
 
     def _take(self, value: bytes, now_ms: float) -> None:
-        page = decode_page(value)
-        is_used_up = page.balance.free_micros + page.balance.paid_micros <= 0
-        is_last_credit = is_used_up and page.workspace_id not in self._used_up
+        update = decode_ledger_update(value)
+        is_used_up = update.balance.free_micros + update.balance.paid_micros <= 0
+        is_last_credit = is_used_up and update.workspace_id not in self._used_up
         if is_used_up:
-            self._used_up.add(page.workspace_id)
-        if page.produced_ms:
-            self._pages.append(Seen(page.partition, page.version, page.produced_ms, now_ms, is_last_credit))
+            self._used_up.add(update.workspace_id)
+        if update.produced_ms:
+            self._pages.append(Seen(update.partition, update.version, update.produced_ms, now_ms, is_last_credit))
 
     async def ask_clickhouse(self) -> None:
         """A worker writes the balances of an insert last, so they tell what is there."""
@@ -68,26 +68,28 @@ class Observer:
             await asyncio.sleep(ASK_EVERY_S)
 
     def to_debit_ms(self, from_ms: float) -> list[float]:
-        """Of each page whose oldest event is not before `from_ms`."""
-        return [page.seen_ms - page.produced_ms for page in self._pages if page.produced_ms >= from_ms]
+        """Of each update whose oldest event is not before `from_ms`."""
+        return [update.seen_ms - update.produced_ms for update in self._pages if update.produced_ms >= from_ms]
 
     def to_used_up_ms(self, from_ms: float) -> list[float]:
-        """The same, of pages with the last credit of a workspace."""
+        """The same, of updates with the last credit of a workspace."""
         return [
-            page.seen_ms - page.produced_ms
-            for page in self._pages
-            if page.is_last_credit and page.produced_ms >= from_ms
+            update.seen_ms - update.produced_ms
+            for update in self._pages
+            if update.is_last_credit and update.produced_ms >= from_ms
         ]
 
     def to_clickhouse_ms(self, from_ms: float) -> list[float]:
-        """Until a look found the page's rows or newer ones. Pages of a partition are in order, and so are the looks."""
+        """Until a look found the update's rows or newer ones. Pages of a partition are in order, and so are the looks."""
         ages_ms: list[float] = []
         looks: dict[int, int] = {}
-        for page in self._pages:
-            at = looks.get(page.partition, 0)
-            while at < len(self._in_clickhouse) and self._in_clickhouse[at][1].get(page.partition, -1) < page.version:
+        for update in self._pages:
+            at = looks.get(update.partition, 0)
+            while (
+                at < len(self._in_clickhouse) and self._in_clickhouse[at][1].get(update.partition, -1) < update.version
+            ):
                 at += 1
-            looks[page.partition] = at
-            if at < len(self._in_clickhouse) and page.produced_ms >= from_ms:
-                ages_ms.append(self._in_clickhouse[at][0] - page.produced_ms)
+            looks[update.partition] = at
+            if at < len(self._in_clickhouse) and update.produced_ms >= from_ms:
+                ages_ms.append(self._in_clickhouse[at][0] - update.produced_ms)
         return ages_ms

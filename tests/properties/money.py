@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from meter.core.wallet.wallets import Wallets
 from schemas.instants import day_of
-from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact
+from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, LedgerUpdate, UsageFact
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.oracle.oracle import Result
@@ -17,7 +17,7 @@ from tests.properties.view import View
 
 @dataclass
 class Book:
-    """What an auditor keeps of one workspace, reading page after page."""
+    """What an auditor keeps of one workspace, reading update after update."""
 
     entries: list[Entry] = field(default_factory=list)
     conversations: dict[str, ConversationFact] = field(default_factory=dict)
@@ -25,11 +25,11 @@ class Book:
     balance: BalanceFact | None = None
     totals: ControlTotals | None = None
 
-    def read(self, page: Page) -> None:
-        self.entries += page.entries
-        self.conversations |= {fact.conversation_id: fact for fact in page.conversations}
-        self.usage |= {(fact.bot_id, fact.day): fact for fact in page.usage}
-        self.balance, self.totals = page.balance, page.totals
+    def read(self, update: LedgerUpdate) -> None:
+        self.entries += update.entries
+        self.conversations |= {fact.conversation_id: fact for fact in update.conversations}
+        self.usage |= {(fact.bot_id, fact.day): fact for fact in update.usage}
+        self.balance, self.totals = update.balance, update.totals
 
     def audit(self) -> None:
         """Every law of conservation."""

@@ -87,12 +87,12 @@ def test_held_charges_are_made_in_order_of_time(arrivals: list[Arrival]) -> None
     (inputs,) = inputs_of(driven(arranged(arrivals), NOW, (), HOLD, partitions=1))
     for each in inputs:
         wallets.step(each)
-    wallets.take_pages(0, 0)
+    wallets.drain_updates(0, 0)
     created = command("workspace.created", START, "late", "stranger", plan="enterprise", session_price_micros=1)
     wallets.step(decode_wallet_input(created))
-    (page,) = wallets.take_pages(0, 1)
-    firsts = {fact.conversation_id: fact.first_ms for fact in page.conversations}
-    charged = [entry for entry in page.entries if entry.kind == "charge"]
+    (update,) = wallets.drain_updates(0, 1)
+    firsts = {fact.conversation_id: fact.first_ms for fact in update.conversations}
+    charged = [entry for entry in update.entries if entry.kind == "charge"]
     assert [firsts[entry.conversation_id] for entry in charged] == sorted(
         firsts[entry.conversation_id] for entry in charged
     )

@@ -12,7 +12,7 @@ from meter.core.rejection import Rejected
 from meter.core.sessions.sessionize import Sessions
 from schemas.dead_letters import from_record
 from schemas.events import decode_event
-from schemas.ledger import decode_page
+from schemas.ledger import decode_ledger_update
 from schemas.tallies import EventCounts, Tally, decode_tally
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS
 from tests.feeds.lines import HOUR_MS, MINUTE_MS
@@ -88,11 +88,11 @@ def letters_up_to(log: MemoryLog, topic: str, partition: int, offset: int) -> in
 
 
 def begun_up_to(log: MemoryLog, partition: int, offset: int) -> int:
-    """How many workspaces have pages that say that they began by then. Whoever wrote a page says the same."""
+    """How many workspaces have updates that say that they began by then. Whoever wrote an update says the same."""
     since: dict[str, int] = {}
     for record in log.topics[LEDGER.name, partition]:
-        page = decode_page(record.value)
-        assert 0 <= since.setdefault(page.workspace_id, page.since) == page.since <= page.version
+        update = decode_ledger_update(record.value)
+        assert 0 <= since.setdefault(update.workspace_id, update.since) == update.since <= update.version
     return sum(each <= offset for each in since.values())
 
 

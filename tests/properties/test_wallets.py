@@ -57,9 +57,9 @@ def test_money_is_conserved_at_every_page(lines: list[bytes], taken: list[Turn])
         wallets, books = Wallets(POLICY), defaultdict[str, Book](Book)
         for version, given_input in enumerate(inputs):
             wallets.step(given_input)
-            for page in wallets.take_pages(0, version):
-                books[page.workspace_id].read(page)
-                books[page.workspace_id].audit()
+            for update in wallets.drain_updates(0, version):
+                books[update.workspace_id].read(update)
+                books[update.workspace_id].audit()
         for workspace_id, book in books.items():
             assert_lots_hold_their_entries(wallets, workspace_id, book.entries)
             assert_no_more_is_given_back_than_lapsed(book.entries)
@@ -127,8 +127,8 @@ def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str,
     entries: defaultdict[str, list[Entry]] = defaultdict(list)
     for version, each in enumerate(inputs):
         wallets.step(each)
-        for page in wallets.take_pages(0, version):
-            entries[page.workspace_id] += page.entries
+        for update in wallets.drain_updates(0, version):
+            entries[update.workspace_id] += update.entries
     known = {
         name: (msgspec.to_builtins(book.wallet), dict(book.accounts), dict(book.usage), entries[name])
         for name, book in wallets.books.items()

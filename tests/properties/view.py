@@ -9,7 +9,15 @@ from aiokafka import ConsumerRecord
 
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.instants import DAY_MS, from_ms
-from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, Page, UsageFact, decode_page
+from schemas.ledger import (
+    BalanceFact,
+    ControlTotals,
+    ConversationFact,
+    Entry,
+    LedgerUpdate,
+    UsageFact,
+    decode_ledger_update,
+)
 from schemas.topics import DEAD_LETTERS, LEDGER
 from tests.oracle.oracle import Usage
 
@@ -74,14 +82,14 @@ def view(log: Topics) -> View:
     entries: dict[str, dict[str, Entry]] = defaultdict(dict)
     versions: dict[object, tuple[int, object]] = {}
     for record in log.all_of(LEDGER.name):
-        page = decode_page(record.value)
-        for entry in page.entries:
-            assert entries[page.workspace_id].setdefault(entry.entry_id, entry) == entry
-        for key, fact in facts(page):
+        update = decode_ledger_update(record.value)
+        for entry in update.entries:
+            assert entries[update.workspace_id].setdefault(entry.entry_id, entry) == entry
+        for key, fact in facts(update):
             known_version, known = versions.get(key, (-1, None))
-            assert page.version != known_version or fact == known
-            if page.version > known_version:
-                versions[key] = page.version, fact
+            assert update.version != known_version or fact == known
+            if update.version > known_version:
+                versions[key] = update.version, fact
     for each, (_, fact) in versions.items():
         place_fact(found, each, fact)
     found.entries = {ws: sorted(each.values(), key=lambda entry: entry.seq) for ws, each in entries.items()}
@@ -92,14 +100,14 @@ def view(log: Topics) -> View:
     return found
 
 
-def facts(page: Page) -> Iterator[tuple[object, object]]:
-    """The absolute facts of a page, each under the key that newer ones replace."""
-    for conversation in page.conversations:
-        yield (page.workspace_id, conversation.conversation_id), conversation
-    for usage in page.usage:
-        yield (page.workspace_id, usage.bot_id, usage.day), usage
-    yield page.workspace_id, page.balance
-    yield (page.workspace_id, "totals", "", ""), page.totals
+def facts(update: LedgerUpdate) -> Iterator[tuple[object, object]]:
+    """The absolute facts of an update, each under the key that newer ones replace."""
+    for conversation in update.conversations:
+        yield (update.workspace_id, conversation.conversation_id), conversation
+    for usage in update.usage:
+        yield (update.workspace_id, usage.bot_id, usage.day), usage
+    yield update.workspace_id, update.balance
+    yield (update.workspace_id, "totals", "", ""), update.totals
 
 
 def place_fact(found: View, key: Any, fact: object) -> None:

@@ -38,7 +38,7 @@ def test_many_at_once_are_what_the_client_counts_one_by_one() -> None:
 
 
 def test_used_up_credit_is_told_once() -> None:
-    """A workspace's credit ends on one page; later debits and a worker that starts anew do not tell it again."""
+    """A workspace's credit ends on one update; later debits and a worker that starts anew do not tell it again."""
 
     def count() -> float:
         return told("meter_event_to_used_up_seconds")[inf]

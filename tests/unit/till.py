@@ -32,10 +32,10 @@ class Till:
         self._version += 1
         self.refused = self.wallets.step(given)
         made: list[Entry] = []
-        for page in self.wallets.take_pages(0, self._version):
-            made += page.entries
-            self.balance = page.balance
-            self.facts |= {fact.conversation_id: fact for fact in page.conversations}
+        for update in self.wallets.drain_updates(0, self._version):
+            made += update.entries
+            self.balance = update.balance
+            self.facts |= {fact.conversation_id: fact for fact in update.conversations}
         self.entries += made
         return made
 

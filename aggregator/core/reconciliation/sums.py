@@ -20,7 +20,7 @@ Row = tuple[Any, ...]
 
 
 class Balance(NamedTuple):
-    """The row that is written last of a page: what it says holds of all rows up to its version."""
+    """The row that is written last of an update: what it says holds of all rows up to its version."""
 
     workspace_id: str
     version: int = -1
@@ -84,7 +84,7 @@ class Sums(NamedTuple):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of the newest page is there. Its balance comes last; until then its rows are on their way."""
+        """Whether all of the newest update is there. Its balance comes last; until then its rows are on their way."""
         return self.newest <= self.balance.version
 
 

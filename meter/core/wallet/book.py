@@ -1,4 +1,4 @@
-"""One workspace's book: who it is, its lots, its conversations, its usage, and the page being written."""
+"""One workspace's book: who it is, its lots, its conversations, its usage, and the update being written."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import Lot, Lots, Spendable
 from meter.core.wallet.plan_terms import Timeline
 from schemas.instants import day_of
-from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, Page
+from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
 Status = Literal["unknown", "provisioned", "created"]
@@ -58,7 +58,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Book:
-    """A wallet with its accounts and usage, and what changed in them since the last page and the last checkpoint."""
+    """A wallet with its accounts and usage, and what changed in them since the last update and the last checkpoint."""
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
@@ -66,9 +66,9 @@ class Book:
         self.usage: dict[UsageKey, Usage] = {}
         self.entries: list[Entry] = []
         self.new_lots: list[Lot] = []
-        # These hold the objects, not their keys: what is forgotten before the page is taken still goes on it.
-        self.page_accounts: dict[str, Account] = {}
-        self.page_usage: dict[UsageKey, Usage] = {}
+        # These hold the objects, not their keys: what is forgotten before the update is taken still goes on it.
+        self.unpublished_accounts: dict[str, Account] = {}
+        self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
         self.produced_ms = 0
         self.touched_accounts: set[str] = set()
@@ -118,8 +118,8 @@ class Book:
         return entry
 
     def touch_account(self, account: Account) -> None:
-        """The account goes on the next page and into the next checkpoint."""
-        self.page_accounts[account.conversation_id] = account
+        """The account goes on the next update and into the next checkpoint."""
+        self.unpublished_accounts[account.conversation_id] = account
         self.touched_accounts.add(account.conversation_id)
         self.changed = True
 
@@ -142,7 +142,7 @@ class Book:
         self.touched_usage.add(key)
 
     def caused_by(self, metered: Metered) -> None:
-        """Keep the oldest Kafka timestamp behind the page, for latency."""
+        """Keep the oldest Kafka timestamp behind the update, for latency."""
         self.produced_ms = min(self.produced_ms or metered.produced_ms, metered.produced_ms)
 
     def usage_of(self, key: UsageKey) -> Usage:
@@ -150,24 +150,24 @@ class Book:
         usage = self.usage.get(key)
         if usage is None:
             usage = self.usage[key] = Usage()
-        self.page_usage[key] = usage
+        self.unpublished_usage[key] = usage
         self.touched_usage.add(key)
         self.changed = True
         return usage
 
-    def take_page(self, partition: int, version: int) -> Page | None:
-        """What changed since the last page, as facts of `version`; None if nothing did."""
+    def drain_update(self, partition: int, version: int) -> LedgerUpdate | None:
+        """What changed since the last update, as facts of `version`; None if nothing did."""
         if not self.changed:
             return None
         wallet = self.wallet
-        page = Page(
+        update = LedgerUpdate(
             workspace_id=wallet.workspace_id,
             partition=partition,
             version=version,
             produced_ms=self.produced_ms,
             entries=self.entries,
-            conversations=[account.fact() for account in self.page_accounts.values()],
-            usage=[usage.fact(key) for key, usage in self.page_usage.items()],
+            conversations=[account.fact() for account in self.unpublished_accounts.values()],
+            usage=[usage.fact(key) for key, usage in self.unpublished_usage.items()],
             balance=BalanceFact(
                 free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
             ),
@@ -179,6 +179,6 @@ class Book:
             ),
             since=wallet.since,
         )
-        self.entries, self.page_accounts, self.page_usage = [], {}, {}
+        self.entries, self.unpublished_accounts, self.unpublished_usage = [], {}, {}
         self.changed, self.produced_ms = False, 0
-        return page
+        return update

@@ -18,7 +18,7 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.timers import Appointments
 from schemas.commands import AnyCommand
 from schemas.instants import day_of
-from schemas.ledger import Page
+from schemas.ledger import LedgerUpdate
 from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, SafePoint, WalletInput
 
 
@@ -46,7 +46,7 @@ class Wallets:
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
         """Books that changed since the last checkpoint; whoever writes it clears this."""
-        self.open_pages: dict[str, Book] = {}
+        self.open_updates: dict[str, Book] = {}
         self._beginning: list[Book] = []
         self._appointments = Appointments(policy, self.books)
         self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
@@ -64,7 +64,7 @@ class Wallets:
                 self._appointments.watch_usage(book, key)
 
     def step(self, given: WalletInput, offset: int = 0) -> Rejected | None:
-        """Take one input from the log. Returns why a command was refused; all else shows in the pages."""
+        """Take one input from the log. Returns why a command was refused; all else shows in the updates."""
         refused = self._step(given)
         while self._beginning:
             book = self._beginning.pop()
@@ -73,7 +73,7 @@ class Wallets:
 
     @property
     def workspaces(self) -> int:
-        """How many have begun: a page holds, or will hold, something of them."""
+        """How many have begun: an update holds, or will hold, something of them."""
         return sum(book.wallet.since >= 0 for book in self.books.values())
 
     def _step(self, given: WalletInput) -> Rejected | None:
@@ -88,11 +88,11 @@ class Wallets:
                 return self._command(given)
         return None
 
-    def take_pages(self, partition: int, version: int) -> list[Page]:
-        """The pages of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
-        books, self.open_pages = self.open_pages, {}
-        pages = (book.take_page(partition, version) for book in books.values())
-        return [page for page in pages if page is not None]
+    def drain_updates(self, partition: int, version: int) -> list[LedgerUpdate]:
+        """The updates of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
+        books, self.open_updates = self.open_updates, {}
+        updates = (book.drain_update(partition, version) for book in books.values())
+        return [update for update in updates if update is not None]
 
     def taken_up_to(self, point: SafePoint) -> Source | None:
         """What is known of the point's partition as of exactly its offset; asked before the point itself is taken.
@@ -109,7 +109,7 @@ class Wallets:
         book = self.books.get(workspace_id)
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
-        self.touched[workspace_id] = self.open_pages[workspace_id] = book
+        self.touched[workspace_id] = self.open_updates[workspace_id] = book
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book

@@ -1,6 +1,6 @@
 """The meter with both stages in one process: wallets are charged as well, on the same core.
 
-Its pages go to the topic `ledger`; the aggregator, which writes them to ClickHouse, does not run. The run ends when
+Its updates go to the topic `ledger`; the aggregator, which writes them to ClickHouse, does not run. The run ends when
 the wallets have taken everything that the sessionizer told them.
 """
 

@@ -1,0 +1,35 @@
+"""How a batch becomes updates."""
+
+from aiokafka import ConsumerRecord
+
+from meter.charger.charger import UPDATE_INPUTS, Charger
+from meter.core.policy import Policy
+from schemas.ledger import LedgerUpdate, decode_ledger_update
+from schemas.topics import LEDGER
+from tests.bench_wallet.records import conversation, stored
+from tests.listed import listed
+
+
+def updates_of(records: list[ConsumerRecord]) -> list[LedgerUpdate]:
+    """What a wallet partition that knew nothing writes of one batch."""
+    charger = Charger(Policy(), 0)
+    outputs = [output for output in charger.take(records) if output.topic is LEDGER]
+    return [decode_ledger_update(record.value or b"") for output in outputs for record in listed(output.records)]
+
+
+def test_a_page_is_bounded_however_long_the_batch() -> None:
+    """No update comes from more than UPDATE_INPUTS inputs, and together they hold each conversation once, in order."""
+    batch = [stored(conversation("w", number), number) for number in range(2 * UPDATE_INPUTS + 1)]
+    updates = updates_of(batch)
+    assert [len(update.conversations) for update in updates] == [UPDATE_INPUTS, UPDATE_INPUTS, 1]
+    assert [update.version for update in updates] == [UPDATE_INPUTS - 1, 2 * UPDATE_INPUTS - 1, 2 * UPDATE_INPUTS]
+    sequence = [entry.seq for update in updates for entry in update.entries]
+    assert sequence == list(range(1, len(sequence) + 1))
+
+
+def test_a_workspace_has_one_page_of_a_batch() -> None:
+    """What many workspaces did in a long batch is one update each, however their inputs lie among each other's."""
+    batch = [stored(conversation(f"w-{number % 7}", number), number) for number in range(7 * UPDATE_INPUTS - 7)]
+    updates = updates_of(batch)
+    assert sorted(update.workspace_id for update in updates) == [f"w-{number}" for number in range(7)]
+    assert all(update.version == len(batch) - 1 for update in updates)
