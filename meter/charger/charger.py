@@ -5,7 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from meter.charger.charged_batch import Charged
-from meter.charger.state import Mark, account_key, decode_key, decode_mark, encode, restore_books, usage_key, wallet_key
+from meter.charger.state import (
+    Mark,
+    conversation_key,
+    decode_key,
+    decode_mark,
+    encode,
+    restore_books,
+    usage_key,
+    wallet_key,
+)
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
@@ -132,27 +141,27 @@ class Charger:
             )
 
     def changed(self) -> Iterator[bytes]:
-        """The wallets, accounts and days that changed or ended."""
+        """The wallets, conversations and days that changed or ended."""
         touched, self._wallets.touched = self._wallets.touched, {}
         return pack(self._entries(touched))
 
     def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
         for workspace_id, book in touched.items():
             keys = [wallet_key(workspace_id)]
-            keys += [account_key(workspace_id, conversation_id) for conversation_id in book.touched_accounts]
+            keys += [conversation_key(workspace_id, conversation_id) for conversation_id in book.touched_conversations]
             keys += [usage_key(workspace_id, day) for day in book.touched_usage]
-            book.touched_accounts, book.touched_usage = set(), set()
+            book.touched_conversations, book.touched_usage = set(), set()
             for key in keys:
                 yield key, self._value_of(key)
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
-        """The next wallets, accounts and days in turn."""
+        """The next wallets, conversations and days in turn."""
         return self._sweep.next(size_bytes)
 
     def _keys(self) -> Iterator[bytes]:
         for workspace_id, book in self._wallets.books.items():
             yield wallet_key(workspace_id)
-            yield from (account_key(workspace_id, conversation_id) for conversation_id in book.accounts)
+            yield from (conversation_key(workspace_id, conversation_id) for conversation_id in book.conversations)
             yield from (usage_key(workspace_id, day) for day in book.usage)
 
     def _value_of(self, key: bytes) -> bytes | None:
@@ -160,7 +169,7 @@ class Charger:
         book = self._wallets.books[workspace_id]
         if kind == "wallet":
             return encode(book.wallet)
-        found = book.accounts.get(name) if kind == "account" else book.usage.get(UsageKey(name, day))
+        found = book.conversations.get(name) if kind == "conversation" else book.usage.get(UsageKey(name, day))
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.wallets import Source
@@ -19,7 +19,7 @@ encode = msgspec.msgpack.Encoder().encode
 decode_mark = msgspec.msgpack.Decoder(Mark).decode
 decode_key = msgspec.msgpack.Decoder(tuple[str, str, str, int]).decode
 _decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
-_decode_account = msgspec.msgpack.Decoder(Account).decode
+_decode_conversation = msgspec.msgpack.Decoder(BilledConversation).decode
 _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 
@@ -28,9 +28,9 @@ def wallet_key(workspace_id: str) -> bytes:
     return encode(("wallet", workspace_id, "", 0))
 
 
-def account_key(workspace_id: str, conversation_id: str) -> bytes:
+def conversation_key(workspace_id: str, conversation_id: str) -> bytes:
     """The key of one conversation that was billed."""
-    return encode(("account", workspace_id, conversation_id, 0))
+    return encode(("conversation", workspace_id, conversation_id, 0))
 
 
 def usage_key(workspace_id: str, key: UsageKey) -> bytes:
@@ -43,8 +43,8 @@ def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
     keyed = sorted((decode_key(key), value) for key, value in records.items())
     books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
     for (kind, workspace_id, name, day), value in keyed:
-        if kind == "account":
-            books[workspace_id].accounts[name] = _decode_account(value)
+        if kind == "conversation":
+            books[workspace_id].conversations[name] = _decode_conversation(value)
         elif kind == "usage":
             books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
     return books

@@ -130,7 +130,7 @@ def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str,
         for update in wallets.drain_updates(0, version):
             entries[update.workspace_id] += update.entries
     known = {
-        name: (msgspec.to_builtins(book.wallet), dict(book.accounts), dict(book.usage), entries[name])
+        name: (msgspec.to_builtins(book.wallet), dict(book.conversations), dict(book.usage), entries[name])
         for name, book in wallets.books.items()
     }
     return {**known, "sources": wallets.sources}

@@ -22,7 +22,7 @@ class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parts: tuple[Part, ...]
 
 
-class Account(msgspec.Struct, array_like=True, gc=False):
+class BilledConversation(msgspec.Struct, array_like=True, gc=False):
     """A conversation as its wallet knows it. The first fields are those of `ConversationMetered`.
 
     `messages` and `requests` are what the last close published.
@@ -50,8 +50,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     charged_paid_micros: int = 0
 
     @classmethod
-    def opened_by(cls, metered: ConversationMetered) -> "Account":
-        """An account that knows nothing yet but who the conversation is."""
+    def opened_by(cls, metered: ConversationMetered) -> "BilledConversation":
+        """A conversation that knows nothing yet but who the conversation is."""
         return cls(
             metered.conversation_id,
             metered.bot_id,
@@ -82,7 +82,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         return self.messages if self.state == "closed" else 0
 
     def fact(self) -> ConversationFact:
-        """The account as the ledger topic tells it."""
+        """The conversation as the ledger topic tells it."""
         return ConversationFact(
             conversation_id=self.conversation_id,
             bot_id=self.bot_id,

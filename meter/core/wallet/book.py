@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import Lot, Lots, Spendable
 from meter.core.wallet.plan_terms import Timeline
@@ -58,20 +58,20 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Book:
-    """A wallet with its accounts and usage, and what changed in them since the last update and the last checkpoint."""
+    """A wallet with its conversations and usage, and what changed in them since the last update and the last checkpoint."""
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
-        self.accounts: dict[str, Account] = {}
+        self.conversations: dict[str, BilledConversation] = {}
         self.usage: dict[UsageKey, Usage] = {}
         self.entries: list[Entry] = []
         self.new_lots: list[Lot] = []
         # These hold the objects, not their keys: what is forgotten before the update is taken still goes on it.
-        self.unpublished_accounts: dict[str, Account] = {}
+        self.unpublished_conversations: dict[str, BilledConversation] = {}
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
         self.produced_ms = 0
-        self.touched_accounts: set[str] = set()
+        self.touched_conversations: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
         self.seen_from_ms = 2**62
         """The earliest event time that the term of a provisioned workspace's grant has been held against."""
@@ -117,10 +117,10 @@ class Book:
         self.changed = True
         return entry
 
-    def touch_account(self, account: Account) -> None:
-        """The account goes on the next update and into the next checkpoint."""
-        self.unpublished_accounts[account.conversation_id] = account
-        self.touched_accounts.add(account.conversation_id)
+    def touch_conversation(self, conversation: BilledConversation) -> None:
+        """The conversation goes on the next update and into the next checkpoint."""
+        self.unpublished_conversations[conversation.conversation_id] = conversation
+        self.touched_conversations.add(conversation.conversation_id)
         self.changed = True
 
     def add_lot(self, lot: Lot) -> None:
@@ -128,12 +128,12 @@ class Book:
         self.wallet.lots.add(lot)
         self.new_lots.append(lot)
 
-    def forget_account(self, account: Account) -> None:
+    def forget_conversation(self, conversation: BilledConversation) -> None:
         """No late message can reach the conversation any more. Its day stays until it has no conversation left."""
-        del self.accounts[account.conversation_id]
-        self.touched_accounts.add(account.conversation_id)
-        key = UsageKey(account.bot_id, day_of(account.first_ms))
-        self.usage[key].accounts -= 1
+        del self.conversations[conversation.conversation_id]
+        self.touched_conversations.add(conversation.conversation_id)
+        key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
+        self.usage[key].remembered -= 1
         self.touched_usage.add(key)
 
     def forget_usage(self, key: UsageKey) -> None:
@@ -166,7 +166,7 @@ class Book:
             version=version,
             produced_ms=self.produced_ms,
             entries=self.entries,
-            conversations=[account.fact() for account in self.unpublished_accounts.values()],
+            conversations=[conversation.fact() for conversation in self.unpublished_conversations.values()],
             usage=[usage.fact(key) for key, usage in self.unpublished_usage.items()],
             balance=BalanceFact(
                 free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
@@ -179,6 +179,6 @@ class Book:
             ),
             since=wallet.since,
         )
-        self.entries, self.unpublished_accounts, self.unpublished_usage = [], {}, {}
+        self.entries, self.unpublished_conversations, self.unpublished_usage = [], {}, {}
         self.changed, self.produced_ms = False, 0
         return update

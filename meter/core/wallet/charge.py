@@ -1,52 +1,52 @@
 """Charging units to lots and undoing it (DOMAIN, Debit order)."""
 
 from meter.core.policy import Policy
-from meter.core.wallet.billed_conversations import Account, Part, Unit
+from meter.core.wallet.billed_conversations import BilledConversation, Part, Unit
 from meter.core.wallet.book import Book, Posting
 from meter.core.wallet.lots import Lapse, Lot
 from meter.core.wallet.plan_terms import Term, in_force
 
 
-def settle(book: Book, account: Account, policy: Policy, clock_ms: int) -> None:
+def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_ms: int) -> None:
     """Make what a conversation has been charged equal what it should be, as it stands now.
 
     Units that stay keep the lots that paid for them; surplus ones are reversed, the newest first; a change of plan or
     price reverses all and bills again. The caller keeps the usage totals in step.
     """
-    term = _term(book, account, policy)
-    if (account.plan, account.price_micros) != (term.plan, term.price_micros):
-        while account.units:
-            _reverse_last(book, account, clock_ms)
-        account.plan, account.price_micros = term.plan, term.price_micros
-    due = _units_due(account)
-    while len(account.units) > due:
-        _reverse_last(book, account, clock_ms)
-    for number in range(len(account.units), due):
-        unit_id, at_ms = _unit(account, number, policy)
-        about = Posting(account.bot_id, unit_id, account.conversation_id, at_ms)
-        parts = burn(book, account.price_micros, about, policy)
-        account.units += (Unit(unit_id, at_ms, parts),)
-        _tally(book, account, parts, +1)
+    term = _term(book, conversation, policy)
+    if (conversation.plan, conversation.price_micros) != (term.plan, term.price_micros):
+        while conversation.units:
+            _reverse_last(book, conversation, clock_ms)
+        conversation.plan, conversation.price_micros = term.plan, term.price_micros
+    due = _units_due(conversation)
+    while len(conversation.units) > due:
+        _reverse_last(book, conversation, clock_ms)
+    for number in range(len(conversation.units), due):
+        unit_id, at_ms = _unit(conversation, number, policy)
+        about = Posting(conversation.bot_id, unit_id, conversation.conversation_id, at_ms)
+        parts = burn(book, conversation.price_micros, about, policy)
+        conversation.units += (Unit(unit_id, at_ms, parts),)
+        _add_charge(book, conversation, parts, +1)
 
 
-def _units_due(account: Account) -> int:
+def _units_due(conversation: BilledConversation) -> int:
     """How many units the conversation comes to under its plan."""
-    if not account.billable:
+    if not conversation.billable:
         return 0
-    return 1 if account.plan == "standard" else account.sessions
+    return 1 if conversation.plan == "standard" else conversation.sessions
 
 
-def _unit(account: Account, number: int, policy: Policy) -> tuple[str, int]:
+def _unit(conversation: BilledConversation, number: int, policy: Policy) -> tuple[str, int]:
     """(unit_id, event time) of one unit, counted from 0."""
-    if account.plan == "standard":
-        return account.conversation_id, account.first_ms
-    return f"{account.conversation_id}/{number}", account.first_ms + number * policy.gap_ms
+    if conversation.plan == "standard":
+        return conversation.conversation_id, conversation.first_ms
+    return f"{conversation.conversation_id}/{number}", conversation.first_ms + number * policy.gap_ms
 
 
-def _term(book: Book, account: Account, policy: Policy) -> Term:
+def _term(book: Book, conversation: BilledConversation, policy: Policy) -> Term:
     wallet = book.wallet
-    bot = wallet.bots.get(account.bot_id) if wallet.bots else None
-    term = in_force(wallet.plan, bot.plan if bot else None, account.first_ms)
+    bot = wallet.bots.get(conversation.bot_id) if wallet.bots else None
+    term = in_force(wallet.plan, bot.plan if bot else None, conversation.first_ms)
     if term.plan == "enterprise" or term.price_micros == policy.conversation_micros:
         return term
     return Term(term.from_ms, "standard", policy.conversation_micros)
@@ -86,15 +86,15 @@ def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) ->
             lot.lapses.pop()
 
 
-def _reverse_last(book: Book, account: Account, clock_ms: int) -> None:
+def _reverse_last(book: Book, conversation: BilledConversation, clock_ms: int) -> None:
     """Undo the newest unit, crediting each lot with what it paid."""
-    unit, account.units = account.units[-1], account.units[:-1]
+    unit, conversation.units = conversation.units[-1], conversation.units[:-1]
     for part in unit.parts:
         lot = book.wallet.lots.by_id[part.lot_id]
-        about = Posting(account.bot_id, unit.unit_id, account.conversation_id, unit.at_ms)
+        about = Posting(conversation.bot_id, unit.unit_id, conversation.conversation_id, unit.at_ms)
         book.post(lot, "reversal", part.amount_micros, about, reverses=part.entry_id)
         lapse(book, lot, clock_ms)
-    _tally(book, account, unit.parts, -1)
+    _add_charge(book, conversation, unit.parts, -1)
 
 
 def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
@@ -107,10 +107,10 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
     book.wallet.lapsed_micros += amount_micros
 
 
-def _tally(book: Book, account: Account, parts: tuple[Part, ...], sign: int) -> None:
-    """Keep what an account was charged, by kind of credit."""
+def _add_charge(book: Book, conversation: BilledConversation, parts: tuple[Part, ...], sign: int) -> None:
+    """Keep what a conversation was charged, by kind of credit."""
     for part in parts:
         if book.wallet.lots.by_id[part.lot_id].kind == "free":
-            account.charged_free_micros += sign * part.amount_micros
+            conversation.charged_free_micros += sign * part.amount_micros
         else:
-            account.charged_paid_micros += sign * part.amount_micros
+            conversation.charged_paid_micros += sign * part.amount_micros

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.billed_conversations import BilledConversation
 from schemas.ledger import UsageFact
 from schemas.metered import Kind
 
@@ -17,9 +17,9 @@ class UsageKey(NamedTuple):
 
 
 class Usage(msgspec.Struct, array_like=True, gc=False):
-    """The totals of one bot's day. `accounts` counts the remembered conversations in it: it may change while > 0."""
+    """The totals of one bot's day. `remembered` counts the remembered conversations in it: it may change while > 0."""
 
-    accounts: int = 0
+    remembered: int = 0
     conversations: int = 0
     sessions: int = 0
     requests: int = 0
@@ -31,18 +31,18 @@ class Usage(msgspec.Struct, array_like=True, gc=False):
     charged_free_micros: int = 0
     charged_paid_micros: int = 0
 
-    def count(self, account: Account, sign: int) -> None:
+    def count(self, conversation: BilledConversation, sign: int) -> None:
         """Add (+1) or take out (-1) a conversation, with all its requests, sessions and charges."""
-        self.accounts += sign
-        if not account.billable:
+        self.remembered += sign
+        if not conversation.billable:
             return
         self.conversations += sign
-        self.sessions += sign * account.sessions
-        self.requests += sign * account.requests
-        billed = account.sessions if account.plan == "enterprise" else 1
-        self.total_units += sign * (account.requests + billed)
-        self.charged_free_micros += sign * account.charged_free_micros
-        self.charged_paid_micros += sign * account.charged_paid_micros
+        self.sessions += sign * conversation.sessions
+        self.requests += sign * conversation.requests
+        billed = conversation.sessions if conversation.plan == "enterprise" else 1
+        self.total_units += sign * (conversation.requests + billed)
+        self.charged_free_micros += sign * conversation.charged_free_micros
+        self.charged_paid_micros += sign * conversation.charged_paid_micros
 
     def occur(self, kind: Kind) -> None:
         """Count one event that stands for itself; notifications are units, recorded messages are not."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
 from meter.core.policy import Policy
-from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
@@ -25,7 +25,7 @@ class Appointments:
         self._reach_ms = policy.gap_ms + policy.horizon_ms
         self._books = books
         self._lots: list[tuple[int, str, str]] = []
-        self._accounts: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
+        self._conversations: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
@@ -40,28 +40,28 @@ class Appointments:
             book = self._books[workspace_id]
             yield book, book.wallet.lots.by_id[lot_id]
 
-    def watch_account(self, book: Book, account: Account) -> None:
+    def watch_conversation(self, book: Book, conversation: BilledConversation) -> None:
         """A conversation is settled once no event within the horizon can touch it; one that is open never is, because
         it may have gone on without its wallet hearing of it.
         """
-        if account.state != "open":
-            heap = self._accounts[account.origin_partition]
-            heappush(heap, (self._settled_ms(account), book.wallet.workspace_id, account.conversation_id))
+        if conversation.state != "open":
+            heap = self._conversations[conversation.origin_partition]
+            heappush(heap, (self._settled_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
 
-    def settled_accounts(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, Account]]:
+    def settled_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
         """Settled conversations of a partition of chat-events, but those that are open again, or held for want of a
         workspace.
         """
-        heap = self._accounts[partition]
+        heap = self._conversations[partition]
         while heap and heap[0][0] <= watermark_ms:
             _, workspace_id, conversation_id = heappop(heap)
             book = self._books[workspace_id]
-            account = book.accounts.get(conversation_id)
-            if account is None or self._settled_ms(account) > watermark_ms:
+            conversation = book.conversations.get(conversation_id)
+            if conversation is None or self._settled_ms(conversation) > watermark_ms:
                 continue
-            if account.state == "open" or book.wallet.status == "unknown":
+            if conversation.state == "open" or book.wallet.status == "unknown":
                 continue  # Watched again when it closes, or is charged.
-            yield book, account
+            yield book, conversation
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:
         """A day is settled once it is out of reach and holds no conversation that may still change: watched when it
@@ -75,8 +75,8 @@ class Appointments:
             _, workspace_id, bot_id, day = heappop(self._usage)
             book, key = self._books[workspace_id], UsageKey(bot_id, day)
             usage = book.usage.get(key)
-            if usage is not None and not usage.accounts:
+            if usage is not None and not usage.remembered:
                 yield book, key
 
-    def _settled_ms(self, account: Account) -> int:
-        return account.last_ms + self._reach_ms + 1
+    def _settled_ms(self, conversation: BilledConversation) -> int:
+        return conversation.last_ms + self._reach_ms + 1

@@ -8,7 +8,7 @@ import msgspec
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.wallet.billed_conversations import Account
+from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.charge import lapse, settle
 from meter.core.wallet.commands.apply import obey
@@ -58,8 +58,8 @@ class Wallets:
         for book in books.values():
             for lot in book.wallet.lots.by_id.values():
                 self._appointments.watch_lot(book, lot)
-            for account in book.accounts.values():
-                self._appointments.watch_account(book, account)
+            for conversation in book.conversations.values():
+                self._appointments.watch_conversation(book, conversation)
             for key in book.usage:
                 self._appointments.watch_usage(book, key)
 
@@ -125,33 +125,33 @@ class Wallets:
         if self._is_repeat(metered):
             return
         book = self._book(metered.workspace_id)
-        account = book.accounts.get(metered.conversation_id)
+        conversation = book.conversations.get(metered.conversation_id)
         left: UsageKey | None = None
         wallet = book.wallet
-        if account is None:
-            account = book.accounts[metered.conversation_id] = Account.opened_by(metered)
+        if conversation is None:
+            conversation = book.conversations[metered.conversation_id] = BilledConversation.opened_by(metered)
             wallet.conversations += 1
-        elif account.knows(metered):
+        elif conversation.knows(metered):
             return
         else:
-            left = self._take_out(book, account)
-            self._count_messages(book, account, -1)
-        account.learn(metered)
-        self._count_messages(book, account, +1)
+            left = self._take_out(book, conversation)
+            self._count_messages(book, conversation, -1)
+        conversation.learn(metered)
+        self._count_messages(book, conversation, +1)
         if wallet.status != "created":
             self._provision(book, metered.first_ms)
         if wallet.status != "unknown":
-            settle(book, account, self.policy, self.clock_ms)
-        self._put_in(book, account, left)
+            settle(book, conversation, self.policy, self.clock_ms)
+        self._put_in(book, conversation, left)
         book.caused_by(metered)
 
-    def _count_messages(self, book: Book, account: Account, sign: int) -> None:
-        source = self._source(account.origin_partition)
-        if account.origin_offset > source.taken_offset:
-            source.taken_offset = account.origin_offset
-        if account.state == "closed":
-            source.messages += sign * account.messages
-            book.wallet.messages += sign * account.messages
+    def _count_messages(self, book: Book, conversation: BilledConversation, sign: int) -> None:
+        source = self._source(conversation.origin_partition)
+        if conversation.origin_offset > source.taken_offset:
+            source.taken_offset = conversation.origin_offset
+        if conversation.state == "closed":
+            source.messages += sign * conversation.messages
+            book.wallet.messages += sign * conversation.messages
 
     def _occur(self, given: OccurrenceMetered) -> None:
         source = self._source(given.origin_partition)
@@ -172,22 +172,22 @@ class Wallets:
             self._appointments.watch_usage(book, key)
         return book.usage_of(key)
 
-    def _take_out(self, book: Book, account: Account) -> UsageKey:
-        """Of its day, before the account changes; that day."""
-        key = UsageKey(account.bot_id, day_of(account.first_ms))
-        book.usage_of(key).count(account, -1)
+    def _take_out(self, book: Book, conversation: BilledConversation) -> UsageKey:
+        """Of its day, before the conversation changes; that day."""
+        key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
+        book.usage_of(key).count(conversation, -1)
         return key
 
-    def _put_in(self, book: Book, account: Account, left: UsageKey | None) -> None:
-        """Into its day, now that the account has changed; `left` is the day that it was taken out of."""
-        self._usage(book, account.bot_id, account.first_ms).count(account, +1)
+    def _put_in(self, book: Book, conversation: BilledConversation, left: UsageKey | None) -> None:
+        """Into its day, now that the conversation has changed; `left` is the day that it was taken out of."""
+        self._usage(book, conversation.bot_id, conversation.first_ms).count(conversation, +1)
         if left is not None:
             self._watch_if_empty(book, left)
-        book.touch_account(account)
-        self._appointments.watch_account(book, account)
+        book.touch_conversation(conversation)
+        self._appointments.watch_conversation(book, conversation)
 
     def _watch_if_empty(self, book: Book, key: UsageKey) -> None:
-        if not book.usage[key].accounts:
+        if not book.usage[key].remembered:
             self._appointments.watch_usage(book, key)
 
     def _provision(self, book: Book, at_ms: int) -> None:
@@ -221,10 +221,10 @@ class Wallets:
 
     def _rebill(self, book: Book) -> None:
         """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
-        for account in sorted(book.accounts.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            left = self._take_out(book, account)
-            settle(book, account, self.policy, self.clock_ms)
-            self._put_in(book, account, left)
+        for conversation in sorted(book.conversations.values(), key=lambda each: (each.first_ms, each.conversation_id)):
+            left = self._take_out(book, conversation)
+            settle(book, conversation, self.policy, self.clock_ms)
+            self._put_in(book, conversation, left)
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:
@@ -241,9 +241,9 @@ class Wallets:
         clock_ms = self.clock_ms = max(self.clock_ms, source.watermark_ms)
         for book, lot in self._appointments.expired_lots(clock_ms):
             lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
-        for book, account in self._appointments.settled_accounts(point.origin_partition, source.watermark_ms):
-            self._book(book.wallet.workspace_id).forget_account(account)
-            self._watch_if_empty(book, UsageKey(account.bot_id, day_of(account.first_ms)))
+        for book, conversation in self._appointments.settled_conversations(point.origin_partition, source.watermark_ms):
+            self._book(book.wallet.workspace_id).forget_conversation(conversation)
+            self._watch_if_empty(book, UsageKey(conversation.bot_id, day_of(conversation.first_ms)))
         slowest_ms = min(each.watermark_ms for each in self.sources.values())
         for book, key in self._appointments.settled_usage(slowest_ms):
             self._book(book.wallet.workspace_id).forget_usage(key)
