@@ -35,8 +35,8 @@ CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert s
 RECONCILIATION_DIFFERENCE: Final = Gauge(
     "aggregator_reconciliation_difference", "Workspaces and partitions that do not add up; where it is shown", ["pair"]
 )
-RECONCILIATION_UNSETTLED: Final = Gauge(
-    "aggregator_reconciliation_unsettled", "Workspaces and partitions not judged, as they were being written"
+RECONCILIATION_INCOMPLETE: Final = Gauge(
+    "aggregator_reconciliation_incomplete", "Workspaces and partitions not judged, as they were being written"
 )
 RECONCILIATION_TIMESTAMP: Final = Gauge(
     "aggregator_reconciliation_timestamp_seconds",

@@ -68,8 +68,8 @@ def worker_command() -> None:
 
 @main.command("reconcile", epilog=_ENVIRONMENT)
 @click.option(
-    "--settle",
-    "settle_s",
+    "--grace",
+    "grace_s",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
@@ -83,7 +83,7 @@ def worker_command() -> None:
     show_default=True,
     help="json is one line, with every difference.",
 )
-def reconcile_command(settle_s: float, output_format: report.Format) -> None:
+def reconcile_command(grace_s: float, output_format: report.Format) -> None:
     """Compare events, units, ledger, rollups and balances, row by row where they differ.
 
     Exits with 0 if all agree, beside running workers too, and with 1 otherwise: then it names the first rows. A data
@@ -91,7 +91,7 @@ def reconcile_command(settle_s: float, output_format: report.Format) -> None:
     """
     with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
         migrate.require(clickhouse)
-        agrees = report.reconcile(clickhouse, settle_s, output_format)
+        agrees = report.reconcile(clickhouse, grace_s, output_format)
     if not agrees:
         sys.exit(FAILED)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.reconciliation.differences import Difference
 from aggregator.core.reconciliation.sums import EVENTS
-from aggregator.reconciliation.rounds import Reconciliation, settled
+from aggregator.reconciliation.rounds import Reconciliation, judged_in_time
 
 Format = Literal["table", "json"]
 
@@ -21,13 +21,13 @@ SHOWN: Final = 50
 """Differences that a table shows at most; JSON has them all."""
 
 
-def reconcile(clickhouse: ClickHouse, settle_s: float, output_format: Format) -> bool:
+def reconcile(clickhouse: ClickHouse, grace_s: float, output_format: Format) -> bool:
     """Look at everything once, and again at what is being written; print what was found. Whether all agrees."""
-    reconciliation = Reconciliation(clickhouse.query, settle_s)
+    reconciliation = Reconciliation(clickhouse.query, grace_s)
     with _progress(clickhouse) as bar:
         task = bar.tasks[0].id
         reconciliation.look(on_chunk=lambda workspaces: bar.advance(task, workspaces))
-        judged = settled(reconciliation, settle_s)
+        judged = judged_in_time(reconciliation, grace_s)
     if output_format == "json":
         _print_json(reconciliation)
     else:
@@ -48,7 +48,7 @@ def _progress(clickhouse: ClickHouse) -> Iterator[Progress]:
 def _print_json(reconciliation: Reconciliation) -> None:
     answer = {
         "pairs": reconciliation.places_by_pair(),
-        "unsettled": reconciliation.unsettled,
+        "incomplete": reconciliation.incomplete,
         "partitions": reconciliation.partitions,
         "workspaces": reconciliation.workspaces,
         "differences": reconciliation.differences,
@@ -62,8 +62,10 @@ def _print_table(reconciliation: Reconciliation) -> None:
         if pair == EVENTS:
             compared = f"{reconciliation.partitions} partitions, {compared}"
         print(f"{pair:16} difference {places}   ({compared})")
-    if reconciliation.unsettled:
-        print(f"unsettled        {reconciliation.unsettled}: still being written, look again or with a longer --settle")
+    if reconciliation.incomplete:
+        print(
+            f"incomplete        {reconciliation.incomplete}: still being written, look again or with a longer --grace"
+        )
     found = reconciliation.differences
     if found:
         _console().print(_named(found[:SHOWN]))

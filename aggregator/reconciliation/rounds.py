@@ -38,13 +38,13 @@ _Key = tuple[str, str]
 class Reconciliation:
     """Goes round all workspaces, as far in one look as time allows, and remembers what it found where."""
 
-    def __init__(self, ask: Ask, settle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ask: Ask, grace_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
-        self._settle_s = settle_s
+        self._grace_s = grace_s
         self._clock = clock
         self._after = ""
         self._moved: dict[_Key, tuple[object, float]] = {}
-        """Of what is unsettled: how it stood, and since when it has stood so."""
+        """Of what is incomplete: how it stood, and since when it has stood so."""
         self._found: dict[_Key, tuple[object, list[Difference]]] = {}
         """Of what differs: what was seen, and what that means."""
         self._pinned: dict[str, tallies.Claim] = {}
@@ -63,7 +63,7 @@ class Reconciliation:
         return [each for _, (_, found) in sorted(self._found.items(), key=lambda item: item[0]) for each in found]
 
     @property
-    def unsettled(self) -> int:
+    def incomplete(self) -> int:
         """Places that are being written, and not judged for that."""
         return sum(key not in self._found for key in self._moved)
 
@@ -100,7 +100,7 @@ class Reconciliation:
         there = self._judge(reconcile.between(after, last), rows)
         for name in [name for kind, name in self._found.keys() | self._moved.keys() if kind == _WORKSPACE]:
             if after < name and (last is None or name <= last) and name not in there:
-                self._settle((_WORKSPACE, name), None, [])
+                self._mark_judged((_WORKSPACE, name), None, [])
         self._after = last or ""
         self.workspaces += len(rows)
         on_chunk(len(rows))
@@ -115,10 +115,10 @@ class Reconciliation:
         )
         for name, sums in found.items():
             key = _WORKSPACE, name
-            if sums.is_settled:
-                self._settle(key, sums, self._name(sums) if self._is_news(key, sums) else None)
+            if sums.is_complete:
+                self._mark_judged(key, sums, self._name(sums) if self._is_news(key, sums) else None)
             elif self._has_stopped(key, (sums.balance.version, sums.newest)):
-                self._found[key] = sums, [differences.of_unsettled(sums)]
+                self._found[key] = sums, [differences.of_incomplete(sums)]
         return set(found)
 
     def _name(self, sums: Sums) -> list[Difference]:
@@ -144,7 +144,7 @@ class Reconciliation:
         self.partitions = len(points)
         for point in points:
             name = point.place
-            self._settle((_POINT, name), point, list(tallies.of_point(point)))
+            self._mark_judged((_POINT, name), point, list(tallies.of_point(point)))
         told = self._ask(tallies.inputs())
         self._look_for_letters({each.place: each for each in tallies.claims(points, told)} | self._pinned)
         self._look_for_workspaces({each.place: each for each in tallies.begun(told)} | self._begun)
@@ -157,7 +157,7 @@ class Reconciliation:
             found = [tallies.of_begun(claim, count)] if count != claim.workspaces else []
             if not found or newest > claim.version:
                 self._begun.pop(name, None)
-                self._settle(key, (claim, count), found)
+                self._mark_judged(key, (claim, count), found)
                 continue
             self._begun[name] = claim
             if self._has_stopped(key, (claim, count, newest)):
@@ -180,9 +180,9 @@ class Reconciliation:
                 self._found[key] = (claim, count), [tallies.of_claim(claim, count)]
             return
         self._pinned.pop(claim.place, None)
-        self._settle(key, (claim, count), [tallies.of_claim(claim, count)] if count > claim.refused else [])
+        self._mark_judged(key, (claim, count), [tallies.of_claim(claim, count)] if count > claim.refused else [])
 
-    def _settle(self, key: _Key, seen: object, found: list[Difference] | None) -> None:
+    def _mark_judged(self, key: _Key, seen: object, found: list[Difference] | None) -> None:
         """A place is judged; None if that has not changed."""
         self._moved.pop(key, None)
         if found:
@@ -194,19 +194,19 @@ class Reconciliation:
         return key not in self._found or self._found[key][0] != seen
 
     def _has_stopped(self, key: _Key, state: object) -> bool:
-        """Whether what is unsettled has stood as it stands for so long that nobody can be writing it."""
+        """Whether what is incomplete has stood as it stands for so long that nobody can be writing it."""
         now_s = self._clock()
         known, since_s = self._moved.get(key, (None, now_s))
         self._moved[key] = state, since_s if known == state else now_s
-        return now_s - self._moved[key][1] >= self._settle_s
+        return now_s - self._moved[key][1] >= self._grace_s
 
 
-def settled(reconciliation: Reconciliation, settle_s: float, pause: Callable[[float], Any] = time.sleep) -> bool:
+def judged_in_time(reconciliation: Reconciliation, grace_s: float, pause: Callable[[float], Any] = time.sleep) -> bool:
     """Look again until everything is judged; whether it is. What goes on being written is waited for thrice as long."""
-    every_s = max(settle_s / 10, 0.05)
-    for _ in range(int(3 * settle_s / every_s)):
-        if not reconciliation.unsettled:
+    every_s = max(grace_s / 10, 0.05)
+    for _ in range(int(3 * grace_s / every_s)):
+        if not reconciliation.incomplete:
             break
         pause(every_s)
         reconciliation.look_again()
-    return not reconciliation.unsettled
+    return not reconciliation.incomplete

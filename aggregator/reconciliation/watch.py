@@ -14,7 +14,7 @@ from aggregator.reconciliation.rounds import Reconciliation
 BUDGET_S: Final = 5.0
 """How long one look goes on to further workspaces. What it does not come to is the next one's."""
 
-SETTLE_S: Final = 10.0
+GRACE_S: Final = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +46,14 @@ class Watch:
         self._tell(self._reconciliation, ended)
 
     def _begin(self) -> None:
-        self._reconciliation = Reconciliation(self._clickhouse.query, SETTLE_S)
+        self._reconciliation = Reconciliation(self._clickhouse.query, GRACE_S)
         self._round_began_s = time.time()
         metrics.RECONCILIATION_TIMESTAMP.set(self._round_began_s)
 
     def _tell(self, reconciliation: Reconciliation, ended: bool) -> None:
         for pair, places in reconciliation.places_by_pair().items():
             metrics.RECONCILIATION_DIFFERENCE.labels(pair).set(places)
-        metrics.RECONCILIATION_UNSETTLED.set(reconciliation.unsettled)
+        metrics.RECONCILIATION_INCOMPLETE.set(reconciliation.incomplete)
         if ended:
             metrics.RECONCILIATION_TIMESTAMP.set(self._round_began_s)
             self._round_began_s = time.time()
@@ -66,5 +66,5 @@ class Watch:
         self._reconciliation = None
         self._told = set()
         metrics.RECONCILIATION_DIFFERENCE.clear()
-        metrics.RECONCILIATION_UNSETTLED.set(0)
+        metrics.RECONCILIATION_INCOMPLETE.set(0)
         metrics.RECONCILIATION_TIMESTAMP.set(0)

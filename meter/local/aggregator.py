@@ -53,7 +53,7 @@ def print_summary(data: Path) -> None:
 def reconciled(data: Path) -> str:
     """One line that says that all figures of a data directory add up. Raises RunError if they do not."""
     environment = environment_of(data)
-    done = _run(["reconcile", "--settle", "0", "--format", "json"], environment)
+    done = _run(["reconcile", "--grace", "0", "--format", "json"], environment)
     if done.returncode:
         told = _sentence(done) or "rows differ"
         dsn = environment["CLICKHOUSE_DSN"]

@@ -24,15 +24,15 @@ def test_nothing_differs_while_rows_are_on_their_way(seed: int, tmp_path: Path) 
     with ClickHouse(f"chdb://{tmp_path}/clickhouse") as clickhouse:
         apply(clickhouse)
         reconciliation = Reconciliation(clickhouse.query, LONG_S)
-        unsettled = 0
+        incomplete = 0
         for flush in flushes(log, seed):
             for block in flush:
                 clickhouse.insert(block)
                 reconciliation.look()
                 assert reconciliation.differences == []
-                unsettled += reconciliation.unsettled > 0
-        assert unsettled > 5
-        assert (reconciliation.unsettled, reconciliation.partitions) == (0, PARTITIONS)
+                incomplete += reconciliation.incomplete > 0
+        assert incomplete > 5
+        assert (reconciliation.incomplete, reconciliation.partitions) == (0, PARTITIONS)
         assert_all_agrees(clickhouse)
 
 
@@ -70,4 +70,4 @@ def assert_all_agrees(clickhouse: ClickHouse) -> None:
     """Somebody who looks for the first time finds nothing wrong, and nothing that cannot be judged."""
     reconciliation = Reconciliation(clickhouse.query, LONG_S)
     reconciliation.look()
-    assert (reconciliation.differences, reconciliation.unsettled) == ([], 0)
+    assert (reconciliation.differences, reconciliation.incomplete) == ([], 0)

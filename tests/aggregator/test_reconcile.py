@@ -9,7 +9,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from aggregator.core.rows import ledger_update_blocks
 from aggregator.reconciliation import rounds as reconcile
-from aggregator.reconciliation.rounds import Reconciliation, settled
+from aggregator.reconciliation.rounds import Reconciliation, judged_in_time
 from tests.aggregator.facts import PRICE_MICROS, conversation, entry, update
 from tests.aggregator.histories import flushes, metered
 from tests.properties.pipeline import MemoryLog
@@ -54,7 +54,7 @@ def looked(clickhouse: ClickHouse) -> Reconciliation:
     clock = Clock()
     reconciliation = Reconciliation(clickhouse.query, 10, clock)
     reconciliation.look()
-    assert settled(reconciliation, 10, clock.wait)
+    assert judged_in_time(reconciliation, 10, clock.wait)
     return reconciliation
 
 
@@ -181,13 +181,13 @@ def test_a_workspace_that_stays_unfinished_differs(filled: ClickHouse, log: Memo
     for waited_s, expected in ((0.0, (0, 2)), (9.0, (0, 2)), (1.0, (2, 0))):
         clock.wait(waited_s)
         reconciliation.look()
-        assert (len(reconciliation.differences), reconciliation.unsettled) == expected
+        assert (len(reconciliation.differences), reconciliation.incomplete) == expected
     of_partition, difference = reconciliation.differences
     assert (of_partition.figure, of_partition.other - of_partition.one) == ("workspaces", -1)
     assert (difference.place, difference.row) == (workspace, "balance, which is missing")
     fill(filled, log)
     reconciliation.look()
-    assert (reconciliation.differences, reconciliation.unsettled) == ([], 0)
+    assert (reconciliation.differences, reconciliation.incomplete) == ([], 0)
 
 
 def test_a_workspace_that_is_gone_altogether_is_noticed(filled: ClickHouse, log: MemoryLog) -> None:

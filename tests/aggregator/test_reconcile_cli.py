@@ -87,7 +87,7 @@ def test_rows_that_stopped_half_way_are_waited_for_and_then_differ(written: str)
     with ClickHouse(written) as clickhouse:
         for block in ledger_update_blocks([update(8, entries=[entry(2)])])[:-1]:
             clickhouse.insert(block)
-    done = reconcile(written, "--settle", "0.2")
+    done = reconcile(written, "--grace", "0.2")
     assert done.exit_code == 1
     assert "balance: version: 8 in ledger_entries, 7 in balance_facts" in done.output
 

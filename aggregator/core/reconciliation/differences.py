@@ -152,7 +152,7 @@ def of_missing_entries(workspace_id: str, rows: Iterable[Row]) -> Iterator[Diffe
         yield Difference(LEDGER_BALANCES, workspace_id, f"entry {seq}", "rows", "ledger_entries", 0, "balance_facts", 1)
 
 
-def of_unsettled(sums: Sums) -> Difference:
+def of_incomplete(sums: Sums) -> Difference:
     """Rows that no balance explains, although nothing is being written any more."""
     balance = sums.balance
     versions = {

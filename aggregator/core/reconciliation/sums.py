@@ -83,13 +83,13 @@ class Sums(NamedTuple):
         return max(self.ledger.version, self.units.version, self.rollup.version)
 
     @property
-    def is_settled(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all of the newest update is there. Its balance comes last; until then its rows are on their way."""
         return self.newest <= self.balance.version
 
 
 def differing(sums: Sums) -> list[str]:
-    """The pairs that do not agree. What is asked of must be settled."""
+    """The pairs that do not agree. What is asked of must be judged_in_time."""
     balance, ledger, units, rollup = sums
     count = balance.entries
     agree = {

@@ -46,9 +46,9 @@ class Appointments:
         """
         if conversation.state != "open":
             heap = self._conversations[conversation.origin_partition]
-            heappush(heap, (self._settled_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
+            heappush(heap, (self._expires_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
 
-    def settled_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
+    def expired_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
         """Settled conversations of a partition of chat-events, but those that are open again, or held for want of a
         workspace.
         """
@@ -57,7 +57,7 @@ class Appointments:
             _, workspace_id, conversation_id = heappop(heap)
             book = self._books[workspace_id]
             conversation = book.conversations.get(conversation_id)
-            if conversation is None or self._settled_ms(conversation) > watermark_ms:
+            if conversation is None or self._expires_ms(conversation) > watermark_ms:
                 continue
             if conversation.state == "open" or book.wallet.status == "unknown":
                 continue  # Watched again when it closes, or is charged.
@@ -69,7 +69,7 @@ class Appointments:
         """
         heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, *key))
 
-    def settled_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
+    def expired_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
         """Settled days, where `slowest_ms` is the event time that every source has reached."""
         while self._usage and self._usage[0][0] <= slowest_ms:
             _, workspace_id, bot_id, day = heappop(self._usage)
@@ -78,5 +78,5 @@ class Appointments:
             if usage is not None and not usage.remembered:
                 yield book, key
 
-    def _settled_ms(self, conversation: BilledConversation) -> int:
+    def _expires_ms(self, conversation: BilledConversation) -> int:
         return conversation.last_ms + self._reach_ms + 1

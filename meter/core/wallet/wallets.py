@@ -241,9 +241,9 @@ class Wallets:
         clock_ms = self.clock_ms = max(self.clock_ms, source.watermark_ms)
         for book, lot in self._appointments.expired_lots(clock_ms):
             lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
-        for book, conversation in self._appointments.settled_conversations(point.origin_partition, source.watermark_ms):
+        for book, conversation in self._appointments.expired_conversations(point.origin_partition, source.watermark_ms):
             self._book(book.wallet.workspace_id).forget_conversation(conversation)
             self._watch_if_empty(book, UsageKey(conversation.bot_id, day_of(conversation.first_ms)))
         slowest_ms = min(each.watermark_ms for each in self.sources.values())
-        for book, key in self._appointments.settled_usage(slowest_ms):
+        for book, key in self._appointments.expired_usage(slowest_ms):
             self._book(book.wallet.workspace_id).forget_usage(key)
