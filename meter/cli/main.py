@@ -22,7 +22,7 @@ from meter.kafka.drained import wait_drained
 from meter.kafka.topics import Log
 from meter.local import aggregator, processes
 from meter.local import pipeline as run
-from meter.local.data_directory import claimed
+from meter.local.data_directory import owned_data_directory
 from meter.settings import Settings, load
 
 _ENVIRONMENT = """
@@ -117,7 +117,7 @@ def demo_command(data: Path) -> None:
 
 def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> None:
     processes.stop_on_signals()
-    with claimed(data), show.progress() as progress:
+    with owned_data_directory(data), show.progress() as progress:
         progress.phase("starting", None)
         with run.pipeline(data, settings) as running:
             if not once:

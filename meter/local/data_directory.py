@@ -24,7 +24,7 @@ MARKER: Final = "meter-data"
 
 
 @contextmanager
-def claimed(data: Path) -> Iterator[None]:
+def owned_data_directory(data: Path) -> Iterator[None]:
     """Own a data directory for as long as the block lasts. Raises RunError if it is taken, foreign or unwritable.
 
     The embedded broker keeps nothing between runs, so what an earlier run left in ClickHouse is replaced with it.

@@ -6,7 +6,7 @@ from pathlib import Path
 from meter.kernel import is_built
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.python_engine import CoreEngine
-from meter.sessionizer.spill.directory import claim
+from meter.sessionizer.spill.directory import reserve_directory
 from meter.settings import KernelUse, Settings, SettingsError, load
 
 
@@ -26,7 +26,7 @@ def engine_of(settings: Settings) -> MakeEngine:
     from meter.sessionizer.spill.engine import SpillingEngine  # Cannot be imported where RocksDB is not installed.
 
     try:
-        directory = claim(Path(settings.meter_spill_dir))
+        directory = reserve_directory(Path(settings.meter_spill_dir))
     except OSError as error:
         raise SettingsError(
             f"METER_SPILL_DIR={settings.meter_spill_dir!r} cannot be used: {error.strerror}. "

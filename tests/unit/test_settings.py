@@ -9,7 +9,7 @@ import pytest
 from meter.core.policy import Policy
 from meter.sessionizer.choose_engine import engine_by, engine_of
 from meter.sessionizer.python_engine import CoreEngine
-from meter.sessionizer.spill.directory import claim
+from meter.sessionizer.spill.directory import reserve_directory
 from meter.settings import Settings, SettingsError, load
 from schemas.instants import HOUR_MS
 from tests.both import needs_kernel
@@ -163,9 +163,9 @@ def test_workers_do_not_share_a_directory(tmp_path: Path) -> None:
     """Each has one below it as long as it lives; who comes next finds nothing of one that was killed."""
     (tmp_path / "worker-1").mkdir()
     (tmp_path / "worker-1" / "left").write_text("")
-    program = "import sys, pathlib as p; from meter.sessionizer.spill.directory import claim; "
-    claiming = program + "print(claim(p.Path(sys.argv[1])))"
-    mine = claim(tmp_path)
+    program = "import sys, pathlib as p; from meter.sessionizer.spill.directory import reserve_directory; "
+    claiming = program + "print(reserve_directory(p.Path(sys.argv[1])))"
+    mine = reserve_directory(tmp_path)
     assert mine == tmp_path / "worker-1"
     assert not list(mine.iterdir())
     for _ in range(2):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @cache
-def claim(root: Path) -> Path:
+def reserve_directory(root: Path) -> Path:
     """An empty directory below `root` that no other process uses as long as this one lives. Raises OSError."""
     root.mkdir(parents=True, exist_ok=True)
     for number in count(1):
