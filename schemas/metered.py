@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.commands import AnyCommand
-from schemas.tallies import EventCounts
+from schemas.event_counts import EventCounts
 
 State = Literal["open", "closed", "absorbed"]
 """open: may go on; closed: 15 minutes of silence have passed; absorbed: a late message bridged it into another."""

@@ -46,8 +46,17 @@ WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, and what was me
 LEDGER: Final = Topic("ledger", "pages: entries, conversations, usage and balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "dead letters that were put back: what, and where", None, _REPLAYS)
-TALLIES: Final = Topic("tallies", "counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
+EVENT_COUNTS: Final = Topic("event-counts", "counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
 
-TOPICS: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, REPLAYS, TALLIES, CONVERSATION_STATE, WALLET_STATE)
+TOPICS: Final = (
+    CHAT_EVENTS,
+    WALLET_INPUTS,
+    LEDGER,
+    DEAD_LETTERS,
+    REPLAYS,
+    EVENT_COUNTS,
+    CONVERSATION_STATE,
+    WALLET_STATE,
+)

@@ -6,10 +6,10 @@ from zlib import crc32
 
 import msgspec
 
-from aggregator.core.tables import TALLY_SLOTS, Landing, Telling
+from aggregator.core.tables import COMPARISON_SLOTS, ComparisonKey, LetterLocation
 from schemas.dead_letters import DeadLetter, from_record
+from schemas.event_counts import CountComparison, decode_comparison
 from schemas.ledger import LedgerUpdate, decode_ledger_update
-from schemas.tallies import Tally, decode_tally
 
 
 class Fetched(Protocol):
@@ -49,26 +49,26 @@ def read_ledger_update(record: Record) -> LedgerUpdate:
         raise NotALedgerUpdateError(f"{place}: not an update of the ledger: {broken}") from broken
 
 
-def read_tally(record: Record, wallet_partitions: int) -> tuple[Telling, Tally] | None:
-    """The tally that a record of the tallies topic holds; None for a stranger's record, which counts nothing here."""
+def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonKey, CountComparison] | None:
+    """The comparison that a record of the comparisons topic holds; None for a stranger's record, which counts nothing here."""
     try:
-        tally = decode_tally(record.value or b"")
+        comparison = decode_comparison(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    slot = crc32(str(tally.origin_offset).encode()) % TALLY_SLOTS
-    return Telling(wallet_partitions, slot, tally.version), tally
+    slot = crc32(str(comparison.origin_offset).encode()) % COMPARISON_SLOTS
+    return ComparisonKey(wallet_partitions, slot, comparison.version), comparison
 
 
-def read_letter(record: Record) -> tuple[Landing, DeadLetter]:
+def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
     """The dead letter that a record of the dead-letters topic holds. Every record there is one, a stranger's too."""
-    landing = Landing(record.topic, record.partition, record.offset, max(record.timestamp, 0))
+    location = LetterLocation(record.topic, record.partition, record.offset, max(record.timestamp, 0))
     try:
         letter = from_record(record.key, record.value, list(record.headers))
     except ValueError:  # A place that is not a number.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
-        return landing, letter
+        return location, letter
     # Without a source of its own a letter is known by its own place, or strangers would overwrite one another.
-    return landing, msgspec.structs.replace(
-        letter, source_topic=landing.topic, source_partition=landing.partition, source_offset=landing.version
+    return location, msgspec.structs.replace(
+        letter, source_topic=location.topic, source_partition=location.partition, source_offset=location.version
     )

@@ -11,17 +11,17 @@ from aggregator.core.tables import (
     BALANCE_FACTS,
     CONVERSATION_FACTS,
     DEAD_LETTER_FACTS,
+    EVENT_COUNT_FACTS,
     LEDGER_ENTRIES,
-    TALLY_FACTS,
     USAGE_DAILY_FACTS,
     Column,
-    Landing,
+    ComparisonKey,
+    LetterLocation,
     Table,
-    Telling,
 )
 from schemas.dead_letters import DeadLetter
+from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate
-from schemas.tallies import Tally
 
 
 class _Rows(NamedTuple):
@@ -59,14 +59,14 @@ def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
     )
 
 
-def letter_blocks(letters: Iterable[tuple[Landing, DeadLetter]]) -> list[Block]:
+def letter_blocks(letters: Iterable[tuple[LetterLocation, DeadLetter]]) -> list[Block]:
     """The dead letters, one row a refused record. No letters, no block."""
     return _blocks((DEAD_LETTER_FACTS, _unzipped(letters)))
 
 
-def tally_blocks(tallies: Iterable[tuple[Telling, Tally]]) -> list[Block]:
-    """The tallies, one row each. No tallies, no block."""
-    return _blocks((TALLY_FACTS, _unzipped(tallies)))
+def comparison_blocks(comparisons: Iterable[tuple[ComparisonKey, CountComparison]]) -> list[Block]:
+    """The comparisons, one row each. No comparisons, no block."""
+    return _blocks((EVENT_COUNT_FACTS, _unzipped(comparisons)))
 
 
 def _carried(updates: Sequence[LedgerUpdate], facts: Sequence[Sequence[object]]) -> _Rows:

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
+from schemas.event_counts import EventCounts
 from schemas.ledger import ControlTotals
-from schemas.tallies import EventCounts
 
 
-class Landing(msgspec.Struct, frozen=True):
+class LetterLocation(msgspec.Struct, frozen=True):
     """Where and when a dead letter lay on its own topic. `version` is its offset there."""
 
     topic: str
@@ -21,8 +21,8 @@ class Landing(msgspec.Struct, frozen=True):
     timestamp_ms: int
 
 
-class Telling(msgspec.Struct, frozen=True):
-    """How many partitions of wallets tell of one offset, and the slot that it has. `version` is the tally's own."""
+class ComparisonKey(msgspec.Struct, frozen=True):
+    """How many partitions of wallets tell of one offset, and the slot that it has. `version` is the comparison's own."""
 
     wallet_partitions: int
     slot: int
@@ -181,11 +181,11 @@ DEAD_LETTER_FACTS: Final = Table(
     ),
 )
 
-TALLY_SLOTS: Final = 256
+COMPARISON_SLOTS: Final = 256
 """How many offsets of a partition are remembered: hours, at one a minute, by which a partition of wallets may lag."""
 
-TALLY_FACTS: Final = Table(
-    "tally_facts",
+EVENT_COUNT_FACTS: Final = Table(
+    "event_count_facts",
     ("origin_partition", "wallet_partition", "slot"),
     (
         _number("origin_partition"),
@@ -194,12 +194,19 @@ TALLY_FACTS: Final = Table(
         _signed("origin_offset"),
         _number("wallet_partitions", on_carrier=True),
         *(_count(name, f"counts.{name}") for name in EventCounts.__struct_fields__),
-        _count("taken_messages", "messages"),
-        _count("taken_occurrences", "occurrences"),
+        _count("wallet_messages", "messages"),
+        _count("wallet_occurrences", "occurrences"),
         _count("refused_inputs"),
         _count("workspaces"),
         _VERSION,
     ),
 )
 
-TABLES: Final = (LEDGER_ENTRIES, CONVERSATION_FACTS, USAGE_DAILY_FACTS, BALANCE_FACTS, DEAD_LETTER_FACTS, TALLY_FACTS)
+TABLES: Final = (
+    LEDGER_ENTRIES,
+    CONVERSATION_FACTS,
+    USAGE_DAILY_FACTS,
+    BALANCE_FACTS,
+    DEAD_LETTER_FACTS,
+    EVENT_COUNT_FACTS,
+)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from aggregator.core.reconciliation import differences
-from aggregator.core.reconciliation import event_counts as tallies
+from aggregator.core.reconciliation import differences, event_counts
 from aggregator.core.reconciliation import sums as reconcile
 from aggregator.core.reconciliation.differences import Difference
 from aggregator.core.reconciliation.sums import PAIRS, Row, Sums
@@ -27,9 +26,9 @@ NAMED_PLACES: Final = 20
 """Places whose rows are named in one look; of more, it is only told that they differ."""
 
 _WORKSPACE: Final = "workspace"
-_POINT: Final = "point"
+_OFFSET: Final = "offset"
 _LETTERS: Final = "letters"
-_BEGUN: Final = "begun"
+_STARTED: Final = "workspaces begun"
 
 _Key = tuple[str, str]
 """What kind of place, and its name."""
@@ -47,9 +46,9 @@ class Reconciliation:
         """Of what is incomplete: how it stood, and since when it has stood so."""
         self._found: dict[_Key, tuple[object, list[Difference]]] = {}
         """Of what differs: what was seen, and what that means."""
-        self._pinned: dict[str, tallies.Claim] = {}
+        self._pinned: dict[str, event_counts.ExpectedDeadLetters] = {}
         """Dead letters that were not there yet: looked for until they are."""
-        self._begun: dict[str, tallies.Begun] = {}
+        self._awaited: dict[str, event_counts.ExpectedWorkspaces] = {}
         """Workspaces that were not there yet, likewise."""
         self._named = 0
         self.partitions = 0
@@ -140,47 +139,55 @@ class Reconciliation:
         return named or [differences.unnamed(pair, workspace_id)]
 
     def _look_at_events(self) -> None:
-        points = tallies.read_points(self._ask(tallies.points()))
-        self.partitions = len(points)
-        for point in points:
-            name = point.place
-            self._mark_judged((_POINT, name), point, list(tallies.of_point(point)))
-        told = self._ask(tallies.inputs())
-        self._look_for_letters({each.place: each for each in tallies.claims(points, told)} | self._pinned)
-        self._look_for_workspaces({each.place: each for each in tallies.begun(told)} | self._begun)
+        compared_offsets = event_counts.read_compared_offsets(self._ask(event_counts.compared_offsets()))
+        self.partitions = len(compared_offsets)
+        for compared in compared_offsets:
+            name = compared.place
+            self._mark_judged((_OFFSET, name), compared, list(event_counts.of_offset(compared)))
+        told = self._ask(event_counts.inputs())
+        self._look_for_letters(
+            {each.place: each for each in event_counts.expected_dead_letters(compared_offsets, told)} | self._pinned
+        )
+        self._look_for_workspaces({each.place: each for each in event_counts.expected_workspaces(told)} | self._awaited)
 
-    def _look_for_workspaces(self, claims: dict[str, tallies.Begun]) -> None:
-        there = {row[0]: row[1:] for row in self._ask(tallies.balances(claims.values()))} if claims else {}
-        for name, claim in claims.items():
-            key = _BEGUN, name
-            count, newest = there.get(claim.partition, (0, -1))
-            found = [tallies.of_begun(claim, count)] if count != claim.workspaces else []
-            if not found or newest > claim.version:
-                self._begun.pop(name, None)
-                self._mark_judged(key, (claim, count), found)
+    def _look_for_workspaces(self, expected_by_name: dict[str, event_counts.ExpectedWorkspaces]) -> None:
+        there = (
+            {row[0]: row[1:] for row in self._ask(event_counts.balances(expected_by_name.values()))}
+            if expected_by_name
+            else {}
+        )
+        for name, expected in expected_by_name.items():
+            key = _STARTED, name
+            count, newest = there.get(expected.partition, (0, -1))
+            found = [event_counts.of_workspaces(expected, count)] if count != expected.workspaces else []
+            if not found or newest > expected.version:
+                self._awaited.pop(name, None)
+                self._mark_judged(key, (expected, count), found)
                 continue
-            self._begun[name] = claim
-            if self._has_stopped(key, (claim, count, newest)):
-                self._found[key] = (claim, count), found
+            self._awaited[name] = expected
+            if self._has_stopped(key, (expected, count, newest)):
+                self._found[key] = (expected, count), found
 
-    def _look_for_letters(self, claims: dict[str, tallies.Claim]) -> None:
-        if not claims:
+    def _look_for_letters(self, expected_by_name: dict[str, event_counts.ExpectedDeadLetters]) -> None:
+        if not expected_by_name:
             return
         there = {
-            tallies.place(topic, partition): count
-            for topic, partition, count in self._ask(tallies.letters(claims.values()))
+            event_counts.place(topic, partition): count
+            for topic, partition, count in self._ask(event_counts.letters(expected_by_name.values()))
         }
-        for name, claim in claims.items():
-            self._judge_letters((_LETTERS, name), claim, there.get(name, 0))
+        for name, expected in expected_by_name.items():
+            self._judge_letters((_LETTERS, name), expected, there.get(name, 0))
 
-    def _judge_letters(self, key: _Key, claim: tallies.Claim, count: int) -> None:
-        if count < claim.refused:
-            self._pinned[claim.place] = claim
-            if self._has_stopped(key, (claim, count)):
-                self._found[key] = (claim, count), [tallies.of_claim(claim, count)]
+    def _judge_letters(self, key: _Key, expected: event_counts.ExpectedDeadLetters, count: int) -> None:
+        if count < expected.refused:
+            self._pinned[expected.place] = expected
+            if self._has_stopped(key, (expected, count)):
+                self._found[key] = (expected, count), [event_counts.of_dead_letters(expected, count)]
             return
-        self._pinned.pop(claim.place, None)
-        self._mark_judged(key, (claim, count), [tallies.of_claim(claim, count)] if count > claim.refused else [])
+        self._pinned.pop(expected.place, None)
+        self._mark_judged(
+            key, (expected, count), [event_counts.of_dead_letters(expected, count)] if count > expected.refused else []
+        )
 
     def _mark_judged(self, key: _Key, seen: object, found: list[Difference] | None) -> None:
         """A place is judged; None if that has not changed."""

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from aggregator import metrics
-from aggregator.core.records import Fetched, Record, read_ledger_update, read_letter, read_tally
+from aggregator.core.records import Fetched, Record, read_comparison, read_ledger_update, read_letter
 from aggregator.writer.sink import Findings
-from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
+from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
 MAX_ROWS: Final = 50_000
 """Rows that wait at most; then whoever reads the topics waits."""
@@ -231,9 +231,9 @@ def _read(record: Record, waiting: _Waiting, partitions: int) -> None:
         update = read_ledger_update(record)
         waiting.findings.updates.append(update)
         waiting.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
-    elif record.topic == TALLIES.name:
-        tally = read_tally(record, partitions)
-        waiting.findings.tallies += [tally] if tally else []
+    elif record.topic == EVENT_COUNTS.name:
+        comparison = read_comparison(record, partitions)
+        waiting.findings.comparisons += [comparison] if comparison else []
         waiting.rows += 1
     else:
         assert record.topic == DEAD_LETTERS.name, record.topic

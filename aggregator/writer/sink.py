@@ -10,11 +10,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 
 from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse, is_passing
-from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks, tally_blocks
-from aggregator.core.tables import Landing, Telling
+from aggregator.core.rows import Block, comparison_blocks, ledger_update_blocks, letter_blocks
+from aggregator.core.tables import ComparisonKey, LetterLocation
 from schemas.dead_letters import DeadLetter
+from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate
-from schemas.tallies import Tally
 
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 15.0
@@ -26,15 +26,17 @@ class Findings(msgspec.Struct):
     """What was read from the topics and waits to be written."""
 
     updates: list[LedgerUpdate]
-    letters: list[tuple[Landing, DeadLetter]]
-    tallies: list[tuple[Telling, Tally]] = []
+    letters: list[tuple[LetterLocation, DeadLetter]]
+    comparisons: list[tuple[ComparisonKey, CountComparison]] = []
 
 
 async def write(clickhouse: ClickHouse, findings: Findings) -> None:
     """Returns once all rows are safely in ClickHouse. Raises only what trying again cannot mend, which is a bug."""
-    # What others are compared with comes last: the balances of the updates, then the tallies.
+    # What others are compared with comes last: the balances of the updates, then the comparisons.
     for block in (
-        ledger_update_blocks(findings.updates) + letter_blocks(findings.letters) + tally_blocks(findings.tallies)
+        ledger_update_blocks(findings.updates)
+        + letter_blocks(findings.letters)
+        + comparison_blocks(findings.comparisons)
     ):
         await _insert(clickhouse, block)
     _count(findings)

@@ -20,9 +20,9 @@ from aggregator.settings import Settings
 from aggregator.writer.intake import QUIET_S, Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
-READ: Final = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
+READ: Final = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
 LAG_EVERY_S: Final = 2.0
 
 METADATA_MS: Final = 5_000
@@ -41,7 +41,7 @@ async def require_topics(bootstrap_servers: str) -> int:
     try:
         await admin.start()
         missing = set(READ) - set(await admin.list_topics())
-        described = [] if missing else await admin.describe_topics([TALLIES.name])
+        described = [] if missing else await admin.describe_topics([EVENT_COUNTS.name])
     except KafkaError:
         raise KafkaUnusableError(
             f"Kafka does not answer at {bootstrap_servers}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"

@@ -6,16 +6,16 @@ from collections import Counter
 from meter import metrics
 from meter.kafka.records import Record
 from schemas.dead_letters import DeadLetter
+from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate, encode_ledger_update
-from schemas.tallies import Tally
 
 
 class Charged:
-    """Dead letters, tallies and updates of a batch, and what is to be told of it to whoever looks on."""
+    """Dead letters, comparisons and updates of a batch, and what is to be told of it to whoever looks on."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
-        self.tallies: list[Tally] = []
+        self.comparisons: list[CountComparison] = []
         self.updates: list[Record] = []
         self._produced_ms: list[int] = []
         self._used_up_ms: list[int] = []

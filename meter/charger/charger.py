@@ -1,4 +1,4 @@
-"""The second stage: account commands and metered records in; ledger updates, dead letters and tallies out."""
+"""The second stage: account commands and metered records in; ledger updates, dead letters and comparisons out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +26,10 @@ from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter, dead_letters
 from meter.stage.fold import Output
+from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
-from schemas.tallies import Tally, encode_tally
-from schemas.topics import LEDGER, TALLIES, WALLET_INPUTS
+from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 
 UPDATE_INPUTS: Final = 2_000
 """Inputs that an update may come from: it bounds the size of an update."""
@@ -79,7 +79,7 @@ class Charger:
             elif isinstance(given, SafePoint):
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
-                batch.tallies += self._tally(given, record.offset)
+                batch.comparisons += self._compare(given, record.offset)
                 self._wallets.step(given, record.offset)
                 self._write_updates(batch, record.offset)
             else:
@@ -90,8 +90,10 @@ class Charger:
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield Output(LEDGER, batch.updates)
         # Keyed by where the events came from, so that what is told of one partition stays in one place.
-        tallies = [Record(str(each.origin_partition).encode(), encode_tally(each)) for each in batch.tallies]
-        yield Output(TALLIES, tallies)
+        comparisons = [
+            Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
+        ]
+        yield Output(EVENT_COUNTS, comparisons)
 
     def _charge(self, batch: Charged, inputs: "_Inputs", last_offset: int) -> None:
         """What the workspaces did between two safe points, up to `last_offset`: an update each, or several that are full.
@@ -124,11 +126,11 @@ class Charger:
         self._used_up.add(update.workspace_id)
         return not was_used_up
 
-    def _tally(self, point: SafePoint, version: int) -> Iterator[Tally]:
+    def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """What was taken up to a safe point, where that can be told."""
         source = self._wallets.taken_up_to(point)
         if source is not None:
-            yield Tally(
+            yield CountComparison(
                 origin_partition=point.origin_partition,
                 origin_offset=point.origin_offset,
                 wallet_partition=self._partition,

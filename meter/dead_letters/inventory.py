@@ -27,7 +27,7 @@ class LetterError(Exception):
 class Letter(msgspec.Struct, frozen=True):
     """A dead letter without its bytes, of which there may be many. `size_bytes` is None where there was no value.
 
-    `landed` is its own place on dead-letters: partition and offset.
+    `location` is its own place on dead-letters: partition and offset.
     """
 
     letter_id: str
@@ -40,7 +40,7 @@ class Letter(msgspec.Struct, frozen=True):
     size_bytes: int | None
     refused_ms: int
     replay_of: str
-    landed: tuple[int, int]
+    location: tuple[int, int]
 
 
 class Replay(msgspec.Struct):
@@ -118,7 +118,7 @@ def fold(records: Iterable[ConsumerRecord]) -> dict[str, Replay]:
 
 async def payloads(bootstrap: str, letters: Iterable[Letter]) -> dict[str, bytes | None]:
     """The refused bytes of each letter, by its id."""
-    wanted = {letter.landed: letter.letter_id for letter in letters}
+    wanted = {letter.location: letter.letter_id for letter in letters}
     starts: dict[int, int] = {}
     for partition, offset in wanted:
         starts[partition] = min(offset, starts.get(partition, offset))
@@ -160,5 +160,5 @@ def _letter(record: ConsumerRecord) -> Letter:
         size_bytes=None if found.value is None else len(found.value),
         refused_ms=max(0, record.timestamp),
         replay_of=found.replay_of,
-        landed=(record.partition, record.offset),
+        location=(record.partition, record.offset),
     )

@@ -8,10 +8,10 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from meter.kafka.admin import require_topics
-from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS, Topic
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS, Topic
 
 # In the order of the data's way: once a topic is drained, all that it causes is in the next.
-_CHAIN: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, TALLIES)
+_CHAIN: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, EVENT_COUNTS)
 
 
 async def wait_drained(bootstrap: str, timeout_s: float, on_wait: Callable[[str, int], None]) -> bool:

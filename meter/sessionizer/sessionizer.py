@@ -14,10 +14,10 @@ from meter.sessionizer.choose_engine import chosen
 from meter.sessionizer.engine import MakeEngine, Taken
 from meter.stage.dead_letter import dead_letters
 from meter.stage.fold import Output
+from schemas.event_counts import EventCounts
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
-from schemas.tallies import EventCounts
 from schemas.topics import WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS

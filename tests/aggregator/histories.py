@@ -5,10 +5,10 @@ from random import Random
 
 from aiokafka import ConsumerRecord
 
-from aggregator.core.records import read_ledger_update, read_letter, read_tally
-from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks, tally_blocks
+from aggregator.core.records import read_comparison, read_ledger_update, read_letter
+from aggregator.core.rows import Block, comparison_blocks, ledger_update_blocks, letter_blocks
 from meter.core.policy import Policy
-from schemas.topics import DEAD_LETTERS, LEDGER, TALLIES
+from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 from tests.feeds.disorder import shuffle_within, with_malformed
 from tests.feeds.generator import generate
 from tests.feeds.lines import DAY_MS, HOUR_MS, millis
@@ -41,11 +41,11 @@ def metered(seed: int, events: int = 300) -> MemoryLog:
 def blocks(records: Iterable[ConsumerRecord]) -> list[Block]:
     """The inserts of one flush."""
     taken = list(records)
-    told = [read_tally(record, PARTITIONS) for record in taken if record.topic == TALLIES.name]
+    told = [read_comparison(record, PARTITIONS) for record in taken if record.topic == EVENT_COUNTS.name]
     return [
         *ledger_update_blocks([read_ledger_update(record) for record in taken if record.topic == LEDGER.name]),
         *letter_blocks([read_letter(record) for record in taken if record.topic == DEAD_LETTERS.name]),
-        *tally_blocks([each for each in told if each]),
+        *comparison_blocks([each for each in told if each]),
     ]
 
 
@@ -53,7 +53,7 @@ def flushes(log: MemoryLog, seed: int, most: int = 40) -> Iterator[list[Block]]:
     """The inserts of one aggregator, flush by flush: each partition in its order, the partitions in any; at times some
     records again that were there before, as after a crash."""
     rng = Random(seed)
-    places = [(topic.name, at) for topic in (LEDGER, DEAD_LETTERS, TALLIES) for at in range(PARTITIONS)]
+    places = [(topic.name, at) for topic in (LEDGER, DEAD_LETTERS, EVENT_COUNTS) for at in range(PARTITIONS)]
     at = dict.fromkeys(places, 0)
     while left := [place for place in places if at[place] < len(log.topics[place])]:
         taken: list[ConsumerRecord] = []

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.core.rows import Block, ledger_update_blocks, letter_blocks
-from aggregator.core.tables import TABLES, Landing
+from aggregator.core.tables import TABLES, LetterLocation
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import LedgerUpdate
 from tests.aggregator.facts import conversation, entry, update, usage
@@ -99,6 +99,6 @@ def test_workspaces_do_not_replace_one_another() -> None:
 def test_letter_of_the_same_record_is_one_row() -> None:
     """A record that was refused twice is one dead letter."""
     letter = DeadLetter("late", "time: too late", "chat-events", 0, 7, None, b"{}")
-    (block,) = letter_blocks([(Landing("dead-letters", 0, offset, 0), letter) for offset in (3, 4)])
+    (block,) = letter_blocks([(LetterLocation("dead-letters", 0, offset, 0), letter) for offset in (3, 4)])
     assert block.rows == 1
     assert block.columns[block.names.index("version")] == [4]

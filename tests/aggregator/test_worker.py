@@ -18,7 +18,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from schemas.dead_letters import DeadLetter
 from schemas.ledger import LedgerUpdate, encode_ledger_update
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, TALLIES
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER
 from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, update, usage
 from tests.brokers import EMBEDDED, KAFKA, Broker, available_brokers, running_broker, why_no_kafka
 
@@ -138,7 +138,9 @@ async def create_topics(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic.name, PARTITIONS, 1) for topic in (LEDGER, DEAD_LETTERS, TALLIES)])
+        await admin.create_topics(
+            [NewTopic(topic.name, PARTITIONS, 1) for topic in (LEDGER, DEAD_LETTERS, EVENT_COUNTS)]
+        )
     finally:
         await admin.close()
 
@@ -172,6 +174,6 @@ async def offsets(broker: Broker) -> int:
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=AGGREGATOR_GROUP, enable_auto_commit=False)
     async with consumer:
         places = [
-            TopicPartition(topic.name, at) for topic in (LEDGER, DEAD_LETTERS, TALLIES) for at in range(PARTITIONS)
+            TopicPartition(topic.name, at) for topic in (LEDGER, DEAD_LETTERS, EVENT_COUNTS) for at in range(PARTITIONS)
         ]
         return sum([await consumer.committed(place) or 0 for place in places])

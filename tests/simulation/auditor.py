@@ -40,16 +40,16 @@ def audit(store: Store, expected: Result, lines: list[bytes]) -> None:
 def _uncounted(store: Store) -> list[str]:
     """Every record of a partition of events is accounted for, as of each offset that all wallets have told of."""
     points: dict[tuple[int, int], list[Row]] = defaultdict(list)
-    for tally in store.rows("tally_facts"):
-        points[tally["origin_partition"], tally["origin_offset"]].append(tally)
+    for comparison in store.rows("event_count_facts"):
+        points[comparison["origin_partition"], comparison["origin_offset"]].append(comparison)
     letters = [(row["source_topic"], row["source_partition"], row["source_offset"]) for row in store.rows(_LETTERS)]
     found: list[str] = []
     for (partition, offset), told in points.items():
         if len(told) < told[0]["wallet_partitions"]:
             continue
         refused = sum(at[:2] == (CHAT_EVENTS.name, partition) and at[2] <= offset for at in letters)
-        taken = sum(tally["taken_messages"] for tally in told)
-        occurrences = sum(tally["taken_occurrences"] for tally in told)
+        taken = sum(comparison["wallet_messages"] for comparison in told)
+        occurrences = sum(comparison["wallet_occurrences"] for comparison in told)
         for counts in told:
             still_open = counts["messages"] - counts["closed_messages"]
             accounted = taken + still_open + occurrences + counts["duplicates"] + counts["ticks"] + refused

@@ -16,7 +16,15 @@ from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import Fold, MakeFold
 from meter.stage.stage import Stage
-from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS, WALLET_STATE
+from schemas.topics import (
+    CHAT_EVENTS,
+    CONVERSATION_STATE,
+    DEAD_LETTERS,
+    EVENT_COUNTS,
+    LEDGER,
+    WALLET_INPUTS,
+    WALLET_STATE,
+)
 from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
@@ -28,7 +36,7 @@ Kind = Callable[[Policy, int], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
 METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
-AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, TALLIES.name)
+AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
 
 SPILLS = 0.1
 """Share of restored partitions that keep on disk all that they may."""

@@ -13,7 +13,7 @@ ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS since Int64 DEFAULT -1 AFTER 
 -- What became of the records of a partition of chat-events up to an offset, and what one partition of wallets has taken
 -- of them. Only the newest offset that all have told of is compared. So that nothing older piles up, an offset has one of
 -- few slots, and what is told later of a slot replaces what was told before.
-CREATE TABLE IF NOT EXISTS tally_facts
+CREATE TABLE IF NOT EXISTS event_count_facts
 (
     origin_partition Int32,
     wallet_partition Int32,
@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS tally_facts
     duplicates UInt64,
     refused UInt64,
     ticks UInt64,
-    taken_messages UInt64,
-    taken_occurrences UInt64,
+    wallet_messages UInt64,
+    wallet_occurrences UInt64,
     refused_inputs UInt64,
     workspaces UInt64,
     version UInt64

@@ -1,6 +1,6 @@
 """What the meter counts beside its work, so that somebody else can see whether it adds up (docs/adr/0009).
 
-A tally compares two counts of the same records, by the sessionizer that read them and by one partition of wallets that
+A comparison compares two counts of the same records, by the sessionizer that read them and by one partition of wallets that
 was told of them, both as of the same offset of chat-events.
 """
 
@@ -23,12 +23,12 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     ticks: int = 0
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class CountComparison(msgspec.Struct, frozen=True, kw_only=True):
     """`counts` are the sessionizer's as of `origin_offset` of chat-events. The rest is what partition
     `wallet_partition` of wallet-inputs has taken of the same records: `messages` of conversations that are closed,
     `occurrences`.
 
-    `version` is the wallet-inputs offset that the tally was made at, `refused_inputs` what was refused of them up to
+    `version` is the wallet-inputs offset that the comparison was made at, `refused_inputs` what was refused of them up to
     it, `workspaces` how many have begun there by then.
     """
 
@@ -43,5 +43,5 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: int
 
 
-encode_tally = msgspec.json.Encoder().encode
-decode_tally = msgspec.json.Decoder(Tally).decode
+encode_comparison = msgspec.json.Encoder().encode
+decode_comparison = msgspec.json.Decoder(CountComparison).decode

@@ -1,4 +1,4 @@
-"""Every event is accounted for, at every moment that a tally tells of, whatever crashes in between."""
+"""Every event is accounted for, at every moment that a comparison tells of, whatever crashes in between."""
 
 from collections import defaultdict
 
@@ -11,10 +11,10 @@ from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.sessions.sessionize import Sessions
 from schemas.dead_letters import from_record
+from schemas.event_counts import CountComparison, EventCounts, decode_comparison
 from schemas.events import decode_event
 from schemas.ledger import decode_ledger_update
-from schemas.tallies import EventCounts, Tally, decode_tally
-from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, LEDGER, TALLIES, WALLET_INPUTS
+from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from tests.feeds.lines import HOUR_MS, MINUTE_MS
 from tests.properties.pipeline import MemoryLog, Pipeline, Turn, driven
 from tests.properties.view import view
@@ -70,13 +70,13 @@ few = chats(least=12, most=30, who=(WHO[0], WHO[3], *STRANGERS[:1]))
 worlds = st.builds(arranged, chats() | few, refused, conflicts, created)
 
 
-def tallies_of(log: MemoryLog) -> dict[tuple[int, int], dict[int, Tally]]:
+def comparisons_of(log: MemoryLog) -> dict[tuple[int, int], dict[int, CountComparison]]:
     """(origin partition, offset) -> wallet partition -> what it told. What is told twice must be the same twice."""
-    told: defaultdict[tuple[int, int], dict[int, Tally]] = defaultdict(dict)
-    for record in log.all_of(TALLIES.name):
-        tally = decode_tally(record.value)
-        of_point = told[tally.origin_partition, tally.origin_offset]
-        assert of_point.setdefault(tally.wallet_partition, tally) == tally
+    told: defaultdict[tuple[int, int], dict[int, CountComparison]] = defaultdict(dict)
+    for record in log.all_of(EVENT_COUNTS.name):
+        comparison = decode_comparison(record.value)
+        of_point = told[comparison.origin_partition, comparison.origin_offset]
+        assert of_point.setdefault(comparison.wallet_partition, comparison) == comparison
     return told
 
 
@@ -97,8 +97,8 @@ def begun_up_to(log: MemoryLog, partition: int, offset: int) -> int:
 
 
 def assert_adds_up(log: MemoryLog) -> int:
-    """Every equation of every tally that all wallets have told. Returns how many there were."""
-    complete = {point: told for point, told in tallies_of(log).items() if len(told) == PARTITIONS}
+    """Every equation of every comparison that all wallets have told. Returns how many there were."""
+    complete = {point: told for point, told in comparisons_of(log).items() if len(told) == PARTITIONS}
     for (partition, offset), told in complete.items():
         (counts,) = {each.counts for each in told.values()}
         assert counts.events == offset + 1
@@ -116,7 +116,7 @@ def assert_adds_up(log: MemoryLog) -> int:
 
 @pytest.mark.parametrize("policy", [POLICY, HOLD], ids=["provision", "hold"])
 @given(worlds, turns)
-def test_tallies_add_up_whatever_crashes(policy: Policy, lines: list[bytes], taken: list[Turn]) -> None:
+def test_event_counts_add_up_whatever_crashes(policy: Policy, lines: list[bytes], taken: list[Turn]) -> None:
     """At every offset that is told of: events are messages, occurrences, duplicates, dead letters and ticks; messages
     of closed conversations and occurrences are those that the wallets took; dead letters are those that lie there."""
     found = assert_adds_up(driven(lines, NOW, taken, policy))
@@ -125,7 +125,7 @@ def test_tallies_add_up_whatever_crashes(policy: Policy, lines: list[bytes], tak
 
 
 @given(worlds, turns)
-def test_tallies_add_up_before_the_feed_has_ended(lines: list[bytes], taken: list[Turn]) -> None:
+def test_event_counts_add_up_before_the_feed_has_ended(lines: list[bytes], taken: list[Turn]) -> None:
     """The same while conversations are open and lines are on their way, at whatever turn one looks."""
     pipeline = Pipeline(lines, NOW, POLICY, PARTITIONS)
     for turn in taken:
@@ -147,8 +147,8 @@ def test_in_the_end_all_that_was_said_is_in_closed_conversations(lines: list[byt
 
 def last_counts(log: MemoryLog, partition: int) -> EventCounts:
     """The counts of a partition at the newest offset that is told of."""
-    newest = max(point for point in tallies_of(log) if point[0] == partition)
-    return tallies_of(log)[newest][0].counts
+    newest = max(point for point in comparisons_of(log) if point[0] == partition)
+    return comparisons_of(log)[newest][0].counts
 
 
 def test_closed_messages_follow_their_conversations() -> None:
