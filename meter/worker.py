@@ -141,7 +141,7 @@ def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
     @app.agent(source, name=f"meter.{topic.name}")
     async def agent(stream: StreamT[Batch]) -> None:
         async for event in stream.noack().events():
-            await or_crash(stage.take(event.value, event.message.generation_id))
+            await or_crash(stage.process(event.value, event.message.generation_id))
 
 
 async def or_crash(work: Awaitable[None]) -> None:

@@ -127,7 +127,7 @@ class Intake:
         self.written.clear()
         self._empty()
 
-    async def take(self, partition: Partition, batch: Batch) -> None:
+    async def process(self, partition: Partition, batch: Batch) -> None:
         """Takes what is new of the batch, or goes back if records before it are missing. Waits while too much waits."""
         assignment = self._assignment
         await self._room.wait()

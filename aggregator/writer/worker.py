@@ -107,7 +107,7 @@ def _read_from(app: Any, intake: Intake) -> None:
         async for event in stream.noack().events():
             if event.message.generation_id == app.consumer_generation_id:
                 partition = Partition(*event.message.tp)
-                await _or_crash(app, intake.take(partition, event.value))
+                await _or_crash(app, intake.process(partition, event.value))
 
     for topic in READ:
         # No acknowledgements: aggregator/writer/offsets.py moves the offsets.

@@ -65,7 +65,7 @@ class Charger:
         self._wallets.restore(books)
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
-    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
+    def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, one workspace after another: each has an order of its own, which only safe points cut across.
 
         In the log's order every input would find another workspace, and none of it in the processor's cache.
@@ -128,7 +128,7 @@ class Charger:
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """What was taken up to a safe point, where that can be told."""
-        source = self._wallets.taken_up_to(point)
+        source = self._wallets.counts_up_to(point)
         if source is not None:
             yield CountComparison(
                 origin_partition=point.origin_partition,

@@ -10,7 +10,7 @@ from meter.kafka.records import Records
 from schemas.dead_letters import DeadLetter
 
 
-class Taken(NamedTuple):
+class Processed(NamedTuple):
     """What a batch caused. `outcomes` counts its records by what became of them, `kinds` what the wallets are told.
 
     `metered`, which is just that, is to be asked for before the next batch is taken, and once.
@@ -49,7 +49,7 @@ class Engine(Protocol):
     def stored(self) -> int:
         """How many of them lie on disk."""
 
-    def take(self, records: Sequence[Fetched]) -> Taken:
+    def process(self, records: Sequence[Fetched]) -> Processed:
         """Take a batch in offset order. An error leaves state that nobody may go on with."""
 
     def changed(self) -> Iterable[bytes]:

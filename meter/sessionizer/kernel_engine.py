@@ -14,7 +14,7 @@ from meter.core.sessions.event_kinds import WHATS, what_of
 from meter.kafka.fetched import Fetched, Sent
 from meter.kafka.records import BATCH_BYTES, Packed
 from meter.kernel._kernel import Kernel
-from meter.sessionizer.engine import Taken
+from meter.sessionizer.engine import Processed
 from meter.stage.blocks import BLOCK_BYTES
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
@@ -70,9 +70,9 @@ class KernelEngine:
         """Memory that the kernel has taken, with what is free for use again."""
         return self._kernel.held_bytes
 
-    def take(self, records: Sequence[Fetched]) -> Taken:
+    def process(self, records: Sequence[Fetched]) -> Processed:
         self._begin(records)
-        return self._take(records)
+        return self._process(records)
 
     def _begin(self, records: Sequence[Fetched]) -> None:
         if isinstance(records, Sent):
@@ -80,7 +80,7 @@ class KernelEngine:
         else:
             self._kernel.begin(list(records))
 
-    def _take(self, records: Sequence[Fetched]) -> Taken:
+    def _process(self, records: Sequence[Fetched]) -> Processed:
         """Take what has begun."""
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
@@ -98,7 +98,7 @@ class KernelEngine:
         kinds, told = self._kernel.counts()
         outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
         counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
-        return Taken(outcomes, letters, self._pack, counted, is_final)
+        return Processed(outcomes, letters, self._pack, counted, is_final)
 
     def _pack(self, partitions: int) -> list[Packed]:
         return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]

@@ -22,7 +22,7 @@ from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_i
 from meter.core.sessions.updates import Announcements
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
-from meter.sessionizer.engine import Taken
+from meter.sessionizer.engine import Processed
 from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
@@ -58,7 +58,7 @@ class CoreEngine:
     def live(self) -> int:
         return len(self._sessions.interactions)
 
-    def take(self, records: Sequence[Fetched]) -> Taken:
+    def process(self, records: Sequence[Fetched]) -> Processed:
         announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
@@ -81,8 +81,8 @@ class CoreEngine:
                 is_final = True
                 for key, conversation in self._sessions.close_all():
                     announcements.closed(key, conversation, record.offset, record.timestamp)
-        metered = announcements.take()
-        return Taken(
+        metered = announcements.drain()
+        return Processed(
             outcomes,
             letters,
             [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered],

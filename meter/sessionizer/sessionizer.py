@@ -11,7 +11,7 @@ from meter.core.policy import Policy
 from meter.kafka.fetched import Fetched, last_timestamp_ms
 from meter.kafka.records import Record
 from meter.sessionizer.choose_engine import chosen
-from meter.sessionizer.engine import MakeEngine, Taken
+from meter.sessionizer.engine import MakeEngine, Processed
 from meter.stage.dead_letter import dead_letters
 from meter.stage.fold import Output
 from schemas.event_counts import EventCounts
@@ -63,16 +63,16 @@ class Sessionizer:
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
         self._observe_held()
 
-    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
+    def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
-        taken = self._engine.take(records)
-        if taken.is_final:
+        processed = self._engine.process(records)
+        if processed.is_final:
             self._told_ms = _NEVER_MS
         self._events += len(records)
-        self._outcomes.update(taken.outcomes)
-        self._observe(taken, last_timestamp_ms(records))
-        yield dead_letters(taken.letters)
-        yield Output(WALLET_INPUTS, taken.metered)
+        self._outcomes.update(processed.outcomes)
+        self._observe(processed, last_timestamp_ms(records))
+        yield dead_letters(processed.letters)
+        yield Output(WALLET_INPUTS, processed.metered)
 
     def mark(self) -> bytes:
         """How far event time has come, and what has become of all records so far."""
@@ -117,10 +117,10 @@ class Sessionizer:
         behind_ms = now_ms - self._engine.watermark_ms
         return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._policy.horizon_ms else []
 
-    def _observe(self, taken: Taken, now_ms: int) -> None:
-        for name, count in taken.outcomes.items():
+    def _observe(self, processed: Processed, now_ms: int) -> None:
+        for name, count in processed.outcomes.items():
             metrics.EVENTS.labels(name).inc(count)
-        for kind, count in taken.kinds.items():
+        for kind, count in processed.kinds.items():
             metrics.METERED.labels(kind).inc(count)
         number = str(self._partition)
         self._observe_held()

@@ -149,7 +149,7 @@ class Checkpoints:
         found = _Found(keeps=not state.spills)
         async for records in self._topics.read(self._topic, self._partition, 0, fence):
             for record in records:
-                found.take(record)
+                found.add(record)
         newest = max(found.marks.values(), key=lambda mark: mark.offset, default=_Mark(-1, -1, None))
         self._floor = max((mark.floor for mark in found.marks.values()), default=-1)
         if state.spills:
@@ -208,7 +208,7 @@ class _Found:
         self._values: dict[bytes, bytes] = {}
         self._keeps = keeps
 
-    def take(self, record: ConsumerRecord) -> None:
+    def add(self, record: ConsumerRecord) -> None:
         """Take the next record. One without a value removes what was at its place."""
         place: bytes = record.key
         if place == _FENCE:

@@ -48,7 +48,7 @@ class Fold(State, Protocol):
     def is_full(self) -> bool:
         """Whether memory is held by what waits for a checkpoint, which then should come before its time."""
 
-    def take(self, records: Sequence[Fetched]) -> Iterable[Output]:
+    def process(self, records: Sequence[Fetched]) -> Iterable[Output]:
         """Take records in offset order; what they cause."""
 
     def confirm(self, offset: int) -> Iterable[Output]:

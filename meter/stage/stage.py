@@ -66,10 +66,10 @@ class Stage:
         self._taken_s = NEVER_S
         self._lock = asyncio.Lock()
 
-    async def take(self, batch: Batch, generation: int) -> None:
+    async def process(self, batch: Batch, generation: int) -> None:
         """Take a batch that was fetched under `generation`. Whatever is raised has to end the process."""
         async with self._lock:
-            await self._take(batch, generation)
+            await self._process(batch, generation)
 
     async def tend(self) -> None:
         """What is to be done when nothing arrives: restore what is assigned, checkpoint what is due, pass the time."""
@@ -97,7 +97,7 @@ class Stage:
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
-    async def _take(self, batch: Batch, generation: int) -> None:
+    async def _process(self, batch: Batch, generation: int) -> None:
         if self._is_stale(generation):
             return  # The partition may be another worker's by now, or it is read again from its committed offset.
         partition = await self._partition(batch.tp, generation)
@@ -109,7 +109,7 @@ class Stage:
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
-            partition.sent += await self._send(partition.fold.take(records))
+            partition.sent += await self._send(partition.fold.process(records))
             partition.next_offset = batch.last_offset + 1
         self._taken_s = partition.heard_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))

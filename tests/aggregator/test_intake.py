@@ -71,8 +71,8 @@ class World:
         self.events.append((what, of))
         self.spoke.set()
 
-    async def take(self, base: int, last_offset: int) -> None:
-        await self.intake.take(LEDGER, Batch(base, last_offset))
+    async def process(self, base: int, last_offset: int) -> None:
+        await self.intake.process(LEDGER, Batch(base, last_offset))
 
     async def told(self, count: int) -> list[tuple[str, object]]:
         """The first `count` events, once there are so many."""
@@ -95,8 +95,8 @@ async def running(world: World) -> AsyncIterator[World]:
 async def test_offset_follows_the_rows() -> None:
     """ClickHouse first, offset after; batches that come close together are one insert."""
     async with running(World()) as world:
-        await world.take(0, 1)
-        await world.take(2, 3)
+        await world.process(0, 1)
+        await world.process(2, 3)
         assert await world.told(2) == [("write", [0, 1, 2, 3]), ("commit", 4)]
         assert world.intake.written == {LEDGER: 4}
 
@@ -105,7 +105,7 @@ async def test_nothing_is_committed_while_clickhouse_is_away() -> None:
     """A stalled insert holds the offset back."""
     async with running(World()) as world:
         world.clickhouse_answers.clear()
-        await world.take(0, 1)
+        await world.process(0, 1)
         await world.writing.wait()
         assert world.events == []
         world.clickhouse_answers.set()
@@ -115,10 +115,10 @@ async def test_nothing_is_committed_while_clickhouse_is_away() -> None:
 async def test_hole_is_read_again() -> None:
     """Records that were dropped between fetch and agent are fetched again; what lies behind the hole waits for them."""
     async with running(World(committed=3)) as world:
-        await world.take(5, 6)
-        await world.take(7, 8)
+        await world.process(5, 6)
+        await world.process(7, 8)
         assert world.events == [("seek", 3), ("seek", 3)]
-        await world.take(3, 6)
+        await world.process(3, 6)
         assert await world.told(4) == [("seek", 3), ("seek", 3), ("write", [3, 4, 5, 6]), ("commit", 7)]
 
 
@@ -132,7 +132,7 @@ async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) ->
         assert world.events == []
         world.position_at = 5
         await world.intake.look_for_holes()
-        await world.take(3, 4)
+        await world.process(3, 4)
         assert await world.told(3) == [("seek", 3), ("write", [3, 4]), ("commit", 5)]
         await world.intake.look_for_holes()
         assert world.events[3:] == []
@@ -142,7 +142,7 @@ async def test_a_late_commit_of_an_old_assignment_is_made_good(monkeypatch: pyte
     """It moved the group's offset back after all was written; no batch is to come that would move it on again."""
     monkeypatch.setattr(module, "QUIET_S", -1.0)
     async with running(World()) as world:
-        await world.take(0, 4)
+        await world.process(0, 4)
         assert await world.told(2) == [("write", [0, 1, 2, 3, 4]), ("commit", 5)]
         world.position_at = 5
         await world.intake.look_for_holes()
@@ -154,20 +154,20 @@ async def test_a_late_commit_of_an_old_assignment_is_made_good(monkeypatch: pyte
 async def test_records_already_read_are_skipped() -> None:
     """A fetch that begins before what is expected adds only what is new."""
     async with running(World(committed=2)) as world:
-        await world.take(0, 3)
-        await world.take(1, 4)
-        await world.take(0, 2)
+        await world.process(0, 3)
+        await world.process(1, 4)
+        await world.process(0, 2)
         assert await world.told(2) == [("write", [2, 3, 4]), ("commit", 5)]
 
 
 async def test_new_assignment_begins_at_the_committed_offset() -> None:
     """What was read and not written when partitions moved is dropped, and read again by whoever owns it then."""
     async with running(World()) as world:
-        await world.take(0, 5)
+        await world.process(0, 5)
         world.intake.forget()
-        await world.take(6, 7)
+        await world.process(6, 7)
         assert world.events == [("seek", 0)]
-        await world.take(0, 7)
+        await world.process(0, 7)
         assert await world.told(3) == [("seek", 0), ("write", list(range(8))), ("commit", 8)]
 
 
@@ -175,7 +175,7 @@ async def test_rows_of_an_old_assignment_commit_nothing() -> None:
     """An insert that ends after partitions moved is harmless, and moves no offset of the new owner."""
     async with running(World()) as world:
         world.clickhouse_answers.clear()
-        await world.take(0, 1)
+        await world.process(0, 1)
         await world.writing.wait()
         world.intake.forget()
         world.clickhouse_answers.set()
@@ -189,13 +189,13 @@ async def test_reader_waits_while_much_is_unwritten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "MAX_ROWS", 4)
     async with running(World()) as world:
         world.clickhouse_answers.clear()
-        await world.take(0, 3)  # Full; the writer takes it at once and waits for ClickHouse.
+        await world.process(0, 3)  # Full; the writer takes it at once and waits for ClickHouse.
         await world.writing.wait()
-        await world.take(4, 7)  # Full again.
+        await world.process(4, 7)  # Full again.
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(world.take(8, 9), 0.05)
+            await asyncio.wait_for(world.process(8, 9), 0.05)
         world.clickhouse_answers.set()
-        await world.take(8, 9)
+        await world.process(8, 9)
         assert (await world.told(6))[-1] == ("commit", 10)
 
 
@@ -209,6 +209,6 @@ async def test_record_that_is_no_page_is_not_skipped() -> None:
 
     async with running(World()) as world:
         with pytest.raises(NotALedgerUpdateError):
-            await world.intake.take(LEDGER, Junk(0, 0))
+            await world.intake.process(LEDGER, Junk(0, 0))
         await asyncio.sleep(0.05)
         assert world.committed == 0

@@ -15,9 +15,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """One run: from the first event that was seen to the last one taken and the state that holds it safe."""
 
     events: int
-    """Taken within the span."""
+    """Processed within the span."""
     warming: int = 0
-    """Taken before it, by a contender that compiles itself first."""
+    """Processed before it, by a contender that compiles itself first."""
     messages: int
     """In conversations, by the contender's own count: has to be all it took, or it has not done the work."""
     conversations: int | None = None

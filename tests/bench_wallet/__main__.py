@@ -45,7 +45,7 @@ def in_memory(load: list[ConsumerRecord], warm: int, batch: int, checkpoint: int
     CPU time, because other processes may have the machine as well.
     """
     charger = Charger(Policy(), 0)
-    for _ in charger.take(load[:warm]):
+    for _ in charger.process(load[:warm]):
         pass
     _save(charger)
     measured = load[warm:]
@@ -54,7 +54,7 @@ def in_memory(load: list[ConsumerRecord], warm: int, batch: int, checkpoint: int
     for start in range(0, len(measured), batch):
         part = measured[start : start + batch]
         started_s = time.process_time()
-        updates += sum(len(listed(output.records)) for output in charger.take(part) if output.topic is LEDGER)
+        updates += sum(len(listed(output.records)) for output in charger.process(part) if output.topic is LEDGER)
         taken_s = time.process_time()
         take_s += taken_s - started_s
         unsaved += len(part)

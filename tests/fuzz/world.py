@@ -170,20 +170,20 @@ class Folded:
         end = Record(None, encode_tick(end_ms, final=True))
         chat.append(stored(CHAT_EVENTS.name, 0, 1 + max((each.offset for each in chat), default=-1), end, now_ms))
         sessionizer = Sessionizer(Policy(), 0)
-        self._take(sessionizer, chat)
+        self._process(sessionizer, chat)
         mark = msgspec.msgpack.decode(sessionizer.mark(), type=Mark)
         self.state = mark.watermark_ms, dict(entry for block in sessionizer.changed() for entry in unpack(block))
         """What a checkpoint of the sessionizer would hold, but for its counts, which know what was refused."""
         self._write(sessionizer.confirm(chat[-1].offset))
         charger = Charger(Policy(), 0)
-        self._take(charger, self._log.topics[WALLET_INPUTS.name, 0])
+        self._process(charger, self._log.topics[WALLET_INPUTS.name, 0])
         charger.mark()
         self.records = sum(1 for block in charger.changed() for _ in unpack(block))
         """What a checkpoint of the charger would hold, so that it could be written."""
 
-    def _take(self, fold: Fold, records: list[ConsumerRecord]) -> None:
+    def _process(self, fold: Fold, records: list[ConsumerRecord]) -> None:
         for _, fetched in groupby(records, key=lambda record: record.offset // READ_AT_ONCE):
-            self._write(fold.take(list(fetched)))
+            self._write(fold.process(list(fetched)))
 
     def _write(self, outputs: Iterable[Output]) -> None:
         for output in outputs:

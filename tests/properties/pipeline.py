@@ -149,7 +149,7 @@ class Worker:
             yield from self._send(self.fold.confirm(self.saved_offset - 1), order)
         batch = self._source[self.next_offset : self.next_offset + records]
         if batch:
-            yield from self._send(self.fold.take(batch), order)
+            yield from self._send(self.fold.process(batch), order)
             self.next_offset += len(batch)
         if checkpoint and self.next_offset > self.saved_offset:
             yield from self._checkpoint(self.next_offset - 1, order)
@@ -235,14 +235,14 @@ class Pipeline:
             self.feed(1)
         for turn in turns:
             self.feed(turn.feed)
-            self.take(turn)
+            self.process(turn)
         self.feed(len(self._unfed))
         self.drain()
         while self._zombies:
             self._wake()
         self.drain()
 
-    def take(self, turn: Turn) -> None:
+    def process(self, turn: Turn) -> None:
         """One worker's turn, whole or up to its cut."""
         if turn.wake and self._zombies:
             self._wake()
@@ -276,7 +276,7 @@ class Pipeline:
         for stage in ("sessionize", "charge"):
             for partition in range(self.log.number):
                 while self._worker(stage, partition).has_work:
-                    self.take(Turn(stage, partition, 10_000, checkpoint=True))
+                    self.process(Turn(stage, partition, 10_000, checkpoint=True))
 
     def _worker(self, stage: Stage, partition: int) -> Worker:
         place = stage, partition

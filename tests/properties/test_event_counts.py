@@ -130,7 +130,7 @@ def test_event_counts_add_up_before_the_feed_has_ended(lines: list[bytes], taken
     pipeline = Pipeline(lines, NOW, POLICY, PARTITIONS)
     for turn in taken:
         pipeline.feed(turn.feed)
-        pipeline.take(turn)
+        pipeline.process(turn)
         assert_adds_up(pipeline.log)
 
 

@@ -36,10 +36,10 @@ class Both:
         self.engines: list[Engine] = [core(POLICY, PARTITION), kernel(POLICY, PARTITION)]
         self.held: list[Held] = [{}, {}]
 
-    def take(self, records: list[ConsumerRecord]) -> None:
+    def process(self, records: list[ConsumerRecord]) -> None:
         """A batch; both have to make the same of it."""
         sent, _ = records_from(sent_bytes(records, 5), 0)
-        taken = (each.take(given) for each, given in zip(self.engines, (records, sent), strict=True))
+        taken = (each.process(given) for each, given in zip(self.engines, (records, sent), strict=True))
         ours, theirs = (each._replace(metered=listed(each.metered)) for each in taken)
         assert theirs == ours
         self.compare()
@@ -113,7 +113,7 @@ def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> 
     """Batches of the sizes that the plan has, again and again, each followed by what it says."""
     both = Both()
     for batch, then in batches(records, plan):
-        both.take(batch)
+        both.process(batch)
         if then:
             both.save()
         if then == "restore":
@@ -126,7 +126,9 @@ def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> 
 def compared(values: list[bytes | None], now_ms: int) -> None:
     """Both make the same of records with these values."""
     both = Both()
-    both.take([stored(CHAT_EVENTS.name, PARTITION, at, Record(b"k", value), now_ms) for at, value in enumerate(values)])
+    both.process(
+        [stored(CHAT_EVENTS.name, PARTITION, at, Record(b"k", value), now_ms) for at, value in enumerate(values)]
+    )
     both.save()
 
 
@@ -197,10 +199,10 @@ def test_what_it_packs_is_what_the_client_would_have_packed(
     ours, theirs = core(POLICY, PARTITION), kernel(POLICY, PARTITION)
     every = list(range(partitions))
     expected: defaultdict[int, list[Record]] = defaultdict(list)
-    for record in listed(ours.take(records).metered):
+    for record in listed(ours.process(records).metered):
         expected[DefaultPartitioner()(record.key, every, every)].append(record)
     assert isinstance(theirs, KernelEngine)
-    theirs.take(records)
+    theirs.process(records)
     found: defaultdict[int, list[Record]] = defaultdict(list)
     for packed in theirs._kernel.pack(partitions, most_bytes):
         each = Packed(*packed)
@@ -214,7 +216,7 @@ def test_it_places_any_workspace_as_kafka_does(name: str) -> None:
     """Whatever bytes there are, of which a hash that reads four at a time has up to three left at the end."""
     engine = kernel(POLICY, PARTITION)
     line = in_utf8(event(START, 1, (name, "b", "web", "u"), "chat.message", "user"))
-    metered = engine.take([stored(CHAT_EVENTS.name, PARTITION, 0, Record(None, line), NOW)]).metered
+    metered = engine.process([stored(CHAT_EVENTS.name, PARTITION, 0, Record(None, line), NOW)]).metered
     assert callable(metered)
     every = list(range(1_000))
     assert [each.partition for each in metered(1_000)] == [DefaultPartitioner()(name.encode(), every, every)]

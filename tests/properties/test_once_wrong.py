@@ -76,7 +76,7 @@ def test_a_crash_after_the_last_mark_does_not_keep_the_end_from_the_wallets() ->
         pipeline = Pipeline(lines, NOW, POLICY, partitions=1)
         pipeline.feed(len(lines))
         pipeline.close()
-        pipeline.take(Turn("sessionize", 0, 99, checkpoint=True, cut=cut))
+        pipeline.process(Turn("sessionize", 0, 99, checkpoint=True, cut=cut))
         pipeline.run()
         assert view(pipeline.log) == plain
 

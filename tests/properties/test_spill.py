@@ -42,10 +42,10 @@ class Pair:
     def both(self) -> tuple[Engine, Engine]:
         return self.core, self.spilling
 
-    def take(self, records: list[ConsumerRecord]) -> None:
+    def process(self, records: list[ConsumerRecord]) -> None:
         """A batch; both have to make the same of it."""
         sent, _ = records_from(sent_bytes(records, 5), 0)
-        ours, theirs = self.core.take(records), self.spilling.take(sent)
+        ours, theirs = self.core.process(records), self.spilling.process(sent)
         assert theirs._replace(metered=listed(theirs.metered)) == ours._replace(metered=listed(ours.metered))
         self.compare()
 
@@ -129,7 +129,7 @@ def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]], abo
     with TemporaryDirectory() as directory:
         pair = Pair(Path(directory), above_bytes)
         for step, (batch, then) in enumerate(batches(records, plan)):
-            pair.take(batch)
+            pair.process(batch)
             if then:
                 pair.save()
             if then in HORIZONS:

@@ -67,7 +67,7 @@ class Audited:
         self._log = log
         self._is_restored = False
         self.spills = fold.spills
-        self.take, self.idle, self.mark = fold.take, fold.idle, fold.mark
+        self.process, self.idle, self.mark = fold.process, fold.idle, fold.mark
         self.changed, self.sweep, self.load = fold.changed, fold.sweep, fold.load
 
     @property
@@ -84,7 +84,7 @@ class Audited:
         """As `Fold` has it. A stage calls it first of all when it has restored a checkpoint as of `offset`."""
         if self._is_restored:
             self._is_restored = False
-            for _ in self._fresh.take(list(self._log[: offset + 1])):
+            for _ in self._fresh.process(list(self._log[: offset + 1])):
                 pass
             expected, found = entries(self._fresh), entries(self._fold)
             differ = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]

@@ -173,7 +173,7 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
         CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
         WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
     }
-    fetcher = Fetcher(broker, member, {topic: stage.take for topic, stage in stages.items()}, drops=drops)
+    fetcher = Fetcher(broker, member, {topic: stage.process for topic, stage in stages.items()}, drops=drops)
 
     async def tend() -> None:
         while True:
@@ -192,16 +192,16 @@ def start_aggregator(process: Process, broker: Broker, group: Coordinator, store
     intake = Intake(_Offsets(member, group), partial(write, handle), FLUSH_MS, broker.number)
     member.on_assigned = intake.forget
 
-    async def take(batch: Batch, generation: int) -> None:
+    async def deliver(batch: Batch, generation: int) -> None:
         if generation == member.generation:
-            await intake.take(Partition(*batch.tp), batch)
+            await intake.process(Partition(*batch.tp), batch)
 
     async def look_for_holes() -> None:
         while True:
             await process.step(2 * QUIET_S)
             await intake.look_for_holes()
 
-    fetcher = Fetcher(broker, member, dict.fromkeys(AGGREGATOR_TOPICS, take), drops=drops)
+    fetcher = Fetcher(broker, member, dict.fromkeys(AGGREGATOR_TOPICS, deliver), drops=drops)
     hand_over = [fetcher.hand_over(topic) for topic in AGGREGATOR_TOPICS]
     _run(process, fetcher.fetch(), *hand_over, intake.run(), look_for_holes())
     group.join(member)

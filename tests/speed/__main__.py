@@ -73,7 +73,7 @@ def measure(engine: Engine, keys: int, events: int) -> str:
             for at in range(0, len(part), BATCH):
                 batch = part[at : at + BATCH]
                 started_s = time.process_time()
-                metered = engine.take(batch).metered
+                metered = engine.process(batch).metered
                 packed = metered(PARTITIONS) if callable(metered) else []
                 spent_us.append(1e6 * (time.process_time() - started_s) / len(batch))
                 told += sum(each.records_count for each in packed) or len(listed(metered))

@@ -112,7 +112,7 @@ class Fold:
         self._world = world
         self._changed = False
 
-    def take(self, records: Sequence[Fetched]) -> Iterator[Output]:
+    def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         self._world.note("taken")
         self._world.taken += [record.offset for record in records]
         self._changed = True
@@ -175,7 +175,7 @@ async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
     """Hand a stage batches as its agent does; with a number, under that generation."""
     for each in batches:
         one, generation = (each.value, each.generation) if isinstance(each, Under) else (each, world.generation)
-        await or_crash(stage.take(one, generation))
+        await or_crash(stage.process(one, generation))
 
 
 ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"

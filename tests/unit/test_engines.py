@@ -58,7 +58,7 @@ def test_packed_is_unpacked_as_it_was(key: tuple[str, str, str, str], interactio
 
 def spoken(engine: Engine, *users: str, at: int = 0, offset: int = 0) -> None:
     values = [chat(at + number, user=user, id=f"{user}-{at}") for number, user in enumerate(users)]
-    engine.take([stored("chat-events", 0, offset + n, Record(None, value), NOW) for n, value in enumerate(values)])
+    engine.process([stored("chat-events", 0, offset + n, Record(None, value), NOW) for n, value in enumerate(values)])
 
 
 def held(block: bytes) -> dict[str, bytes | None]:
@@ -124,14 +124,16 @@ def test_an_id_that_came_back_belongs_to_the_newer_event(make_engine: MakeEngine
     engine = make_engine(Policy(), 0)
     values = [chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"), chat(24 * HOUR + 1, user="b", id="newest")]
     again = chat(24 * HOUR, user="b", id="e")
-    engine.take([stored("chat-events", 0, at, Record(None, value), NOW) for at, value in enumerate([*values, again])])
+    engine.process(
+        [stored("chat-events", 0, at, Record(None, value), NOW) for at, value in enumerate([*values, again])]
+    )
     found = list(unpack(changed(engine)))
     restored = make_engine(Policy(), 0)
     for entry in reversed(found) if turned else found:
         restored.load(1, one(entry))
     restored.finish(-1, engine.watermark_ms, 0)
-    taken = restored.take([stored("chat-events", 0, 9, Record(None, again), NOW)])
-    assert taken.outcomes == {"duplicate": 1}
+    processed = restored.process([stored("chat-events", 0, 9, Record(None, again), NOW)])
+    assert processed.outcomes == {"duplicate": 1}
 
 
 @either
@@ -185,7 +187,7 @@ def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
         engine.finish(-1, writer.watermark_ms, 0)
     except ValueError:
         with pytest.raises(RuntimeError):
-            engine.take([])
+            engine.process([])
         return
     spoken(engine, "a", "b", at=2 * HOUR)
     spoken(engine, "a", "b", at=100 * HOUR)
@@ -204,7 +206,7 @@ try:
 except MemoryError:
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     try:
-        engine.take([])
+        engine.process([])
     except RuntimeError as refused:
         sys.exit(str(refused))
 """

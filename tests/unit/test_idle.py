@@ -17,7 +17,7 @@ NOW = T0 + DAY_MS
 def spoken_to(at_ms: int) -> Sessionizer:
     """A sessionizer that has heard one message, at `at_ms`."""
     sessionizer = Sessionizer(Policy(), 0)
-    list(sessionizer.take([record(0, chat(at_ms - T0))]))
+    list(sessionizer.process([record(0, chat(at_ms - T0))]))
     return sessionizer
 
 
@@ -28,7 +28,7 @@ def record(offset: int, value: bytes | None) -> ConsumerRecord:
 def closed_by(sessionizer: Sessionizer, ticks: list[Record]) -> list[str]:
     """The states told to the wallets once the ticks are read back."""
     records = [record(1 + number, tick.value) for number, tick in enumerate(ticks)]
-    outputs = sessionizer.take(records) if records else ()
+    outputs = sessionizer.process(records) if records else ()
     told = [each for output in outputs if output.topic == WALLET_INPUTS for each in listed(output.records)]
     metered = [decode_wallet_input(each.value or b"") for each in told]
     return [each.state for each in metered if isinstance(each, ConversationMetered)]

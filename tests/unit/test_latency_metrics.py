@@ -46,13 +46,13 @@ def test_used_up_credit_is_told_once() -> None:
     before = count()
     charger = Charger(Policy(free_grant_micros=400_000), 0)
     for number, expected in ((0, 0), (1, 1), (2, 1)):
-        list(charger.take([stored(conversation(HOT, number), number)]))
+        list(charger.process([stored(conversation(HOT, number), number)]))
         assert count() - before == expected
     anew = Charger(Policy(free_grant_micros=400_000), 0)
     for block in charger.changed():
         anew.load(2, block)
     anew.finish(charger.mark(), -1)
-    list(anew.take([stored(conversation(HOT, 3), 3)]))
+    list(anew.process([stored(conversation(HOT, 3), 3)]))
     assert count() - before == 1
 
 

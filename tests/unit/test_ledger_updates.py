@@ -13,7 +13,7 @@ from tests.listed import listed
 def updates_of(records: list[ConsumerRecord]) -> list[LedgerUpdate]:
     """What a wallet partition that knew nothing writes of one batch."""
     charger = Charger(Policy(), 0)
-    outputs = [output for output in charger.take(records) if output.topic is LEDGER]
+    outputs = [output for output in charger.process(records) if output.topic is LEDGER]
     return [decode_ledger_update(record.value or b"") for output in outputs for record in listed(output.records)]
 
 

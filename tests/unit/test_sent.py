@@ -87,7 +87,7 @@ def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -
     data = b"".join(one_batch(part, attributes=attributes) for part in parts)
     sent = Sent(data, 103)
     told, _ = read_from(data, 103)
-    ours, theirs = core(POLICY, 3).take(told), kernel(POLICY, 3).take(sent)
+    ours, theirs = core(POLICY, 3).process(told), kernel(POLICY, 3).process(sent)
     assert theirs._replace(metered=listed(theirs.metered)) == ours
     assert ours.outcomes.total() == len(sent) == 297
 

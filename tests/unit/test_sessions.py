@@ -23,7 +23,7 @@ def told(sessions: Sessions, *lines: bytes, offset: int = 0) -> list[Conversatio
             announcements.touched(outcome, number, 0)
         for key, conversation in sessions.advance():
             announcements.closed(key, conversation, number, 0)
-    return [each for each in announcements.take() if isinstance(each, ConversationMetered)]
+    return [each for each in announcements.drain() if isinstance(each, ConversationMetered)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from meter.core.policy import Policy
 from meter.kafka.records import Record
-from meter.sessionizer.engine import Engine, Taken
+from meter.sessionizer.engine import Engine, Processed
 from meter.stage.blocks import unpack
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
@@ -29,15 +29,15 @@ class Partition:
         self.store = self.engine.store  # type: ignore[attr-defined]
         self._offset = 0
 
-    def take(self, *values: bytes) -> Taken:
+    def process(self, *values: bytes) -> Processed:
         """A batch."""
         offsets = range(self._offset, self._offset + len(values))
         records = [
             stored("chat-events", 0, at, Record(None, each), NOW) for at, each in zip(offsets, values, strict=True)
         ]
         self._offset += len(records)
-        taken = self.engine.take(records)
-        return taken._replace(metered=listed(taken.metered))
+        processed = self.engine.process(records)
+        return processed._replace(metered=listed(processed.metered))
 
     def saved(self) -> dict[bytes, bytes | None]:
         """What a checkpoint writes; then no checkpoint waits for anything."""
@@ -46,7 +46,7 @@ class Partition:
     def let_go(self, at: int) -> None:
         """All that is held is stored."""
         self.saved()
-        self.take(encode_tick(T0 + at))
+        self.process(encode_tick(T0 + at))
         assert count(self) > 0
 
 
@@ -62,102 +62,102 @@ def partition(tmp_path: Path) -> Partition:
 
 def test_whoever_speaks_again_goes_on(partition: Partition) -> None:
     """DOMAIN, Metering 1: the second message is of the same conversation, wherever that was meanwhile."""
-    partition.take(chat(0, user="a", id="1"), chat(1, user="b", id="2"))
+    partition.process(chat(0, user="a", id="1"), chat(1, user="b", id="2"))
     partition.let_go(MINUTE)
     assert (partition.engine.live, partition.engine.stored) == (2, 2)
-    taken = partition.take(chat(2 * MINUTE, user="a", id="3"))
-    assert taken.outcomes == {"conversation": 1}
-    assert taken.kinds == {}, "nothing new to tell: it was open"
+    processed = partition.process(chat(2 * MINUTE, user="a", id="3"))
+    assert processed.outcomes == {"conversation": 1}
+    assert processed.kinds == {}, "nothing new to tell: it was open"
     assert partition.engine.live == 2
     not_plain = chat(3 * MINUTE, user="b", id="4").replace(b'"b"', b'"\\u0062"')
-    assert partition.take(not_plain).kinds == {}
+    assert partition.process(not_plain).kinds == {}
 
 
 def test_a_repeat_is_known_wherever_its_event_is(partition: Partition) -> None:
     """DOMAIN, Metering 7: the same event again, and another one under its id, plain or not."""
-    partition.take(chat(0, user="a", id="1"))
+    partition.process(chat(0, user="a", id="1"))
     partition.let_go(MINUTE)
-    assert partition.take(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
+    assert partition.process(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
     partition.let_go(2 * MINUTE)
-    assert partition.take(chat(0, user="b", id="1")).outcomes == {"conflict": 1}
+    assert partition.process(chat(0, user="b", id="1")).outcomes == {"conflict": 1}
     partition.let_go(3 * MINUTE)
     not_plain = chat(0, user="b", id="1").replace(b'"b"', b'"\\u0062"')
     assert not_plain != chat(0, user="b", id="1")
-    assert partition.take(not_plain).outcomes == {"conflict": 1}
+    assert partition.process(not_plain).outcomes == {"conflict": 1}
 
 
 def test_what_is_due_comes_back_in_its_time(partition: Partition) -> None:
     """Of several that left at different times; each closes at the record that passes it, and no other is looked at."""
-    partition.take(chat(0, user="a", id="1"))
+    partition.process(chat(0, user="a", id="1"))
     partition.let_go(MINUTE)
-    partition.take(chat(5 * MINUTE, user="b", id="2"))
+    partition.process(chat(5 * MINUTE, user="b", id="2"))
     partition.let_go(6 * MINUTE)
-    assert partition.take(encode_tick(T0 + 15 * MINUTE)).kinds == {}
-    assert partition.take(encode_tick(T0 + 15 * MINUTE + 1)).kinds == {"closed": 1}
+    assert partition.process(encode_tick(T0 + 15 * MINUTE)).kinds == {}
+    assert partition.process(encode_tick(T0 + 15 * MINUTE + 1)).kinds == {"closed": 1}
     partition.saved()
-    assert partition.take(chat(20 * MINUTE + 1, user="c", id="3")).kinds == {"closed": 1, "open": 1}
+    assert partition.process(chat(20 * MINUTE + 1, user="c", id="3")).kinds == {"closed": 1, "open": 1}
 
 
 def test_the_end_of_a_feed_closes_what_is_stored(partition: Partition) -> None:
     """And only what is open."""
-    partition.take(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
-    partition.take(chat(16 * MINUTE, user="c", id="3"))
+    partition.process(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
+    partition.process(chat(16 * MINUTE, user="c", id="3"))
     partition.let_go(17 * MINUTE)
-    assert partition.take(encode_tick(T0 + 17 * MINUTE, final=True)).kinds == {"closed": 1}
+    assert partition.process(encode_tick(T0 + 17 * MINUTE, final=True)).kinds == {"closed": 1}
 
 
 def test_nothing_is_left_of_what_was_forgotten(partition: Partition) -> None:
     """Neither interactions nor ids nor times, however often they came and went."""
     for hour in range(4):
-        partition.take(*(chat(hour * HOUR, user=f"u-{n}", id=f"{n}-{hour}") for n in range(20)))
+        partition.process(*(chat(hour * HOUR, user=f"u-{n}", id=f"{n}-{hour}") for n in range(20)))
         partition.let_go(hour * HOUR + MINUTE)
-    partition.take(encode_tick(T0 + 3 * DAY))
+    partition.process(encode_tick(T0 + 3 * DAY))
     partition.saved()
-    partition.take(encode_tick(T0 + 3 * DAY))
+    partition.process(encode_tick(T0 + 3 * DAY))
     assert partition.engine.live == 0
     assert count(partition) == 0
 
 
 def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -> None:
     """DOMAIN, Metering 7: also when the older one, which came late and was held for that, is forgotten after it."""
-    partition.take(chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
+    partition.process(chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
     partition.let_go(2 * HOUR)
-    partition.take(chat(DAY + 1, user="b", id="newest"))
+    partition.process(chat(DAY + 1, user="b", id="newest"))
     partition.let_go(DAY + 2)
-    assert partition.take(chat(DAY, user="b", id="e")).outcomes == {"conversation": 1}
+    assert partition.process(chat(DAY, user="b", id="e")).outcomes == {"conversation": 1}
     partition.let_go(DAY + 3)
-    partition.take(chat(DAY + 4, user="a", id="other"))
+    partition.process(chat(DAY + 4, user="a", id="other"))
     partition.let_go(DAY + 5)
     for at in (DAY + 6, DAY + HOUR + 16 * MINUTE, DAY + HOUR + 17 * MINUTE):  # The older is forgotten by the second.
         partition.let_go(at)
-        assert partition.take(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
+        assert partition.process(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
 
 
 def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
     """The older one's interaction stays in memory until it forgets."""
     with patch("meter.sessionizer.spill.engine.GROUP", 1):
         partition = Partition(tmp_path, above_bytes=100)
-        partition.take(chat(0, user="b", id="1"), chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
+        partition.process(chat(0, user="b", id="1"), chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"))
         partition.let_go(2 * HOUR)
-        partition.take(chat(DAY + 1, user="b", id="2"))
-        partition.take(chat(DAY, user="b", id="e"))
+        partition.process(chat(DAY + 1, user="b", id="2"))
+        partition.process(chat(DAY, user="b", id="e"))
         partition.saved()
         partition.engine.above_bytes = 350  # type: ignore[attr-defined] # Less than both, more than the older one's.
-        partition.take(encode_tick(T0 + DAY + 2))
+        partition.process(encode_tick(T0 + DAY + 2))
         assert 200 < partition.engine.used_bytes < 350  # type: ignore[attr-defined]
-        partition.take(encode_tick(T0 + DAY + HOUR + 16 * MINUTE))
+        partition.process(encode_tick(T0 + DAY + HOUR + 16 * MINUTE))
         partition.engine.above_bytes = 0  # type: ignore[attr-defined]
         partition.let_go(DAY + HOUR + 17 * MINUTE)
-        assert partition.take(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
+        assert partition.process(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
 
 
 def test_a_sweep_meets_who_comes_back_meanwhile(partition: Partition) -> None:
     """Though nothing has changed: a sweep that has been through memory does not see it there any more."""
-    partition.take(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
+    partition.process(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
     partition.let_go(MINUTE)
     block, is_over = partition.engine.sweep(1_000)
     assert (block, is_over) == (b"", False)
-    assert partition.take(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
+    assert partition.process(chat(0, user="a", id="1")).outcomes == {"duplicate": 1}
     written = partition.saved()
     block, is_over = partition.engine.sweep(1_000)
     assert is_over
@@ -167,7 +167,7 @@ def test_a_sweep_meets_who_comes_back_meanwhile(partition: Partition) -> None:
 def test_the_directory_is_empty_once_nobody_needs_it(tmp_path: Path) -> None:
     """A partition that has moved away leaves nothing."""
     partition = Partition(tmp_path)
-    partition.take(chat(0))
+    partition.process(chat(0))
     partition.let_go(MINUTE)
     assert list(tmp_path.iterdir())
     del partition
@@ -179,7 +179,7 @@ def test_coming_and_going_takes_no_more_and_more_memory(tmp_path: Path) -> None:
     partition = Partition(tmp_path)
     held: list[int] = []
     for turn in range(400):
-        partition.take(*(chat(turn * 1_000 + n, user=f"u-{n}", id=f"{n}") for n in range(100)))
+        partition.process(*(chat(turn * 1_000 + n, user=f"u-{n}", id=f"{n}") for n in range(100)))
         partition.saved()
         held.append(partition.engine.held_bytes)  # type: ignore[attr-defined]
     assert held[-1] == held[100]
@@ -206,12 +206,12 @@ def restored(before: Partition, engine: Engine) -> Partition:
 def test_a_horizon_may_have_been_longer(tmp_path: Path) -> None:
     """What is due later than anything could be now is due then."""
     before = Partition(tmp_path, horizon_ms=1_000 * DAY)
-    before.take(chat(0, user="a", id="1"))
+    before.process(chat(0, user="a", id="1"))
     before.let_go(HOUR)
     after = restored(before, under(tmp_path, HOUR))
     assert after.engine.live == 1
-    assert after.take(chat(HOUR, user="b", id="2")).outcomes == {"conversation": 1}
-    after.take(encode_tick(T0 + 1_001 * DAY))
+    assert after.process(chat(HOUR, user="b", id="2")).outcomes == {"conversation": 1}
+    after.process(encode_tick(T0 + 1_001 * DAY))
     assert after.engine.live == 0
 
 
@@ -220,12 +220,12 @@ def test_a_horizon_may_have_been_shorter(tmp_path: Path, first: str) -> None:
     """An id that came back under it is in reach twice now: the newer event has it, whichever is restored first."""
     before = Partition(tmp_path, horizon_ms=HOUR)
     second = "b" if first == "a" else "a"
-    before.take(chat(10, user=first, id="late"), chat(0, user=first, id="e"))
-    before.take(chat(HOUR + 5, user=second, id="newest"), chat(HOUR + 5, user=second, id="e"))
+    before.process(chat(10, user=first, id="late"), chat(0, user=first, id="e"))
+    before.process(chat(HOUR + 5, user=second, id="newest"), chat(HOUR + 5, user=second, id="e"))
     before.let_go(HOUR + 6)
     after = restored(before, under(tmp_path, DAY))
     for at in (2 * HOUR, DAY + 11, DAY + HOUR):  # With the second the older event is forgotten.
         after.let_go(at)
-        assert after.take(chat(HOUR + 5, user=second, id="e")).outcomes == {"duplicate": 1}
+        assert after.process(chat(HOUR + 5, user=second, id="e")).outcomes == {"duplicate": 1}
         after.let_go(at + 1)
-        assert after.take(chat(HOUR + 5, user="c", id="e")).outcomes == {"conflict": 1}
+        assert after.process(chat(HOUR + 5, user="c", id="e")).outcomes == {"conflict": 1}

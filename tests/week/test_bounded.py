@@ -42,7 +42,7 @@ class Reader:
             for offset, value in zip(offsets, values, strict=False)
         ]
         self._next_offset += len(batch)
-        outputs = list(self.fold.take(batch)) if batch else []
+        outputs = list(self.fold.process(batch)) if batch else []
         self.fold.mark()
         for block in self.fold.changed():
             for key, value in unpack(block):

@@ -35,7 +35,7 @@ def unpack_key(packed: bytes) -> InteractionKey:
     place: list[str] = []
     at = 0
     for _ in range(3):
-        size, at = _take(packed, at)
+        size, at = _decode_varint(packed, at)
         place.append(packed[at : at + size].decode())
         at += size
     workspace_id, bot_id, channel = place
@@ -66,17 +66,17 @@ def pack_interaction(interaction: Interaction) -> bytes:
 
 def unpack_interaction(packed: bytes) -> Interaction:
     """What `pack_interaction` was given. Raises ValueError, or IndexError where it breaks off."""
-    due_ms, at = _take_signed(packed, 0)
-    conversations, at = _take(packed, at)
-    events, at = _take(packed, at)
+    due_ms, at = _decode_signed(packed, 0)
+    conversations, at = _decode_varint(packed, at)
+    events, at = _decode_varint(packed, at)
     interaction = Interaction([], [], due_ms)
     for _ in range(conversations):
-        conversation, at = _take_conversation(packed, at, due_ms)
+        conversation, at = _decode_conversation(packed, at, due_ms)
         interaction.conversations.append(conversation)
     at_ms = due_ms
     for _ in range(events):
         event_key = packed[at : at + _ID_BYTES]
-        delta_ms, at = _take_signed(packed, at + _ID_BYTES)
+        delta_ms, at = _decode_signed(packed, at + _ID_BYTES)
         at_ms += delta_ms
         interaction.seen.append(Seen(event_key, at_ms, WHATS[packed[at]]))
         at += 1
@@ -85,13 +85,13 @@ def unpack_interaction(packed: bytes) -> Interaction:
     return interaction
 
 
-def _take_conversation(packed: bytes, at: int, due_ms: int) -> tuple[Conversation, int]:
+def _decode_conversation(packed: bytes, at: int, due_ms: int) -> tuple[Conversation, int]:
     conversation_id = packed[at : at + _ID_BYTES].hex()
-    opened_ms, at = _take_signed(packed, at + _ID_BYTES)
-    first_ms, at = _take_signed(packed, at)
-    last_ms, at = _take_signed(packed, at)
-    messages, at = _take(packed, at)
-    requests, at = _take(packed, at)
+    opened_ms, at = _decode_signed(packed, at + _ID_BYTES)
+    first_ms, at = _decode_signed(packed, at)
+    last_ms, at = _decode_signed(packed, at)
+    messages, at = _decode_varint(packed, at)
+    requests, at = _decode_varint(packed, at)
     opened_ms += due_ms
     first_ms += opened_ms
     last_ms += first_ms
@@ -112,7 +112,7 @@ def _put_signed(to: bytearray, number: int) -> None:
     _put(to, 2 * number if number >= 0 else -2 * number - 1)
 
 
-def _take(packed: bytes, at: int) -> tuple[int, int]:
+def _decode_varint(packed: bytes, at: int) -> tuple[int, int]:
     """The number that begins at `at`, and where it ends."""
     number = shift = 0
     while packed[at] >= 0x80:
@@ -122,6 +122,6 @@ def _take(packed: bytes, at: int) -> tuple[int, int]:
     return number | packed[at] << shift, at + 1
 
 
-def _take_signed(packed: bytes, at: int) -> tuple[int, int]:
-    number, at = _take(packed, at)
+def _decode_signed(packed: bytes, at: int) -> tuple[int, int]:
+    number, at = _decode_varint(packed, at)
     return (number >> 1) ^ -(number & 1), at

@@ -48,7 +48,7 @@ class Announcements:
             )
         )
 
-    def take(self) -> list[ConversationMetered | OccurrenceMetered]:
+    def drain(self) -> list[ConversationMetered | OccurrenceMetered]:
         """All of it, in order of offset."""
         conversations = [self._metered(*each) for each in self._conversations.values()]
         metered: list[ConversationMetered | OccurrenceMetered] = [*conversations, *self._occurrences]

@@ -59,16 +59,16 @@ def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> tuple
     for lot in book.spendable.by(about.bot_id, about.occurred_ms, policy.debit_order):
         if left_micros == 0:
             break
-        taken_micros = min(left_micros, lot.spendable_micros)
-        _recall_lapsed(book, lot, taken_micros - max(0, lot.remaining_micros), about)
-        parts.append(_take(book, lot, taken_micros, about))
-        left_micros -= taken_micros
+        debited_micros = min(left_micros, lot.spendable_micros)
+        _recall_lapsed(book, lot, debited_micros - max(0, lot.remaining_micros), about)
+        parts.append(_debit(book, lot, debited_micros, about))
+        left_micros -= debited_micros
     if left_micros:
-        parts.append(_take(book, book.wallet.lots.overdraft(), left_micros, about))
+        parts.append(_debit(book, book.wallet.lots.overdraft(), left_micros, about))
     return tuple(parts)
 
 
-def _take(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
+def _debit(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
     entry = book.post(lot, "charge", -amount_micros, about)
     return Part(entry.entry_id, lot.lot_id, amount_micros)
 

@@ -25,14 +25,14 @@ from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, Saf
 class Source(msgspec.Struct, array_like=True):
     """What is known of one partition of chat-events. `recent` are the occurrences' offsets above the safe one.
 
-    `taken_offset` is the newest that anything was taken from. `messages` are those of conversations that are closed,
+    `newest_offset` is the newest that anything was taken from. `messages` are those of conversations that are closed,
     `occurrences` all, both since the beginning.
     """
 
     safe_offset: int = -1
     watermark_ms: int = 0
     recent: set[int] = set()
-    taken_offset: int = -1
+    newest_offset: int = -1
     messages: int = 0
     occurrences: int = 0
 
@@ -94,14 +94,14 @@ class Wallets:
         updates = (book.drain_update(partition, version) for book in books.values())
         return [update for update in updates if update is not None]
 
-    def taken_up_to(self, point: SafePoint) -> Source | None:
+    def counts_up_to(self, point: SafePoint) -> Source | None:
         """What is known of the point's partition as of exactly its offset; asked before the point itself is taken.
 
         None if the point is a repeat, or if what is newer has been taken already: after a crash the log holds more than
         the point covers. A later point will be the one.
         """
         source = self._source(point.origin_partition)
-        is_news = point.origin_offset > source.safe_offset and point.origin_offset >= source.taken_offset
+        is_news = point.origin_offset > source.safe_offset and point.origin_offset >= source.newest_offset
         return source if is_news else None
 
     def _book(self, workspace_id: str) -> Book:
@@ -134,7 +134,7 @@ class Wallets:
         elif conversation.knows(metered):
             return
         else:
-            left = self._take_out(book, conversation)
+            left = self._uncount(book, conversation)
             self._count_messages(book, conversation, -1)
         conversation.learn(metered)
         self._count_messages(book, conversation, +1)
@@ -142,13 +142,13 @@ class Wallets:
             self._provision(book, metered.first_ms)
         if wallet.status != "unknown":
             settle(book, conversation, self.policy, self.clock_ms)
-        self._put_in(book, conversation, left)
+        self._count(book, conversation, left)
         book.caused_by(metered)
 
     def _count_messages(self, book: Book, conversation: BilledConversation, sign: int) -> None:
         source = self._source(conversation.origin_partition)
-        if conversation.origin_offset > source.taken_offset:
-            source.taken_offset = conversation.origin_offset
+        if conversation.origin_offset > source.newest_offset:
+            source.newest_offset = conversation.origin_offset
         if conversation.state == "closed":
             source.messages += sign * conversation.messages
             book.wallet.messages += sign * conversation.messages
@@ -158,7 +158,7 @@ class Wallets:
         if self._is_repeat(given) or given.origin_offset in source.recent:
             return
         source.recent.add(given.origin_offset)
-        source.taken_offset = max(source.taken_offset, given.origin_offset)
+        source.newest_offset = max(source.newest_offset, given.origin_offset)
         source.occurrences += 1
         book = self._book(given.workspace_id)
         book.wallet.occurrences += 1
@@ -172,13 +172,13 @@ class Wallets:
             self._appointments.watch_usage(book, key)
         return book.usage_of(key)
 
-    def _take_out(self, book: Book, conversation: BilledConversation) -> UsageKey:
+    def _uncount(self, book: Book, conversation: BilledConversation) -> UsageKey:
         """Of its day, before the conversation changes; that day."""
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
         book.usage_of(key).count(conversation, -1)
         return key
 
-    def _put_in(self, book: Book, conversation: BilledConversation, left: UsageKey | None) -> None:
+    def _count(self, book: Book, conversation: BilledConversation, left: UsageKey | None) -> None:
         """Into its day, now that the conversation has changed; `left` is the day that it was taken out of."""
         self._usage(book, conversation.bot_id, conversation.first_ms).count(conversation, +1)
         if left is not None:
@@ -222,9 +222,9 @@ class Wallets:
     def _rebill(self, book: Book) -> None:
         """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
         for conversation in sorted(book.conversations.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            left = self._take_out(book, conversation)
+            left = self._uncount(book, conversation)
             settle(book, conversation, self.policy, self.clock_ms)
-            self._put_in(book, conversation, left)
+            self._count(book, conversation, left)
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:

@@ -16,7 +16,7 @@ from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
 from meter.core.sessions.state_codec import pack_key
 from meter.kafka.fetched import Fetched
-from meter.sessionizer.engine import Taken
+from meter.sessionizer.engine import Processed
 from meter.sessionizer.kernel_engine import KernelEngine
 from meter.sessionizer.spill.store import DUE, INTERACTION, NEVER_MS, SEEN, Store, due_key, due_ms_of
 from schemas.events import ClockTick, decode_event
@@ -65,14 +65,14 @@ class SpillingEngine(KernelEngine):
     def stored(self) -> int:
         return self._stored
 
-    def take(self, records: Sequence[Fetched]) -> Taken:
+    def process(self, records: Sequence[Fetched]) -> Processed:
         self._make_room()
         self._begin(records)
         if self._stored:
             self._bring_back(records)
-        taken = self._take(records)
+        processed = self._process(records)
         self.store.remove(self._kernel.forgotten())
-        return taken
+        return processed
 
     def _make_room(self) -> None:
         """Let go of what is not in use. What a checkpoint waits for stays."""
