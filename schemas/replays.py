@@ -9,7 +9,7 @@ from typing import NamedTuple
 LETTER = "letter"
 CLAIM = "claim"
 """A random word that tells one claim from another."""
-PLACE = "place"
+LOCATION = "location"
 """Present on a receipt only: TOPIC/PARTITION/OFFSET of the record that was written."""
 
 
@@ -26,15 +26,15 @@ class Claim(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What was claimed under `nonce` lies at `place` now."""
+    """What was claimed under `nonce` lies at `location` now."""
 
     letter_id: str
     nonce: str
-    place: str
+    location: str
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The Kafka headers; there is no value but them."""
-        return [(LETTER, self.letter_id.encode()), (CLAIM, self.nonce.encode()), (PLACE, self.place.encode())]
+        return [(LETTER, self.letter_id.encode()), (CLAIM, self.nonce.encode()), (LOCATION, self.location.encode())]
 
 
 def from_record(value: bytes | None, headers: list[tuple[str, bytes]]) -> Claim | Receipt | None:
@@ -42,6 +42,6 @@ def from_record(value: bytes | None, headers: list[tuple[str, bytes]]) -> Claim 
     found = {name: text.decode("utf-8", "replace") for name, text in headers}
     if LETTER not in found or CLAIM not in found:
         return None
-    if PLACE in found:
-        return Receipt(found[LETTER], found[CLAIM], found[PLACE])
+    if LOCATION in found:
+        return Receipt(found[LETTER], found[CLAIM], found[LOCATION])
     return Claim(found[LETTER], found[CLAIM], value or b"")

@@ -5,7 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from schemas.places import LOCK_FILE
+from schemas.directories import LOCK_FILE
 
 
 class DirectoryTakenError(Exception):

@@ -28,7 +28,7 @@ class Fetched(Protocol):
 
 
 class Record(Fetched, Protocol):
-    """The same with the place where it lies."""
+    """The same with the location where it lies."""
 
     @property
     def topic(self) -> str: ...
@@ -45,8 +45,8 @@ def read_ledger_update(record: Record) -> LedgerUpdate:
     try:
         return decode_ledger_update(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
-        place = f"{record.topic}, partition {record.partition}, offset {record.offset}"
-        raise NotALedgerUpdateError(f"{place}: not an update of the ledger: {broken}") from broken
+        location = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+        raise NotALedgerUpdateError(f"{location}: not an update of the ledger: {broken}") from broken
 
 
 def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonKey, CountComparison] | None:
@@ -64,11 +64,11 @@ def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
     location = LetterLocation(record.topic, record.partition, record.offset, max(record.timestamp, 0))
     try:
         letter = from_record(record.key, record.value, list(record.headers))
-    except ValueError:  # A place that is not a number.
+    except ValueError:  # A location that is not a number.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return location, letter
-    # Without a source of its own a letter is known by its own place, or strangers would overwrite one another.
+    # Without a source of its own a letter is known by its own location, or strangers would overwrite one another.
     return location, msgspec.structs.replace(
         letter, source_topic=location.topic, source_partition=location.partition, source_offset=location.version
     )

@@ -47,7 +47,7 @@ def _progress(clickhouse: ClickHouse) -> Iterator[Progress]:
 
 def _print_json(reconciliation: Reconciliation) -> None:
     answer = {
-        "pairs": reconciliation.places_by_pair(),
+        "pairs": reconciliation.scopes_by_pair(),
         "incomplete": reconciliation.incomplete,
         "partitions": reconciliation.partitions,
         "workspaces": reconciliation.workspaces,
@@ -57,11 +57,11 @@ def _print_json(reconciliation: Reconciliation) -> None:
 
 
 def _print_table(reconciliation: Reconciliation) -> None:
-    for pair, places in reconciliation.places_by_pair().items():
+    for pair, scopes in reconciliation.scopes_by_pair().items():
         compared = f"{reconciliation.workspaces} workspaces"
         if pair == EVENTS:
             compared = f"{reconciliation.partitions} partitions, {compared}"
-        print(f"{pair:16} difference {places}   ({compared})")
+        print(f"{pair:16} difference {scopes}   ({compared})")
     if reconciliation.incomplete:
         print(
             f"incomplete        {reconciliation.incomplete}: still being written, look again or with a longer --grace"
@@ -76,11 +76,11 @@ def _print_table(reconciliation: Reconciliation) -> None:
 def _named(found: list[Difference]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("pair", no_wrap=True)
-    table.add_column("place", overflow="fold")
+    table.add_column("scope", overflow="fold")
     table.add_column("what differs", overflow="fold")
     for each in found:
         sides = f"{each.one:,} in {each.one_table}, {each.other:,} in {each.other_table}"
-        table.add_row(each.pair, each.place, f"{each.row}: {each.figure}: {sides}")
+        table.add_row(each.pair, each.scope, f"{each.row}: {each.figure}: {sides}")
     return table
 
 

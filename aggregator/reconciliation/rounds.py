@@ -22,7 +22,7 @@ Ask = Callable[[str], list[Row]]
 CHUNK_WORKSPACES: Final = 200
 """Workspaces that are asked about at once: it bounds the answers, and how long an insert waits behind a query."""
 
-NAMED_PLACES: Final = 20
+NAMED_SCOPES: Final = 20
 """Places whose rows are named in one look; of more, it is only told that they differ."""
 
 _WORKSPACE: Final = "workspace"
@@ -31,7 +31,7 @@ _LETTERS: Final = "letters"
 _STARTED: Final = "workspaces begun"
 
 _Key = tuple[str, str]
-"""What kind of place, and its name."""
+"""What kind of scope, and its name."""
 
 
 class Reconciliation:
@@ -58,7 +58,7 @@ class Reconciliation:
 
     @property
     def differences(self) -> list[Difference]:
-        """All that is known to differ, the places in order."""
+        """All that is known to differ, the scopes in order."""
         return [each for _, (_, found) in sorted(self._found.items(), key=lambda item: item[0]) for each in found]
 
     @property
@@ -66,9 +66,9 @@ class Reconciliation:
         """Places that are being written, and not judged for that."""
         return sum(key not in self._found for key in self._moved)
 
-    def places_by_pair(self) -> dict[str, int]:
-        """Of each pair, how many places differ."""
-        counted = Counter(pair for pair, _ in {(each.pair, each.place) for each in self.differences})
+    def scopes_by_pair(self) -> dict[str, int]:
+        """Of each pair, how many scopes differ."""
+        counted = Counter(pair for pair, _ in {(each.pair, each.scope) for each in self.differences})
         return {pair: counted[pair] for pair in PAIRS}
 
     def look(self, budget_s: float = float("inf"), on_chunk: Callable[[int], None] = lambda _: None) -> bool:
@@ -127,7 +127,7 @@ class Reconciliation:
 
     def _name_pair(self, pair: str, sums: Sums) -> list[Difference]:
         workspace_id = sums.balance.workspace_id
-        if self._named > NAMED_PLACES:
+        if self._named > NAMED_SCOPES:
             return [differences.unnamed(pair, workspace_id)]
         named = list(differences.of_workspace(pair, sums))
         by_row = differences.BY_ROW.get(pair)
@@ -142,13 +142,13 @@ class Reconciliation:
         compared_offsets = event_counts.read_compared_offsets(self._ask(event_counts.compared_offsets()))
         self.partitions = len(compared_offsets)
         for compared in compared_offsets:
-            name = compared.place
+            name = compared.scope
             self._mark_judged((_OFFSET, name), compared, list(event_counts.of_offset(compared)))
         told = self._ask(event_counts.inputs())
         self._look_for_letters(
-            {each.place: each for each in event_counts.expected_dead_letters(compared_offsets, told)} | self._pinned
+            {each.scope: each for each in event_counts.expected_dead_letters(compared_offsets, told)} | self._pinned
         )
-        self._look_for_workspaces({each.place: each for each in event_counts.expected_workspaces(told)} | self._awaited)
+        self._look_for_workspaces({each.scope: each for each in event_counts.expected_workspaces(told)} | self._awaited)
 
     def _look_for_workspaces(self, expected_by_name: dict[str, event_counts.ExpectedWorkspaces]) -> None:
         there = (
@@ -172,7 +172,7 @@ class Reconciliation:
         if not expected_by_name:
             return
         there = {
-            event_counts.place(topic, partition): count
+            event_counts.partition_name(topic, partition): count
             for topic, partition, count in self._ask(event_counts.letters(expected_by_name.values()))
         }
         for name, expected in expected_by_name.items():
@@ -180,17 +180,17 @@ class Reconciliation:
 
     def _judge_letters(self, key: _Key, expected: event_counts.ExpectedDeadLetters, count: int) -> None:
         if count < expected.refused:
-            self._pinned[expected.place] = expected
+            self._pinned[expected.scope] = expected
             if self._has_stopped(key, (expected, count)):
                 self._found[key] = (expected, count), [event_counts.of_dead_letters(expected, count)]
             return
-        self._pinned.pop(expected.place, None)
+        self._pinned.pop(expected.scope, None)
         self._mark_judged(
             key, (expected, count), [event_counts.of_dead_letters(expected, count)] if count > expected.refused else []
         )
 
     def _mark_judged(self, key: _Key, seen: object, found: list[Difference] | None) -> None:
-        """A place is judged; None if that has not changed."""
+        """A scope is judged; None if that has not changed."""
         self._moved.pop(key, None)
         if found:
             self._found[key] = seen, found

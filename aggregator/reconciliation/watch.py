@@ -51,8 +51,8 @@ class Watch:
         metrics.RECONCILIATION_TIMESTAMP.set(self._round_began_s)
 
     def _tell(self, reconciliation: Reconciliation, ended: bool) -> None:
-        for pair, places in reconciliation.places_by_pair().items():
-            metrics.RECONCILIATION_DIFFERENCE.labels(pair).set(places)
+        for pair, scopes in reconciliation.scopes_by_pair().items():
+            metrics.RECONCILIATION_DIFFERENCE.labels(pair).set(scopes)
         metrics.RECONCILIATION_INCOMPLETE.set(reconciliation.incomplete)
         if ended:
             metrics.RECONCILIATION_TIMESTAMP.set(self._round_began_s)

@@ -35,7 +35,7 @@ class Partition(NamedTuple):
     partition: int
 
 
-class _Placed(NamedTuple):
+class _Located(NamedTuple):
     """A record with its place, which only its batch knew."""
 
     topic: str
@@ -47,8 +47,8 @@ class _Placed(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
-def _placed(record: Fetched, partition: Partition) -> _Placed:
-    return _Placed(*partition, record.offset, record.timestamp, record.key, record.value, record.headers)
+def _located(record: Fetched, partition: Partition) -> _Located:
+    return _Located(*partition, record.offset, record.timestamp, record.key, record.value, record.headers)
 
 
 class Batch(Protocol):
@@ -207,7 +207,7 @@ class Intake:
         waiting = self._waiting
         for record in batch.records:
             if record.offset >= expected:
-                _read(_placed(record, partition), waiting, self._partitions)
+                _read(_located(record, partition), waiting, self._partitions)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         waiting.next_offsets[partition] = self._expected[partition]
         self._arrived.set()

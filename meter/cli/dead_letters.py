@@ -70,7 +70,7 @@ def list_command(
     \b
     status: waiting        nobody has put it back
             begun          somebody began to and has not finished: replay finishes it
-            replayed       put back, at the place that is shown
+            replayed       put back, at the location that is shown
             refused again  put back, and what was put back is a dead letter itself
     """
     with refusals():
@@ -227,5 +227,5 @@ async def _put_back(replayer: Replayer, checked: list[Checked], letters: Letters
             if isinstance(told, NotPutBackError):
                 refused.append(told)
             else:
-                click.echo(f"{told.letter.letter_id} put back as {told.place}")
+                click.echo(f"{told.letter.letter_id} put back as {told.location}")
     return refused

@@ -113,17 +113,17 @@ def _strictly(value: bytes, found: T) -> T | Rejected:
     """
     record = json.loads(value, object_pairs_hook=_Object, parse_int=str)
     data = dict(record).get("data")
-    for place, fields, struct in (("", record, found), ("data.", data, getattr(found, "data", None))):
+    for prefix, fields, struct in (("", record, found), ("data.", data, getattr(found, "data", None))):
         if not isinstance(fields, _Object) or not isinstance(struct, msgspec.Struct):
             continue
         names = Counter(name for name, _ in fields)
-        known = struct.__struct_fields__ if place else ("type", *struct.__struct_fields__)
+        known = struct.__struct_fields__ if prefix else ("type", *struct.__struct_fields__)
         for name in known:
             if names[name] > 1:
-                return Rejected("invalid_field", f"{place}{name}: is there more than once")
+                return Rejected("invalid_field", f"{prefix}{name}: is there more than once")
         for name, text in fields:
             if name in ("time", "expires_at") and name in known and text is not None and not _is_rfc3339(text):
-                return Rejected("invalid_field", f"{place}{name}: Invalid RFC3339 encoded datetime")
+                return Rejected("invalid_field", f"{prefix}{name}: Invalid RFC3339 encoded datetime")
     return found
 
 

@@ -27,7 +27,7 @@ class LetterError(Exception):
 class Letter(msgspec.Struct, frozen=True):
     """A dead letter without its bytes, of which there may be many. `size_bytes` is None where there was no value.
 
-    `location` is its own place on dead-letters: partition and offset.
+    `location` is its own location on dead-letters: partition and offset.
     """
 
     letter_id: str
@@ -44,11 +44,11 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct):
-    """What somebody put back for a letter, and when. `place` and `replayed_ms` come with the receipt."""
+    """What somebody put back for a letter, and when. `location` and `replayed_ms` come with the receipt."""
 
     claim: Claim
     claimed_ms: int
-    place: str = ""
+    location: str = ""
     replayed_ms: int = 0
 
 
@@ -72,20 +72,20 @@ class Letters(msgspec.Struct, frozen=True):
         replay = self.replays.get(letter_id)
         if replay is None:
             return "waiting"
-        if not replay.place:
+        if not replay.location:
             return "begun"
-        return "refused again" if replay.place in self.by_id else "replayed"
+        return "refused again" if replay.location in self.by_id else "replayed"
 
     def last_of(self, letter: Letter) -> Letter:
         """The letter itself or, where what was put back for it was refused in turn, the letter of that."""
         while self.status(letter.letter_id) == "refused again":
-            letter = self.by_id[self.replays[letter.letter_id].place]
+            letter = self.by_id[self.replays[letter.letter_id].location]
         return letter
 
     def is_copy(self, letter: Letter) -> bool:
         """Whether it is a second copy of what was put back for another letter, left by a replay that broke off."""
         replay = self.replays.get(letter.replay_of)
-        return replay is not None and replay.place != letter.letter_id
+        return replay is not None and replay.location != letter.letter_id
 
 
 async def load(bootstrap: str) -> Letters:
@@ -111,8 +111,8 @@ def fold(records: Iterable[ConsumerRecord]) -> dict[str, Replay]:
                 replays.setdefault(claim.letter_id, Replay(claim, record.timestamp))
             case Receipt() as receipt:
                 replay = replays.get(receipt.letter_id)
-                if replay is not None and replay.claim.nonce == receipt.nonce and not replay.place:
-                    replay.place, replay.replayed_ms = receipt.place, record.timestamp
+                if replay is not None and replay.claim.nonce == receipt.nonce and not replay.location:
+                    replay.location, replay.replayed_ms = receipt.location, record.timestamp
     return replays
 
 
@@ -134,11 +134,11 @@ async def payloads(bootstrap: str, letters: Iterable[Letter]) -> dict[str, bytes
 
 
 def read(record: ConsumerRecord) -> DeadLetter:
-    """The dead letter of a record. One that names no source is known by its own place, as in ClickHouse."""
+    """The dead letter of a record. One that names no source is known by its own location, as in ClickHouse."""
     headers = list(record.headers)
     try:
         letter = from_record(record.key, record.value, headers)
-    except ValueError:  # A place that is not a number.
+    except ValueError:  # A location that is not a number.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return letter

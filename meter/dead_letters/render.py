@@ -60,17 +60,17 @@ def line(letters: Letters, letter: Letter) -> bytes:
         "bytes": letter.size_bytes,
         "refused_at": rfc3339(letter.refused_ms),
         "status": letters.status(letter.letter_id),
-        "replayed_at": rfc3339(replay.replayed_ms) if replay and replay.place else None,
-        "replayed_as": (replay.place or None) if replay else None,
+        "replayed_at": rfc3339(replay.replayed_ms) if replay and replay.location else None,
+        "replayed_as": (replay.location or None) if replay else None,
         "replay_of": letter.replay_of or None,
     }
     return orjson.dumps(found)
 
 
 def status(letters: Letters, letter: Letter) -> str:
-    """What has become of a letter, with the place of what was put back."""
+    """What has become of a letter, with the location of what was put back."""
     word, replay = letters.status(letter.letter_id), letters.replays.get(letter.letter_id)
-    return f"{word}: {replay.place}" if replay and replay.place else word
+    return f"{word}: {replay.location}" if replay and replay.location else word
 
 
 def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
@@ -87,7 +87,7 @@ def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
     ]
     if replay is not None:
         rows.append(("claimed at", rfc3339(replay.claimed_ms)))
-        if replay.place:
+        if replay.location:
             rows.append(("replayed at", rfc3339(replay.replayed_ms)))
     if letter.replay_of:
         rows.append(("replay of", letter.replay_of))

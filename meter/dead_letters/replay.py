@@ -57,10 +57,10 @@ class Checked(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What was put back, and its place now: TOPIC/PARTITION/OFFSET."""
+    """What was put back, and its location now: TOPIC/PARTITION/OFFSET."""
 
     letter: Letter
-    place: str
+    location: str
 
 
 def waiting(letters: Letters, letter: Letter) -> Letter:
@@ -73,9 +73,9 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
     replay = letters.replays.get(last.letter_id)
     if replay is None:
         return last
-    if replay.place:
+    if replay.location:
         raise NotPutBackError(
-            f"{last.letter_id} was put back before, at {rfc3339(replay.replayed_ms)} as {replay.place}: "
+            f"{last.letter_id} was put back before, at {rfc3339(replay.replayed_ms)} as {replay.location}: "
             "see what that did"
         )
     if time.time() * 1000 - replay.claimed_ms < PATIENCE_MS:
@@ -142,10 +142,10 @@ class Replayer:
         for each in checked:
             claim = standing[each.letter.letter_id].claim
             if claim.letter_id in replays or claim.nonce in mine:
-                place = await self._write(each)
-                receipt = Receipt(claim.letter_id, claim.nonce, place)
+                location = await self._write(each)
+                receipt = Receipt(claim.letter_id, claim.nonce, location)
                 await self._append([Record(claim.letter_id.encode(), None, receipt.headers())])
-                yield Written(each.letter, place)
+                yield Written(each.letter, location)
             else:
                 yield NotPutBackError(f"{claim.letter_id} was claimed by somebody else just now: see what that did")
 

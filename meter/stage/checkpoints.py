@@ -79,10 +79,10 @@ class Checkpoints:
         if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
         mark = self._floor.to_bytes(_NUMBER_BYTES, "big", signed=True) + state.mark()
-        place = self._next_place(_MARK)
-        self._reached = await self._write_one(Record(place, mark, _as_of(offset)))
+        record_key = self._next_record_key(_MARK)
+        self._reached = await self._write_one(Record(record_key, mark, _as_of(offset)))
         await self._clear_up(offset)
-        self._marks[place] = offset
+        self._marks[record_key] = offset
         return size + len(mark)
 
     async def _write_blocks(self, offset: int, blocks: Iterable[bytes]) -> int:
@@ -92,14 +92,14 @@ class Checkpoints:
             nonlocal size
             for block in blocks:
                 size += len(block)
-                place = self._next_place(_BLOCK)
-                self._stands(place, _Block(offset, len(block)))
-                yield Record(place, block, _as_of(offset))
+                record_key = self._next_record_key(_BLOCK)
+                self._stands(record_key, _Block(offset, len(block)))
+                yield Record(record_key, block, _as_of(offset))
 
         await self._topics.write(self._topic, self._partition, records())
         return size
 
-    def _next_place(self, kind: bytes) -> bytes:
+    def _next_record_key(self, kind: bytes) -> bytes:
         """A Kafka key that nobody has used."""
         self._written += 1
         return b"".join((kind, self._owner, self._written.to_bytes(_NUMBER_BYTES, "big")))
@@ -109,20 +109,20 @@ class Checkpoints:
 
         What an earlier owner wrote of a later offset stays: should its mark come through yet, it will be needed.
         """
-        places = [place for place, marked in self._marks.items() if marked <= offset]
-        places += [place for place, block in self._standing.items() if block.offset <= self._floor]
-        for place in places:
-            self._marks.pop(place, None)
-            if place in self._standing:
-                self._standing_bytes -= self._standing.pop(place).size
-        await self._write([Record(place, None, _as_of(offset)) for place in places])
+        record_keys = [record_key for record_key, marked in self._marks.items() if marked <= offset]
+        record_keys += [record_key for record_key, block in self._standing.items() if block.offset <= self._floor]
+        for record_key in record_keys:
+            self._marks.pop(record_key, None)
+            if record_key in self._standing:
+                self._standing_bytes -= self._standing.pop(record_key).size
+        await self._write([Record(record_key, None, _as_of(offset)) for record_key in record_keys])
 
     async def _write(self, records: list[Record]) -> None:
         if records:
             await self._topics.write(self._topic, self._partition, records)
 
-    def _stands(self, place: bytes, block: "_Block") -> None:
-        self._standing[place] = block
+    def _stands(self, record_key: bytes, block: "_Block") -> None:
+        self._standing[record_key] = block
         self._standing_bytes += block.size
 
     async def _write_one(self, record: Record) -> int:
@@ -157,9 +157,9 @@ class Checkpoints:
         else:
             found.load(state, newest.offset)
         state.finish(newest.value, self._floor)
-        for place, block in found.blocks.items():
-            self._stands(place, block)
-        self._marks = {place: mark.offset for place, mark in found.marks.items()}
+        for record_key, block in found.blocks.items():
+            self._stands(record_key, block)
+        self._marks = {record_key: mark.offset for record_key, mark in found.marks.items()}
         self._next_floor = newest.offset
         return Restored(newest.offset, len(found.blocks))
 
@@ -209,28 +209,28 @@ class _Found:
         self._keeps = keeps
 
     def add(self, record: ConsumerRecord) -> None:
-        """Take the next record. One without a value removes what was at its place."""
-        place: bytes = record.key
-        if place == _FENCE:
+        """Take the next record. One without a value removes what was at its record_key."""
+        record_key: bytes = record.key
+        if record_key == _FENCE:
             return
         offset = int(dict(record.headers)[_OFFSET])
         if record.value is None:
-            self.marks.pop(place, None)
-            self.blocks.pop(place, None)
-            self._values.pop(place, None)
-        elif place[:1] == _BLOCK:
-            self.blocks[place] = _Block(offset, len(record.value))
+            self.marks.pop(record_key, None)
+            self.blocks.pop(record_key, None)
+            self._values.pop(record_key, None)
+        elif record_key[:1] == _BLOCK:
+            self.blocks[record_key] = _Block(offset, len(record.value))
             if self._keeps:
-                self._values[place] = record.value
+                self._values[record_key] = record.value
         else:
             floor = int.from_bytes(record.value[:_NUMBER_BYTES], "big", signed=True)
-            self.marks[place] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
+            self.marks[record_key] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
 
     def load(self, state: State, newest: int) -> None:
         """Load what is marked, the newest first: of what is older only keys are looked at, where they are known."""
-        marked = [(block.offset, place) for place, block in self.blocks.items() if block.offset <= newest]
-        for offset, place in sorted(marked, key=lambda each: each[0], reverse=True):
-            state.load(offset, self._values[place])
+        marked = [(block.offset, record_key) for record_key, block in self.blocks.items() if block.offset <= newest]
+        for offset, record_key in sorted(marked, key=lambda each: each[0], reverse=True):
+            state.load(offset, self._values[record_key])
 
 
 def _as_of(offset: int) -> list[tuple[str, bytes]]:

@@ -101,7 +101,7 @@ def test_a_row_deleted_by_hand_is_noticed(table: str, seed: int, filled: ClickHo
     assert found.differences
     assert {each.pair for each in found.differences} <= DELETED[table]
     expected = f"{gone[0]}/{gone[1]}" if table == "dead_letter_facts" else gone[0]
-    assert {each.place for each in found.differences if each.figure != "workspaces"} == {expected}
+    assert {each.scope for each in found.differences if each.figure != "workspaces"} == {expected}
     assert sum(each.figure == "workspaces" for each in found.differences) == (table == "balance_facts")
     fill(filled, log)
     found.look()
@@ -135,7 +135,7 @@ def test_a_changed_figure_is_noticed(
     filled.command(f"ALTER TABLE {table} UPDATE {change} WHERE {key} = {quoted(row)} {NOW}")
     found = looked(filled)
     assert pairs <= {each.pair for each in found.differences}
-    assert {each.place for each in found.differences} == {workspace}
+    assert {each.scope for each in found.differences} == {workspace}
     assert any(table in (each.one_table, each.other_table) and each.one != each.other for each in found.differences)
     refill(filled, log, table)
     assert looked(filled).differences == []
@@ -155,7 +155,7 @@ def test_amounts_moved_between_conversations_are_noticed(filled: ClickHouse, log
     found = looked(filled).differences
     by_row = [each for each in found if each.pair == "units_ledger"]
     assert {each.row for each in by_row} == {f"conversation {each}" for each in two}
-    assert {(each.place, each.figure, each.other - each.one) for each in by_row} == {
+    assert {(each.scope, each.figure, each.other - each.one) for each in by_row} == {
         (workspace, "charged_paid_micros", 5),
         (workspace, "charged_paid_micros", -5),
     }
@@ -184,7 +184,7 @@ def test_a_workspace_that_stays_unfinished_differs(filled: ClickHouse, log: Memo
         assert (len(reconciliation.differences), reconciliation.incomplete) == expected
     of_partition, difference = reconciliation.differences
     assert (of_partition.figure, of_partition.other - of_partition.one) == ("workspaces", -1)
-    assert (difference.place, difference.row) == (workspace, "balance, which is missing")
+    assert (difference.scope, difference.row) == (workspace, "balance, which is missing")
     fill(filled, log)
     reconciliation.look()
     assert (reconciliation.differences, reconciliation.incomplete) == ([], 0)
@@ -198,7 +198,7 @@ def test_a_workspace_that_is_gone_altogether_is_noticed(filled: ClickHouse, log:
     for table in ("ledger_entries", "conversation_facts", "usage_daily_facts", "balance_facts"):
         filled.command(f"ALTER TABLE {table} DELETE WHERE workspace_id = {quoted(workspace)} {NOW}")
     (difference,) = looked(filled).differences
-    assert (difference.place, difference.figure) == (f"wallet-inputs/{partition}", "workspaces")
+    assert (difference.scope, difference.figure) == (f"wallet-inputs/{partition}", "workspaces")
     assert difference.one == difference.other + 1
     fill(filled, log)
     assert looked(filled).differences == []
@@ -212,7 +212,7 @@ def test_names_are_only_text(name: str, filled: ClickHouse) -> None:
         filled.insert(block)
     reconciliation = looked(filled)
     reconciliation.look_again()
-    assert {each.place for each in reconciliation.differences} == {name}
+    assert {each.scope for each in reconciliation.differences} == {name}
     assert {each.one for each in reconciliation.differences if each.row == "bot bot"} == {PRICE_MICROS}
     for block in blocks:
         filled.command(f"ALTER TABLE {block.table} DELETE WHERE workspace_id = {quoted(name)} {NOW}")

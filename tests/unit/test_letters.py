@@ -63,7 +63,7 @@ def test_the_first_claim_in_the_log_counts_and_no_other() -> None:
 def test_claim_without_a_receipt_is_begun() -> None:
     """And a stranger's record on `replays` is nothing at all."""
     records = log_of(Claim("a/0/1", "one", b"1"))
-    assert fold([*records, stored("replays", 0, 1, Record(b"k", b"?"))])["a/0/1"].place == ""
+    assert fold([*records, stored("replays", 0, 1, Record(b"k", b"?"))])["a/0/1"].location == ""
 
 
 def test_every_status() -> None:

@@ -25,7 +25,7 @@ class Difference(msgspec.Struct, frozen=True):
     """Two figures of one thing that have to be equal. `place` is a workspace, or a topic and partition."""
 
     pair: str
-    place: str
+    scope: str
     row: str
     figure: str
     one_table: str
@@ -161,8 +161,8 @@ def of_incomplete(sums: Sums) -> Difference:
         "usage_daily_facts": sums.rollup.version,
     }
     table = next(name for name, version in versions.items() if version == sums.newest)
-    place, row = balance.workspace_id, "balance" if balance.version >= 0 else "balance, which is missing"
-    return Difference(LEDGER_BALANCES, place, row, "version", table, sums.newest, "balance_facts", balance.version)
+    scope, row = balance.workspace_id, "balance" if balance.version >= 0 else "balance, which is missing"
+    return Difference(LEDGER_BALANCES, scope, row, "version", table, sums.newest, "balance_facts", balance.version)
 
 
 def unnamed(pair: str, workspace_id: str) -> Difference:

@@ -29,9 +29,9 @@ class ComparedOffset(NamedTuple):
     counts: EventCounts
 
     @property
-    def place(self) -> str:
+    def partition_name(self) -> str:
         """For people."""
-        return place(CHAT_EVENTS.name, self.partition)
+        return partition_name(CHAT_EVENTS.name, self.partition)
 
 
 class ExpectedDeadLetters(NamedTuple):
@@ -43,12 +43,12 @@ class ExpectedDeadLetters(NamedTuple):
     refused: int
 
     @property
-    def place(self) -> str:
+    def partition_name(self) -> str:
         """For people."""
-        return place(self.topic, self.partition)
+        return partition_name(self.topic, self.partition)
 
 
-def place(topic: str, partition: int) -> str:
+def partition_name(topic: str, partition: int) -> str:
     """A partition, for people."""
     return f"{topic}/{partition}"
 
@@ -93,9 +93,9 @@ class ExpectedWorkspaces(NamedTuple):
     workspaces: int
 
     @property
-    def place(self) -> str:
+    def partition_name(self) -> str:
         """For people."""
-        return place(WALLET_INPUTS.name, self.partition)
+        return partition_name(WALLET_INPUTS.name, self.partition)
 
 
 def expected_workspaces(told: Iterable[Row]) -> Iterator[ExpectedWorkspaces]:
@@ -119,7 +119,7 @@ def of_workspaces(expected: ExpectedWorkspaces, found: int) -> Difference:
     row = f"begun up to offset {expected.version}"
     return Difference(
         LEDGER_BALANCES,
-        expected.place,
+        expected.scope,
         row,
         "workspaces",
         "event_count_facts",
@@ -163,12 +163,12 @@ def of_offset(compared: ComparedOffset) -> Iterator[Difference]:
     for figure, one_table, one, other_table, other in figures:
         if one != other:
             row = f"offset {compared.offset}"
-            yield Difference(EVENTS, compared.place, row, figure, one_table, one, other_table, other)
+            yield Difference(EVENTS, compared.scope, row, figure, one_table, one, other_table, other)
 
 
 def of_dead_letters(expected: ExpectedDeadLetters, found: int) -> Difference:
     """Dead letters that are missing, or too many."""
     row = f"up to offset {expected.offset}"
     return Difference(
-        EVENTS, expected.place, row, "refused", "event_count_facts", expected.refused, "dead_letter_facts", found
+        EVENTS, expected.scope, row, "refused", "event_count_facts", expected.refused, "dead_letter_facts", found
     )

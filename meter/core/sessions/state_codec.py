@@ -22,8 +22,8 @@ _WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
 def pack_key(key: InteractionKey) -> bytes:
     """The bytes of a key; two different keys have different ones."""
     packed = bytearray()
-    *place, user = key
-    for name in place:
+    *channel_scope, user = key
+    for name in channel_scope:
         text = name.encode()
         _put(packed, len(text))
         packed += text
@@ -32,13 +32,13 @@ def pack_key(key: InteractionKey) -> bytes:
 
 def unpack_key(packed: bytes) -> InteractionKey:
     """What `pack_key` was given. Raises ValueError, or IndexError where it breaks off."""
-    place: list[str] = []
+    channel_scope: list[str] = []
     at = 0
     for _ in range(3):
         size, at = _decode_varint(packed, at)
-        place.append(packed[at : at + size].decode())
+        channel_scope.append(packed[at : at + size].decode())
         at += size
-    workspace_id, bot_id, channel = place
+    workspace_id, bot_id, channel = channel_scope
     return workspace_id, bot_id, channel, packed[at:].decode()
 
 

@@ -42,7 +42,7 @@ class SpillingEngine(KernelEngine):
         self._stored = 0
         self._next_due_ms = NEVER_MS
         """Nothing in the store is due before."""
-        self._place = 1
+        self._spill_cursor = 1
         self._is_saved = True
         """Whether there may be anything in memory that no checkpoint waits for."""
         self._stored_cursor: bytes | None = None
@@ -80,13 +80,13 @@ class SpillingEngine(KernelEngine):
             return
         ends = 0
         while self.used_bytes > self.above_bytes * _KEPT and ends < 2:
-            pairs, spilled, place = self._kernel.spill(self._place, GROUP)
+            pairs, spilled, cursor = self._kernel.spill(self._spill_cursor, GROUP)
             self.store.write(pairs)
             self._stored += spilled
             due = min((due_ms_of(key) for key, _ in pairs if key[:1] == DUE), default=NEVER_MS)
             self._next_due_ms = min(self._next_due_ms, due)
-            self._place = place or 1
-            ends += place == 0
+            self._spill_cursor = cursor or 1
+            ends += cursor == 0
         self._is_saved = ends < 2
 
     def _bring_back(self, records: Sequence[Fetched]) -> None:
