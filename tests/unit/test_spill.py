@@ -175,7 +175,7 @@ def test_the_directory_is_empty_once_nobody_needs_it(tmp_path: Path) -> None:
 
 
 def test_coming_and_going_takes_no_more_and_more_memory(tmp_path: Path) -> None:
-    """Appointments of those that have left are not kept until their time comes, which is a day later."""
+    """Timers of those that have left are not kept until their time comes, which is a day later."""
     partition = Partition(tmp_path)
     held: list[int] = []
     for turn in range(400):

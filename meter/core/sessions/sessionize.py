@@ -145,7 +145,7 @@ class Sessions:
             due_ms, key = heappop(self._due)
             interaction = self.interactions.get(key)
             if interaction is None or interaction.due_ms != due_ms:
-                continue  # An older appointment of an interaction that has a newer one, or has ended.
+                continue  # An older timer of an interaction that has a newer one, or has ended.
             self.touched.add(key)
             for conversation in self._close(interaction):
                 yield key, conversation

@@ -1,6 +1,6 @@
 """When, in event time, a wallet has something to do that no input asks for: show a lapse, forget what is settled.
 
-The heaps are derived from the state, never stored. An appointment may be stale by the time it comes up; what it is for
+The heaps are derived from the state, never stored. A timer may be stale by the time it comes up; what it is for
 is looked up again then.
 """
 
@@ -16,9 +16,9 @@ from meter.core.wallet.lots import Lot
 from schemas.instants import DAY_MS
 
 
-class Appointments:
+class Timers:
     """Three kinds, each a heap of (event time in ms, workspace, what it is for). They hold names and no objects: of
-    millions of appointments none is anything that the garbage collector has to look at.
+    millions of timers none is anything that the garbage collector has to look at.
     """
 
     def __init__(self, policy: Policy, books: Mapping[str, Book]) -> None:

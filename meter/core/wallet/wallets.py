@@ -15,7 +15,7 @@ from meter.core.wallet.commands.apply import obey
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.commands.workspace import INITIAL_GRANT, open_wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
-from meter.core.wallet.timers import Appointments
+from meter.core.wallet.timers import Timers
 from schemas.commands import AnyCommand
 from schemas.instants import day_of
 from schemas.ledger import LedgerUpdate
@@ -48,20 +48,20 @@ class Wallets:
         """Books that changed since the last checkpoint; whoever writes it clears this."""
         self.open_updates: dict[str, Book] = {}
         self._beginning: list[Book] = []
-        self._appointments = Appointments(policy, self.books)
+        self._timers = Timers(policy, self.books)
         self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
         """Event time: the furthest that any source has come. Decides when a lapse shows, never who pays."""
 
     def restore(self, books: dict[str, Book]) -> None:
-        """Put back what a checkpoint held, and derive the appointments from it."""
+        """Put back what a checkpoint held, and derive the timers from it."""
         self.books.update(books)
         for book in books.values():
             for lot in book.wallet.lots.by_id.values():
-                self._appointments.watch_lot(book, lot)
+                self._timers.watch_lot(book, lot)
             for conversation in book.conversations.values():
-                self._appointments.watch_conversation(book, conversation)
+                self._timers.watch_conversation(book, conversation)
             for key in book.usage:
-                self._appointments.watch_usage(book, key)
+                self._timers.watch_usage(book, key)
 
     def step(self, given: WalletInput, offset: int = 0) -> Rejected | None:
         """Take one input from the log. Returns why a command was refused; all else shows in the updates."""
@@ -169,7 +169,7 @@ class Wallets:
     def _usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         key = UsageKey(bot_id, day_of(at_ms))
         if key not in book.usage:
-            self._appointments.watch_usage(book, key)
+            self._timers.watch_usage(book, key)
         return book.usage_of(key)
 
     def _uncount(self, book: Book, conversation: BilledConversation) -> UsageKey:
@@ -184,11 +184,11 @@ class Wallets:
         if left is not None:
             self._watch_if_empty(book, left)
         book.touch_conversation(conversation)
-        self._appointments.watch_conversation(book, conversation)
+        self._timers.watch_conversation(book, conversation)
 
     def _watch_if_empty(self, book: Book, key: UsageKey) -> None:
         if not book.usage[key].remembered:
-            self._appointments.watch_usage(book, key)
+            self._timers.watch_usage(book, key)
 
     def _provision(self, book: Book, at_ms: int) -> None:
         """A workspace that no command created becomes a Standard one with its first event, in event time.
@@ -209,7 +209,7 @@ class Wallets:
             if lot is not None and at_ms < lot.assigned_ms:
                 lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
                 book.reorder_lots()
-                self._appointments.watch_lot(book, lot)
+                self._timers.watch_lot(book, lot)
 
     def _command(self, command: AnyCommand) -> Rejected | None:
         book = self._book(command.data.workspace_id)
@@ -228,7 +228,7 @@ class Wallets:
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:
-            self._appointments.watch_lot(book, book.new_lots.pop())
+            self._timers.watch_lot(book, book.new_lots.pop())
 
     def _pass(self, point: SafePoint) -> None:
         """Event time moves on: show lapses, forget what can no longer change."""
@@ -239,11 +239,11 @@ class Wallets:
         source.watermark_ms = max(source.watermark_ms, point.watermark_ms)
         source.recent = {offset for offset in source.recent if offset > point.origin_offset}
         clock_ms = self.clock_ms = max(self.clock_ms, source.watermark_ms)
-        for book, lot in self._appointments.expired_lots(clock_ms):
+        for book, lot in self._timers.expired_lots(clock_ms):
             lapse(self._book(book.wallet.workspace_id), lot, clock_ms)
-        for book, conversation in self._appointments.expired_conversations(point.origin_partition, source.watermark_ms):
+        for book, conversation in self._timers.expired_conversations(point.origin_partition, source.watermark_ms):
             self._book(book.wallet.workspace_id).forget_conversation(conversation)
             self._watch_if_empty(book, UsageKey(conversation.bot_id, day_of(conversation.first_ms)))
         slowest_ms = min(each.watermark_ms for each in self.sources.values())
-        for book, key in self._appointments.expired_usage(slowest_ms):
+        for book, key in self._timers.expired_usage(slowest_ms):
             self._book(book.wallet.workspace_id).forget_usage(key)
