@@ -11,7 +11,7 @@ from meter.core.rejection import Rejected
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.charge import lapse, settle
-from meter.core.wallet.commands.apply import obey
+from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.commands.workspace import INITIAL_GRANT, open_wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
@@ -213,7 +213,7 @@ class Wallets:
 
     def _command(self, command: AnyCommand) -> Rejected | None:
         book = self._book(command.data.workspace_id)
-        outcome = obey(book, command, self.policy, self.clock_ms)
+        outcome = apply_command(book, command, self.policy, self.clock_ms)
         self._watch_new_lots(book)
         if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
             self._rebill(book)

@@ -24,7 +24,7 @@ from schemas.instants import to_ms
 from schemas.ledger import LotKind
 
 
-def obey(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
+def apply_command(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
     """Apply one command, once: a repeat of (source, id) changes nothing, another content under it is a conflict."""
     key = event_key(command.data.workspace_id, command.source, command.id).hex()
     content = _content(command)
