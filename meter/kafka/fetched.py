@@ -70,7 +70,7 @@ class KeptRecords(MemoryRecords):  # type: ignore[misc] # aiokafka has no types.
         self.data = data
 
 
-class Sent(Sequence[Fetched]):
+class RawRecords(Sequence[Fetched]):
     """The records of a fetch from offset `start` on."""
 
     def __init__(self, data: bytes, start: int) -> None:
@@ -133,10 +133,10 @@ class NotPlainError(Exception):
 def records_from(data: bytes, start: int) -> tuple[Sequence[Fetched], int]:
     """The records from an offset on, and the offset to go on from. Raises CorruptRecordException."""
     try:
-        sent = Sent(data, start)
+        raw = RawRecords(data, start)
     except NotPlainError:
         return read_from(data, start)
-    return sent, sent.last_offset + 1
+    return raw, raw.last_offset + 1
 
 
 def read_from(data: bytes, start: int, *, is_checked: bool = False) -> tuple[list[Fetched], int]:
@@ -158,23 +158,23 @@ def read_from(data: bytes, start: int, *, is_checked: bool = False) -> tuple[lis
 
 def first_offset(records: Sequence[Fetched]) -> int:
     """Of a batch that is not empty."""
-    return records.first_offset if isinstance(records, Sent) else records[0].offset
+    return records.first_offset if isinstance(records, RawRecords) else records[0].offset
 
 
 def last_offset(records: Sequence[Fetched]) -> int:
     """Of a batch that is not empty."""
-    return records.last_offset if isinstance(records, Sent) else records[-1].offset
+    return records.last_offset if isinstance(records, RawRecords) else records[-1].offset
 
 
 def last_timestamp_ms(records: Sequence[Fetched]) -> int:
     """Of a batch that is not empty; of what a broker sent, the latest of the last ones."""
-    return records.last_timestamp_ms if isinstance(records, Sent) else records[-1].timestamp
+    return records.last_timestamp_ms if isinstance(records, RawRecords) else records[-1].timestamp
 
 
 def since(records: Sequence[Fetched], offset: int) -> Sequence[Fetched]:
     """Those from an offset on."""
     if first_offset(records) >= offset:
         return records
-    if isinstance(records, Sent):
-        return Sent(records.data, offset)
+    if isinstance(records, RawRecords):
+        return RawRecords(records.data, offset)
     return [record for record in records if record.offset >= offset]

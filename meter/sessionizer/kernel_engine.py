@@ -11,7 +11,7 @@ from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
 from meter.core.sessions.event_kinds import WHATS, what_of
-from meter.kafka.fetched import Fetched, Sent
+from meter.kafka.fetched import Fetched, RawRecords
 from meter.kafka.records import BATCH_BYTES, Packed
 from meter.kernel._kernel import Kernel
 from meter.sessionizer.engine import Processed
@@ -75,7 +75,7 @@ class KernelEngine:
         return self._process(records)
 
     def _begin(self, records: Sequence[Fetched]) -> None:
-        if isinstance(records, Sent):
+        if isinstance(records, RawRecords):
             self._kernel.begin_sent(records.data, records.bytes_count, records.first_offset)
         else:
             self._kernel.begin(list(records))

@@ -1,4 +1,4 @@
-"""What a broker sent is read as Kafka's client reads it, by whoever asks for records and by the kernel."""
+"""What a broker raw is read as Kafka's client reads it, by whoever asks for records and by the kernel."""
 
 from collections.abc import Sequence
 from random import Random
@@ -7,7 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import CorruptRecordException
 
-from meter.kafka.fetched import Fetched, Sent, last_timestamp_ms, read_from, records_from, since
+from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, read_from, records_from, since
 from meter.kafka.records import Record
 from tests.both import core, kernel, needs_kernel
 from tests.listed import listed
@@ -49,7 +49,7 @@ def test_a_fetch_is_read_as_the_client_reads_it(name: str, start: int) -> None:
     data, is_plain = CASES[name]
     expected, next_offset = read_from(data, start)
     found, reached = records_from(data, start)
-    assert isinstance(found, Sent) == is_plain
+    assert isinstance(found, RawRecords) == is_plain
     assert (seen(found), len(found), reached) == (seen(expected), len(expected), next_offset)
     if expected:
         assert last_timestamp_ms(found) == expected[-1].timestamp
@@ -85,11 +85,11 @@ def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -
     records = [stored("chat-events", 3, at, Record(each.key, each.value), each.timestamp) for at, each in spoken]
     parts = [records[at : at + 7] for at in range(0, len(records), 7)]
     data = b"".join(one_batch(part, attributes=attributes) for part in parts)
-    sent = Sent(data, 103)
+    raw = RawRecords(data, 103)
     told, _ = read_from(data, 103)
-    ours, theirs = core(POLICY, 3).process(told), kernel(POLICY, 3).process(sent)
+    ours, theirs = core(POLICY, 3).process(told), kernel(POLICY, 3).process(raw)
     assert theirs._replace(metered=listed(theirs.metered)) == ours
-    assert ours.outcomes.total() == len(sent) == 297
+    assert ours.outcomes.total() == len(raw) == 297
 
 
 @needs_kernel
@@ -102,11 +102,11 @@ def test_batches_that_break_off_do_no_harm() -> None:
         batch = bytearray(whole)
         for _ in range(rng.randint(1, 3)):
             batch[rng.randrange(HEAD_BYTES, len(batch))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
-        sent = Sent(sealed(batch), 0)
+        raw = RawRecords(sealed(batch), 0)
         engine = kernel(POLICY, 0)._kernel  # type: ignore[attr-defined]
-        engine.begin_sent(sent.data, sent.bytes_count, 0)
+        engine.begin_sent(raw.data, raw.bytes_count, 0)
         try:
-            while engine.take() < len(sent):
+            while engine.take() < len(raw):
                 pass
         except ValueError:
             refused += 1
