@@ -16,7 +16,7 @@ from faust.types import StreamT
 from meter.charger.charger import Charger
 from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.sessionizer.choose_engine import engine_of
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings
@@ -48,7 +48,7 @@ def broker_url(bootstrap: str) -> str:
 class MeterApp(faust.App):
     """Faust's app, with the log that its stages write to: connected before the first batch, closed after the last."""
 
-    outbox: Log
+    outbox: KafkaTopics
 
     async def on_start(self) -> None:
         """Called when the app starts."""
@@ -80,7 +80,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.outbox = log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    app.outbox = log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     policy = settings.policy()
     make_engine = engine_of(settings)
     make = partial(

@@ -16,7 +16,7 @@ from meter.dead_letters import render as letters_show
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load, payloads
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.kafka import admin
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.settings import load as load_settings
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
@@ -178,7 +178,7 @@ async def _replay(
     force: bool,
 ) -> int:
     """Put back what can be; returns how many of several could not. Of one the reason is raised."""
-    log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await log.start()
     try:
         replayer = Replayer(settings, log, force=force)

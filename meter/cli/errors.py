@@ -11,7 +11,7 @@ from meter import metrics
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_files import FeedError
 from meter.kafka import admin
-from meter.kafka.topics import LogError
+from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
 from meter.settings import SettingsError, load
@@ -34,7 +34,7 @@ def refusals() -> Iterator[None]:
         admin.BrokerAwayError,
         admin.TopicsMissingError,
         LetterError,
-        LogError,
+        TopicsError,
         metrics.PortsTakenError,
         processes.RunError,
         EmbeddedBrokerError,

@@ -19,7 +19,7 @@ from meter.ingest.feed_files import FeedError
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, processes
 from meter.local import pipeline as run
 from meter.local.data_directory import owned_data_directory
@@ -169,7 +169,7 @@ def worker_command() -> None:
 
 async def _require_log(settings: Settings) -> None:
     """Before Faust starts, so that what the broker cannot do is told in a sentence."""
-    log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await log.start()
     await log.stop()
 

@@ -16,7 +16,7 @@ from meter.core.rejection import Rejected
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, load_replays
 from meter.kafka import reader
 from meter.kafka.records import Record
-from meter.kafka.topics import Log, delivered
+from meter.kafka.topics import KafkaTopics, delivered
 from meter.settings import Settings
 from schemas.commands import AnyCommand
 from schemas.dead_letters import REPLAY_OF
@@ -89,7 +89,7 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
 class Replayer:
     """Checks and writes; `log` is started."""
 
-    def __init__(self, settings: Settings, log: Log, *, force: bool) -> None:
+    def __init__(self, settings: Settings, log: KafkaTopics, *, force: bool) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
         self._policy = settings.policy()
         self._log = log

@@ -22,11 +22,11 @@ KEYS_KNOWN = 100_000
 STOP_S = 5.0
 
 
-class LogError(Exception):
+class TopicsError(Exception):
     """Nothing can be written; the message says why and what to do."""
 
 
-class Log:
+class KafkaTopics:
     """A producer that appends whole batches. `acks=all`; idempotent wherever the broker can be."""
 
     def __init__(self, bootstrap: str, *, idempotent: bool) -> None:
@@ -44,18 +44,18 @@ class Log:
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Connect. Raises LogError when no broker answers, or none that can do what is asked."""
+        """Connect. Raises TopicsError when no broker answers, or none that can do what is asked."""
         producer = AIOKafkaProducer(**self._settings)
         try:
             await producer.start()
         except KafkaConnectionError as error:
             await producer.stop()
-            raise LogError(
+            raise TopicsError(
                 f"no Kafka broker answers at {self._bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS"
             ) from error
         except KafkaError as error:
             await producer.stop()
-            raise LogError(
+            raise TopicsError(
                 f"the broker at {self._bootstrap} does not let us write ({error}); "
                 "if it has no idempotent producer, as the embedded one has not, set KAFKA_IDEMPOTENT=false"
             ) from error

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import click
 
 from meter.kafka.records import Record
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from schemas.topics import WALLET_INPUTS
 from tests.bench_wallet.records import LOADS, records
 from tests.brokers import KAFKA, Broker, running_broker, why_no_kafka
@@ -66,7 +66,7 @@ def _run(load: str, inputs: int, seed: int, cores: list[int]) -> Run:
 
 
 async def _fill(broker: Broker, load: str, inputs: int, seed: int) -> None:
-    log = Log(broker.bootstrap, idempotent=broker.idempotent)
+    log = KafkaTopics(broker.bootstrap, idempotent=broker.idempotent)
     await log.start()
     made = records(load, inputs, seed)
     for start in range(0, inputs, CHUNK):

@@ -12,7 +12,7 @@ from meter.core.policy import Policy
 from meter.ingest.feed_files import read_feeds
 from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record as Written
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.chaos.plan import Plan
 from tests.feeds.disorder import disordered
@@ -101,7 +101,7 @@ class Feeding(threading.Thread):
 
     async def _feed(self) -> None:
         began_at = time.monotonic()
-        log = Log(self._broker, idempotent=True)
+        log = KafkaTopics(self._broker, idempotent=True)
         await log.start()
         try:
             feeder = Feeder(log, Policy())

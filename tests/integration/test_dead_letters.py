@@ -17,7 +17,7 @@ from meter.dead_letters import inventory as letters
 from meter.dead_letters import replay
 from meter.kafka import reader
 from meter.kafka.records import Record
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.settings import load
 from schemas.dead_letters import REPLAY_OF
 from schemas.topics import CHAT_EVENTS
@@ -165,7 +165,7 @@ async def replayed(deployment: Deployment, letter_id: str, value: bytes | None) 
     settings = load(deployment.env)
     found = await letters.load(settings.kafka_bootstrap_servers)
     letter = replay.waiting(found, found.get(letter_id))
-    log = Log(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await log.start()
     try:
         replayer = replay.Replayer(settings, log, force=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meter.kafka.records import Record
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.brokers import EMBEDDED, running_broker
@@ -60,7 +60,7 @@ def everything() -> list[Input]:
 
 async def write(bootstrap: str, inputs: list[Input], end_ms: int) -> None:
     """All to the one partition of its topic, and then the end of the feed."""
-    log = Log(bootstrap, idempotent=False)
+    log = KafkaTopics(bootstrap, idempotent=False)
     await log.start()
     try:
         for topic in (WALLET_INPUTS.name, CHAT_EVENTS.name):

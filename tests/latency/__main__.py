@@ -12,7 +12,7 @@ import click
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from tests.brokers import KAFKA, Broker, running_broker, why_no_kafka
 from tests.chaos.clickhouse import Server
 from tests.chaos.fleet import Fleet
@@ -78,7 +78,7 @@ async def _measure(
     seconds: float,
     join_s: float | None,
 ) -> None:
-    log = Log(broker.bootstrap, idempotent=broker.idempotent)
+    log = KafkaTopics(broker.bootstrap, idempotent=broker.idempotent)
     await log.start()
     with ClickHouse(clickhouse.dsn) as tables:
         observer = Observer(broker.bootstrap, tables)

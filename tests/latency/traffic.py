@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from meter.kafka.records import Delivery, Record
-from meter.kafka.topics import Log, delivered
+from meter.kafka.topics import KafkaTopics, delivered
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.feeds.lines import chat_data, envelope, line
 
@@ -43,7 +43,7 @@ class Traffic:
             told = envelope("billing.workspace.created", now_ms, f"c-{number}", "/console", data | grant)
             yield Record(name.encode(), line(told))
 
-    async def run(self, log: Log, seconds: float) -> int:
+    async def run(self, log: KafkaTopics, seconds: float) -> int:
         """Write for so long; how many events it were."""
         await log.append_keyed(WALLET_INPUTS.name, self.commands())
         began_s = time.monotonic()

@@ -36,7 +36,7 @@ STAGES: tuple[Stage, ...] = ("sessionize", "charge")
 
 
 class MemoryLog:
-    """All topics. Answers like `meter.kafka.topics.Log`, but never waits."""
+    """All topics. Answers like `meter.kafka.topics.KafkaTopics`, but never waits."""
 
     def __init__(self, partitions: int, now_ms: int) -> None:
         self.number = partitions

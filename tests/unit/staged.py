@@ -83,7 +83,7 @@ class _Acknowledgement(NamedTuple):
         self.world.note(f"acknowledged {self.of}")
 
 
-class Log:
+class KafkaTopics:
     """Takes appends at once, and acknowledges them when they are awaited."""
 
     def __init__(self, world: World) -> None:
@@ -148,7 +148,7 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
         return Fold(world)
 
     return Stage(
-        Log(world),  # type: ignore[arg-type]
+        KafkaTopics(world),  # type: ignore[arg-type]
         world,
         CHAT_EVENTS,
         CONVERSATION_STATE,

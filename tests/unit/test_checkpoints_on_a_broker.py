@@ -7,7 +7,7 @@ import pytest
 
 from meter.kafka.admin import create_topics
 from meter.kafka.records import Record
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.local.broker import EmbeddedBroker
 from meter.stage.checkpoints import Checkpoints, Restored
 from schemas.topics import CONVERSATION_STATE
@@ -22,21 +22,21 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def log(broker: str) -> AsyncIterator[Log]:
-    log = Log(broker, idempotent=False)
+async def log(broker: str) -> AsyncIterator[KafkaTopics]:
+    log = KafkaTopics(broker, idempotent=False)
     await log.start()
     yield log
     await log.stop()
 
 
-async def restored(log: Log, partition: int) -> tuple[int, dict[bytes, bytes]]:
+async def restored(log: KafkaTopics, partition: int) -> tuple[int, dict[bytes, bytes]]:
     table = Table()
     found = await Checkpoints(log, CONVERSATION_STATE, partition).restore(table)
     assert found.offset == table.offset
     return table.offset, table.now
 
 
-async def test_a_broker_keeps_what_was_marked_last(log: Log) -> None:
+async def test_a_broker_keeps_what_was_marked_last(log: KafkaTopics) -> None:
     """The whole history, restored by a new process after each checkpoint."""
     table = Table()
     checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)
@@ -47,7 +47,7 @@ async def test_a_broker_keeps_what_was_marked_last(log: Log) -> None:
         assert await restored(log, 0) == (offset, truth(offset))
 
 
-async def test_a_broker_shows_nothing_without_its_mark(log: Log) -> None:
+async def test_a_broker_shows_nothing_without_its_mark(log: KafkaTopics) -> None:
     """A process that ended after any record of its checkpoint."""
     whole = written(HISTORY[:3]).records
     before = len(written(HISTORY[:2]).records)
@@ -59,7 +59,7 @@ async def test_a_broker_shows_nothing_without_its_mark(log: Log) -> None:
         assert await restored(log, partition) == (last, truth(last))
 
 
-async def test_who_wrote_last_on_a_broker_knows_it(log: Log) -> None:
+async def test_who_wrote_last_on_a_broker_knows_it(log: KafkaTopics) -> None:
     """Until another has made the partition its own."""
     table, partition = Table(), 14
     checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
@@ -71,7 +71,7 @@ async def test_who_wrote_last_on_a_broker_knows_it(log: Log) -> None:
     assert not await checkpoints.are_the_newest()
 
 
-async def test_a_broker_gives_a_large_state_back_whole(log: Log) -> None:
+async def test_a_broker_gives_a_large_state_back_whole(log: KafkaTopics) -> None:
     """More than one fetch, more than one batch, records larger than a batch."""
     changes: Changes = {f"k-{number}".encode(): b"x" * 20_000 for number in range(300)}
     changes[b"large"] = b"y" * 2_000_000

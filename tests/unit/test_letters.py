@@ -11,7 +11,7 @@ from meter.dead_letters import replay
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, fold, read
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.kafka.records import Record
-from meter.kafka.topics import Log
+from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import REPLAY_OF, from_record
@@ -130,7 +130,7 @@ async def check(
 
     monkeypatch.setattr("meter.dead_letters.replay._reached_ms", reached)
     monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: NOW_MS / 1000)
-    return await Replayer(Settings(), cast(Log, OnePartition()), force=force).check(Chosen(of, value, refused))
+    return await Replayer(Settings(), cast(KafkaTopics, OnePartition()), force=force).check(Chosen(of, value, refused))
 
 
 async def test_event_goes_where_its_workspace_is(monkeypatch: pytest.MonkeyPatch) -> None:
