@@ -18,7 +18,7 @@ Kind = Literal["proactive", "alert", "agent", "developer"]
 """Two kinds of notification, and two of message that are recorded without being billed."""
 
 
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """What a checkpoint can hold. Anybody can write to wallet-inputs, and a larger number would end every worker."""
 
 
@@ -29,9 +29,9 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     bot_id: str
     channel: str
     channel_user_id: str
-    origin_partition: Whole
-    origin_offset: Whole
-    produced_ms: Whole
+    origin_partition: Int64
+    origin_offset: Int64
+    produced_ms: Int64
 
 
 class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
@@ -41,13 +41,13 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     """
 
     conversation_id: str
-    opened_ms: Whole
+    opened_ms: Int64
     state: State
-    first_ms: Whole
-    last_ms: Whole
-    messages: Whole
-    requests: Whole
-    sessions: Whole
+    first_ms: Int64
+    last_ms: Int64
+    messages: Int64
+    requests: Int64
+    sessions: Int64
     absorbed_into: str | None = None
 
 
@@ -56,7 +56,7 @@ class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
 
     kind: Kind
     unit_id: str
-    at_ms: Whole
+    at_ms: Int64
 
 
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
@@ -67,9 +67,9 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     `counts` are the partition's up to `origin_offset`.
     """
 
-    origin_partition: Whole
-    origin_offset: Whole
-    watermark_ms: Whole
+    origin_partition: Int64
+    origin_offset: Int64
+    watermark_ms: Int64
     counts: EventCounts = EventCounts()
 
 
