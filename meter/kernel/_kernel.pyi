@@ -52,7 +52,7 @@ class Kernel:
         /,
     ) -> int:
         """Take one event that others have read. 0: of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict,
-        and 4, nothing having changed: too late. `what` is a place in WHATS."""
+        and 4, nothing having changed: too late. `what` is a place in EVENT_CLASSES."""
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
         """Event time has come to `at_ms`."""
     def close_all(self, offset: int, produced_ms: int, /) -> None:

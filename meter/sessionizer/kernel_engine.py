@@ -10,7 +10,7 @@ from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
-from meter.core.sessions.event_kinds import WHATS, what_of
+from meter.core.sessions.event_kinds import EVENT_CLASSES, class_of
 from meter.kafka.fetched import Fetched, RawRecords
 from meter.kafka.records import BATCH_BYTES, Packed
 from meter.kernel._kernel import Kernel
@@ -25,7 +25,7 @@ from schemas.topics import CHAT_EVENTS
 _OUTCOMES: Final = ("conversation", "occurrence", "duplicate", "conflict")
 _KINDS: Final = ("open", "closed", "absorbed", "proactive", "alert", "agent", "developer")
 _LATE: Final = len(_OUTCOMES)
-_WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
+_CLASS_CODES: Final = {name: code for code, name in enumerate(EVENT_CLASSES)}
 
 
 class KernelEngine:
@@ -117,8 +117,8 @@ class KernelEngine:
             return None
         data = event.data
         names = data.workspace_id, data.bot_id, data.channel, data.channel_user_id, event.source, event.id
-        what = _WHAT_CODES[what_of(event)]
-        if kernel.step(*names, at_ms, what, record.offset, record.timestamp) == _LATE:
+        event_class = _CLASS_CODES[class_of(event)]
+        if kernel.step(*names, at_ms, event_class, record.offset, record.timestamp) == _LATE:
             return sessionize.late(at_ms, kernel.watermark_ms, self._policy)
         return None
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from meter.core.policy import Policy
 from meter.core.sessions.conversations import Conversation, Interaction, Seen
-from meter.core.sessions.event_kinds import WHATS
+from meter.core.sessions.event_kinds import EVENT_CLASSES
 from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
 from meter.kafka.records import Record
 from meter.kernel import is_built
@@ -32,7 +32,7 @@ counts = st.integers(0, 2**31 - 1)
 interactions = st.builds(
     Interaction,
     st.lists(st.builds(Conversation, ids.map(bytes.hex), times, times, times, counts, counts, st.booleans())),
-    st.lists(st.builds(Seen, ids, times, st.sampled_from(WHATS))),
+    st.lists(st.builds(Seen, ids, times, st.sampled_from(EVENT_CLASSES))),
     times,
 )
 

@@ -51,7 +51,7 @@ class Seen(NamedTuple):
 
     event_key: bytes
     at_ms: int
-    what: str
+    event_class: str
 
 
 class Interaction(msgspec.Struct, array_like=True):

@@ -13,15 +13,15 @@ _TYPES: Final = (Message, ProactiveNotification, AlertNotification)
 _DIRECTIONS: Final = ("in", "out")
 _ACTORS: Final = ("user", "bot", "agent", "developer")
 
-WHATS: Final = tuple(":".join(words) for words in product(("m", "p", "a"), _DIRECTIONS, _ACTORS))
+EVENT_CLASSES: Final = tuple(":".join(words) for words in product(("m", "p", "a"), _DIRECTIONS, _ACTORS))
 """All 24 words for type, direction and actor. State entries hold a word's place here, so the order stays."""
 
-_WHAT: Final = dict(zip(product(_TYPES, _DIRECTIONS, _ACTORS), WHATS, strict=True))
+_CLASSES: Final = dict(zip(product(_TYPES, _DIRECTIONS, _ACTORS), EVENT_CLASSES, strict=True))
 
 
-def what_of(event: ChatMessage) -> str:
+def class_of(event: ChatMessage) -> str:
     """Type, direction and actor in one interned word: what must agree, beside key and time, in a true repeat."""
-    return _WHAT[type(event), event.data.direction, event.data.actor]
+    return _CLASSES[type(event), event.data.direction, event.data.actor]
 
 
 def kind_of(event: ChatMessage) -> Kind | None:

@@ -12,7 +12,7 @@ import msgspec
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen, join
-from meter.core.sessions.event_kinds import ChatMessage, kind_of, what_of
+from meter.core.sessions.event_kinds import ChatMessage, class_of, kind_of
 from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
 from schemas.instants import HOUR_MS, rfc3339, to_ms
@@ -93,7 +93,7 @@ class Sessions:
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
-        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, what_of(event))
+        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, class_of(event))
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:

@@ -6,17 +6,17 @@
       event          id (16 bytes), its time - that of the event before it (of the first: - due), kind (1 byte)
 
 Numbers are written in sevens of bits, the lowest first, each byte but the last with its high bit set. Differences can
-be negative: n >= 0 is written as 2n, n < 0 as -2n - 1. Times are in milliseconds. Kinds are places in WHATS.
+be negative: n >= 0 is written as 2n, n < 0 as -2n - 1. Times are in milliseconds. Kinds are places in EVENT_CLASSES.
 An interaction with a conversation of 7.5 messages takes about 200 bytes.
 """
 
 from typing import Final
 
 from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen
-from meter.core.sessions.event_kinds import WHATS
+from meter.core.sessions.event_kinds import EVENT_CLASSES
 
 _ID_BYTES: Final = 16
-_WHAT_CODES: Final = {what: code for code, what in enumerate(WHATS)}
+_CLASS_CODES: Final = {name: code for code, name in enumerate(EVENT_CLASSES)}
 
 
 def pack_key(key: InteractionKey) -> bytes:
@@ -59,7 +59,7 @@ def pack_interaction(interaction: Interaction) -> bytes:
     for seen in interaction.seen:
         packed += seen.event_key
         _put_signed(packed, seen.at_ms - before_ms)
-        packed.append(_WHAT_CODES[seen.what])
+        packed.append(_CLASS_CODES[seen.event_class])
         before_ms = seen.at_ms
     return bytes(packed)
 
@@ -78,7 +78,7 @@ def unpack_interaction(packed: bytes) -> Interaction:
         event_key = packed[at : at + _ID_BYTES]
         delta_ms, at = _decode_signed(packed, at + _ID_BYTES)
         at_ms += delta_ms
-        interaction.seen.append(Seen(event_key, at_ms, WHATS[packed[at]]))
+        interaction.seen.append(Seen(event_key, at_ms, EVENT_CLASSES[packed[at]]))
         at += 1
     if at != len(packed):
         raise ValueError(f"an entry of {len(packed)} bytes ends after {at}")
