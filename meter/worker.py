@@ -101,9 +101,9 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         _add_agent(app, stages[-1], WALLET_INPUTS)
 
     @app.timer(settings.meter_checkpoint_ms / 2000)
-    async def tend() -> None:
+    async def run_periodic() -> None:
         for stage in stages:
-            await or_crash(stage.tend())
+            await or_crash(stage.run_periodic())
 
     rounds = count(1)
 

@@ -112,7 +112,7 @@ class Intake:
         self.written: dict[Partition, int] = {}
         """Of each partition that this worker reads, the first offset that is not in ClickHouse yet."""
         self._assignment = 0
-        self._heard_s: dict[Partition, float] = {}
+        self._last_batch_s: dict[Partition, float] = {}
         self._waiting = _nothing()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
@@ -123,7 +123,7 @@ class Intake:
         """Partitions were revoked or assigned: what is not written yet is read again by whoever owns it now."""
         self._assignment += 1
         self._expected.clear()
-        self._heard_s.clear()
+        self._last_batch_s.clear()
         self.written.clear()
         self._empty()
 
@@ -134,7 +134,7 @@ class Intake:
         expected = await self._expect(partition)
         if assignment != self._assignment:
             return  # A batch of an assignment that is over.
-        self._heard_s[partition] = _now_s()
+        self._last_batch_s[partition] = _now_s()
         if batch.base > expected:
             await self._go_back(partition, batch.base, expected)
         else:
@@ -148,13 +148,13 @@ class Intake:
             return  # What was fetched waits for room.
         for partition in self._offsets.assigned():
             assignment = self._assignment
-            quiet_s = _now_s() - self._heard_s.setdefault(partition, _now_s())
+            quiet_s = _now_s() - self._last_batch_s.setdefault(partition, _now_s())
             if quiet_s > QUIET_S:
                 expected = await self._expect(partition)
                 position = await self._offsets.position(partition)
                 if position is None or assignment != self._assignment:
                     continue
-                self._heard_s[partition] = _now_s()
+                self._last_batch_s[partition] = _now_s()
                 if position > expected:
                     await self._go_back(partition, position, expected)
                 else:

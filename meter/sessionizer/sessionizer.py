@@ -45,7 +45,7 @@ class Sessionizer:
     def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine | None = None) -> None:
         self._policy = policy
         self._partition = partition
-        self._told_ms, self._told_offset = _NEVER_MS, 0
+        self._last_safe_point_ms, self._last_safe_point_offset = _NEVER_MS, 0
         self._saved = Mark()
         self._events, self._outcomes = 0, Counter[str]()
         self._engine = (make_engine or chosen())(policy, partition)
@@ -67,7 +67,7 @@ class Sessionizer:
         """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
         processed = self._engine.process(records)
         if processed.is_final:
-            self._told_ms = _NEVER_MS
+            self._last_safe_point_ms = _NEVER_MS
         self._events += len(records)
         self._outcomes.update(processed.outcomes)
         self._observe(processed, last_timestamp_ms(records))
@@ -97,10 +97,10 @@ class Sessionizer:
         Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
         """
         watermark_ms = self._saved.watermark_ms
-        moved_ms = watermark_ms - self._told_ms
-        if moved_ms < SAFE_POINT_MS and offset - self._told_offset < SAFE_POINT_OFFSETS:
+        moved_ms = watermark_ms - self._last_safe_point_ms
+        if moved_ms < SAFE_POINT_MS and offset - self._last_safe_point_offset < SAFE_POINT_OFFSETS:
             return
-        self._told_ms, self._told_offset = watermark_ms, offset
+        self._last_safe_point_ms, self._last_safe_point_offset = watermark_ms, offset
         point = SafePoint(
             origin_partition=self._partition,
             origin_offset=offset,

@@ -19,9 +19,9 @@ class Partition:
         self.saved_offset = next_offset
         self.generation = generation
         self.saved_s = now_s
-        self.sought_s = NEVER_S
+        self.last_seek_s = NEVER_S
         self.sent: list[Delivery] = []
         """What has left since the last checkpoint, to be acknowledged before the next."""
-        self.heard_s = now_s
-        self.held_s = now_s
+        self.last_batch_s = now_s
+        self.last_owned_s = now_s
         """When the group last knew that the partition is this worker's."""

@@ -63,7 +63,7 @@ class Stage:
         self._session_s = session_ms / 1000
         self._clock = clock
         self._partitions: dict[TP, Partition] = {}
-        self._taken_s = NEVER_S
+        self._last_processed_s = NEVER_S
         self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, generation: int) -> None:
@@ -71,7 +71,7 @@ class Stage:
         async with self._lock:
             await self._process(batch, generation)
 
-    async def tend(self) -> None:
+    async def run_periodic(self) -> None:
         """What is to be done when nothing arrives: restore what is assigned, checkpoint what is due, pass the time."""
         async with self._lock:
             generation = self._group.generation
@@ -92,8 +92,8 @@ class Stage:
     async def _pass_time(self, tp: TP, partition: Partition) -> None:
         """A partition in which nobody speaks is told the time now and then, as a record like any other."""
         now_s = self._clock.monotonic()
-        if now_s - partition.heard_s >= IDLE_S:
-            partition.heard_s = now_s
+        if now_s - partition.last_batch_s >= IDLE_S:
+            partition.last_batch_s = now_s
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
@@ -111,7 +111,7 @@ class Stage:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             partition.sent += await self._send(partition.fold.process(records))
             partition.next_offset = batch.last_offset + 1
-        self._taken_s = partition.heard_s = self._clock.monotonic()
+        self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))
         await self._checkpoint_if_due(batch.tp)
@@ -128,7 +128,7 @@ class Stage:
         partition = self._partitions.get(tp)
         if partition is not None and partition.generation != generation:
             del self._partitions[tp]
-            partition = await self._held_on(tp, partition, generation)
+            partition = await self._keep_if_newest(tp, partition, generation)
         if partition is None and not self._is_stale(generation):
             checkpoints = Checkpoints(self._topics, self._state, tp.partition)
             fold = self._make_fold(tp.partition)
@@ -146,7 +146,7 @@ class Stage:
                 await delivered(await self._send(fold.confirm(restored.offset)))
         return partition
 
-    async def _held_on(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
+    async def _keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
         """The partition as it is, where partitions have moved and this one has come back untouched."""
         if not await partition.checkpoints.are_the_newest():
             return None
@@ -154,15 +154,15 @@ class Stage:
         if not await self._group.commit(tp, partition.saved_offset) or self._is_stale(generation):
             return None
         partition.generation = generation
-        partition.held_s = now_s
+        partition.last_owned_s = now_s
         self._partitions[tp] = partition
         return partition
 
     async def _go_back(self, tp: TP, partition: Partition) -> None:
         """Faust dropped a batch that it had fetched. Ask for it again; until it comes, what is beyond is ignored."""
         now_s = self._clock.monotonic()
-        if now_s - partition.sought_s > SEEK_AGAIN_S:
-            partition.sought_s = now_s
+        if now_s - partition.last_seek_s > SEEK_AGAIN_S:
+            partition.last_seek_s = now_s
             beginning = await self._group.beginning(tp)
             if beginning > partition.next_offset:
                 raise LostRecordsError(f"{tp}: offsets {partition.next_offset} to {beginning - 1} were deleted unread")
@@ -173,9 +173,9 @@ class Stage:
     async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
         """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
         now_s = self._clock.monotonic()
-        quiet_s = now_s - partition.heard_s
+        quiet_s = now_s - partition.last_batch_s
         # While others are taken, what came of this one may be waiting its turn; but not for ever.
-        if min(quiet_s, max(now_s - self._taken_s, quiet_s - TURN_S)) > SEEK_AGAIN_S:
+        if min(quiet_s, max(now_s - self._last_processed_s, quiet_s - TURN_S)) > SEEK_AGAIN_S:
             position = await self._group.position(tp)
             if position is not None and position > partition.next_offset:
                 await self._go_back(tp, partition)
@@ -183,7 +183,7 @@ class Stage:
     async def _commit_again(self, tp: TP, partition: Partition) -> None:
         """A commit of an assignment that is over may come in last of all; where nothing arrives, none would follow."""
         now_s = self._clock.monotonic()
-        if min(now_s - partition.heard_s, now_s - partition.held_s) > SEEK_AGAIN_S:
+        if min(now_s - partition.last_batch_s, now_s - partition.last_owned_s) > SEEK_AGAIN_S:
             await self._commit(tp, partition)
 
     async def _send(self, outputs: Iterable[Output]) -> list[Delivery]:
@@ -218,25 +218,25 @@ class Stage:
         started_s = self._clock.monotonic()
         offset = partition.next_offset - 1
         fold = partition.fold
-        still_held = partial(self._is_held, tp, partition)
+        is_still_owned = partial(self._is_owned, tp, partition)
         sent, partition.sent = partition.sent, []
         await delivered(sent)
-        written = await partition.checkpoints.write(offset, fold, still_held)
+        written = await partition.checkpoints.write(offset, fold, is_still_owned)
         await delivered(await self._send(fold.confirm(offset)))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)
         metrics.CHECKPOINT_BYTES.observe(written)
         await self._commit(tp, partition)
 
-    async def _is_held(self, tp: TP, partition: Partition) -> bool:
+    async def _is_owned(self, tp: TP, partition: Partition) -> bool:
         """Whether nobody else can have the partition yet. A process that was paused does not know it by itself: the
         group gives a silent worker's partitions away after the session, so what it last heard must be younger.
         """
         if self._is_stale(partition.generation):
             return False
-        if self._clock.monotonic() - partition.held_s > self._session_s / 2:
+        if self._clock.monotonic() - partition.last_owned_s > self._session_s / 2:
             await self._commit(tp, partition)
-        return self._clock.monotonic() - partition.held_s <= self._session_s / 2
+        return self._clock.monotonic() - partition.last_owned_s <= self._session_s / 2
 
     async def _commit(self, tp: TP, partition: Partition) -> None:
         """Move the group's offset. It is a report of progress, the checkpoint is what counts; and a sign of life."""
@@ -246,4 +246,4 @@ class Stage:
             and await self._group.commit(tp, partition.saved_offset)
             and not self._is_stale(partition.generation)
         ):
-            partition.held_s = asked_s
+            partition.last_owned_s = asked_s

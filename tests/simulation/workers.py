@@ -175,13 +175,13 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
     }
     fetcher = Fetcher(broker, member, {topic: stage.process for topic, stage in stages.items()}, drops=drops)
 
-    async def tend() -> None:
+    async def run_periodic() -> None:
         while True:
             await process.step(CHECKPOINT_MS / 1000)
             for stage in stages.values():
-                await stage.tend()
+                await stage.run_periodic()
 
-    _run(process, fetcher.fetch(), *(fetcher.hand_over(topic) for topic in stages), tend())
+    _run(process, fetcher.fetch(), *(fetcher.hand_over(topic) for topic in stages), run_periodic())
     group.join(member)
 
 

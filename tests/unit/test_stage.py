@@ -31,7 +31,7 @@ async def test_between_checkpoints_only_outputs_leave(world: World) -> None:
     await run(stage, world, batch(0), batch(1))
     assert world.done == ["committed 0", "taken", "taken"]
     stage._checkpoint_s = 0.0
-    await stage.tend()
+    await stage.run_periodic()
     assert world.done[3:6] == [ACKNOWLEDGED, ACKNOWLEDGED, "state k"]
 
 
@@ -40,8 +40,8 @@ async def test_a_checkpoint_is_made_though_nothing_arrives(world: World) -> None
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0))
     stage._checkpoint_s = 0.0
-    await stage.tend()
-    await stage.tend()
+    await stage.run_periodic()
+    await stage.run_periodic()
     assert world.done[2:] == [ACKNOWLEDGED, "state k", "mark 0", "confirmed 0", *EVERYWHERE, "committed 1"]
 
 
@@ -62,7 +62,7 @@ async def test_an_error_of_the_timer_ends_the_process_too(world: World) -> None:
     await run(stage, world, batch(0))
     stage._checkpoint_s, world.fails = 0.0, "mark"
     with pytest.raises(SystemExit) as ended:
-        await or_crash(stage.tend())
+        await or_crash(stage.run_periodic())
     assert ended.value.code == CRASHED
 
 
@@ -117,7 +117,7 @@ async def test_records_deleted_unread_end_the_process(world: World) -> None:
 async def test_assigned_partitions_are_restored_before_their_first_batch(world: World) -> None:
     """Those of the stage's own topic."""
     stage = made(world)
-    await stage.tend()
+    await stage.run_periodic()
     await run(stage, world, batch(0))
     assert (world.restores, world.taken) == (1, [0])
 
@@ -125,10 +125,10 @@ async def test_assigned_partitions_are_restored_before_their_first_batch(world: 
 async def test_a_silent_partition_is_told_the_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """In its own topic, once in a while; not while somebody speaks."""
     stage = made(world, checkpoint_ms=60_000)
-    await stage.tend()
+    await stage.run_periodic()
     world.done.clear()
     monkeypatch.setattr(module, "IDLE_S", 0.0)
-    await stage.tend()
+    await stage.run_periodic()
     assert world.done == [f"written {CHAT_EVENTS.name}/0 1"]
 
 
@@ -141,7 +141,7 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
     await run(stage, world, batch(0, 1))
     for position in (None, 2, 5):
         world.at = position
-        await stage.tend()
+        await stage.run_periodic()
     assert [each for each in world.done if each.startswith("sought")] == ["sought 2"]
 
 
@@ -151,11 +151,11 @@ async def test_what_waits_its_turn_is_no_hole(world: World) -> None:
     await run(stage, world, batch(0, 1))
     world.at = 5
     for world.now_s in (6.0, 12.0, 20.0):
-        stage._taken_s = world.now_s - 1.0
-        await stage.tend()
+        stage._last_processed_s = world.now_s - 1.0
+        await stage.run_periodic()
         assert not any(each.startswith("sought") for each in world.done)
-    world.now_s = stage._taken_s = 21.0
-    await stage.tend()
+    world.now_s = stage._last_processed_s = 21.0
+    await stage.run_periodic()
     assert "sought 2" in world.done
 
 
@@ -165,5 +165,5 @@ async def test_a_quiet_partition_is_committed_again_now_and_then(world: World) -
     await run(stage, world, batch(0, 1))
     world.done.clear()
     for world.now_s in (1.0, 6.0, 7.0, 12.0):
-        await stage.tend()
+        await stage.run_periodic()
     assert world.done == ["committed 2", "committed 2"]

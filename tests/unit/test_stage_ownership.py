@@ -44,9 +44,9 @@ async def test_a_partition_that_is_gone_is_forgotten(world: World) -> None:
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0))
     world.generation, world.is_assigned = 2, False
-    await stage.tend()
+    await stage.run_periodic()
     world.generation, world.is_assigned, world.is_newest = 3, True, True
-    await stage.tend()
+    await stage.run_periodic()
     assert world.restores == 2
 
 
@@ -55,7 +55,7 @@ async def test_a_partition_that_was_taken_away_is_not_saved(world: World) -> Non
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0))
     stage._checkpoint_s, world.is_moving = 0.0, True
-    await stage.tend()
+    await stage.run_periodic()
     assert world.done == ["committed 0", "taken"]
 
 
@@ -78,7 +78,7 @@ async def test_who_was_superseded_marks_nothing_and_restores_anew(world: World) 
     world.done.clear()
     stage._checkpoint_s, world.accepts = 0.0, False
     world.now_s += 5.001
-    await stage.tend()
+    await stage.run_periodic()
     assert world.done == [ACKNOWLEDGED, "state k"]
     world.accepts = True
     await run(stage, world, batch(0))
@@ -90,7 +90,7 @@ async def test_who_was_superseded_while_it_restored_takes_nothing(world: World) 
     world.accepts = False
     stage = made(world)
     await run(stage, world, batch(0))
-    await stage.tend()
+    await stage.run_periodic()
     assert (world.taken, world.done) == ([], [])
     world.accepts = True
     await run(stage, world, batch(0))
