@@ -19,7 +19,7 @@ from meter.core.sessions.sessionize import (
     Ticked,
 )
 from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
-from meter.core.sessions.updates import Announcements
+from meter.core.sessions.updates import MeteredUpdates
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.sessionizer.engine import Processed
@@ -34,7 +34,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class CoreEngine:
-    """`Sessions` and `Announcements` of one partition behind the face of an engine."""
+    """`Sessions` and `MeteredUpdates` of one partition behind the face of an engine."""
 
     spills = False
     is_full = False
@@ -59,7 +59,7 @@ class CoreEngine:
         return len(self._sessions.interactions)
 
     def process(self, records: Sequence[Fetched]) -> Processed:
-        announcements = Announcements(self._partition, self._sessions.policy.gap_ms)
+        updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False
@@ -68,20 +68,20 @@ class CoreEngine:
             outcomes[_NAMES[type(outcome)]] += 1
             match outcome:
                 case ConversationTouched():
-                    announcements.touched(outcome, record.offset, record.timestamp)
+                    updates.touched(outcome, record.offset, record.timestamp)
                 case OccurrenceCounted():
-                    announcements.occurred(outcome, record.offset, record.timestamp)
+                    updates.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
                     letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
             # At this record and not at the batch's end: when a conversation closes must not depend on batches, or a
             # superseded worker could tell of it under an offset that no safe point covers yet.
             for key, conversation in self._sessions.advance():
-                announcements.closed(key, conversation, record.offset, record.timestamp)
+                updates.closed(key, conversation, record.offset, record.timestamp)
             if isinstance(outcome, Ticked) and outcome.final:
                 is_final = True
                 for key, conversation in self._sessions.close_all():
-                    announcements.closed(key, conversation, record.offset, record.timestamp)
-        metered = announcements.drain()
+                    updates.closed(key, conversation, record.offset, record.timestamp)
+        metered = updates.drain()
         return Processed(
             outcomes,
             letters,

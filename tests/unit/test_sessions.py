@@ -5,7 +5,7 @@ import pytest
 from meter.core.decode import read
 from meter.core.rejection import Rejected
 from meter.core.sessions.sessionize import ConversationTouched, Sessions
-from meter.core.sessions.updates import Announcements
+from meter.core.sessions.updates import MeteredUpdates
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered
 from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command, stamp
@@ -16,14 +16,14 @@ SECOND = 1_000
 
 def told(sessions: Sessions, *lines: bytes, offset: int = 0) -> list[ConversationMetered]:
     """What one batch of lines has to tell the wallets of conversations."""
-    announcements = Announcements(0, sessions.policy.gap_ms)
+    updates = MeteredUpdates(0, sessions.policy.gap_ms)
     for number, line in enumerate(lines, offset):
         outcome = sessions.step(read(line, decode_event), NOW)  # type: ignore[arg-type]
         if isinstance(outcome, ConversationTouched):
-            announcements.touched(outcome, number, 0)
+            updates.touched(outcome, number, 0)
         for key, conversation in sessions.advance():
-            announcements.closed(key, conversation, number, 0)
-    return [each for each in announcements.drain() if isinstance(each, ConversationMetered)]
+            updates.closed(key, conversation, number, 0)
+    return [each for each in updates.drain() if isinstance(each, ConversationMetered)]
 
 
 @pytest.mark.parametrize(

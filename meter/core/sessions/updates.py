@@ -9,7 +9,7 @@ from meter.core.sessions.sessionize import ConversationTouched, OccurrenceCounte
 from schemas.metered import ConversationMetered, OccurrenceMetered, State
 
 
-class Announcements:
+class MeteredUpdates:
     """Collects what one batch of partition `partition` causes."""
 
     def __init__(self, partition: int, gap_ms: int) -> None:
