@@ -29,7 +29,7 @@ class ComparedOffset(NamedTuple):
     counts: EventCounts
 
     @property
-    def partition_name(self) -> str:
+    def scope(self) -> str:
         """For people."""
         return partition_name(CHAT_EVENTS.name, self.partition)
 
@@ -43,7 +43,7 @@ class ExpectedDeadLetters(NamedTuple):
     refused: int
 
     @property
-    def partition_name(self) -> str:
+    def scope(self) -> str:
         """For people."""
         return partition_name(self.topic, self.partition)
 
@@ -93,7 +93,7 @@ class ExpectedWorkspaces(NamedTuple):
     workspaces: int
 
     @property
-    def partition_name(self) -> str:
+    def scope(self) -> str:
         """For people."""
         return partition_name(WALLET_INPUTS.name, self.partition)
 
