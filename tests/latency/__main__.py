@@ -32,9 +32,9 @@ AFTER_S: Final = 5.0
 
 @click.command(
     help="Starts a Kafka, ClickHouse's engine, a meter worker and an aggregator worker, writes chat events at a steady "
-    "rate, and prints how long it took from an event's Kafka timestamp to its update on the ledger topic, to the update on "
-    "which its workspace has no credit left, and to its rows in ClickHouse: by the workers' histograms and as seen by "
-    "somebody else."
+    "rate, and prints how long it took from an event's Kafka timestamp to its update on the ledger topic, to the update "
+    "that leaves its workspace without credit, and to its rows in ClickHouse: by the workers' histograms and as an "
+    "independent reader saw it."
 )
 @click.option("--rate", default=10_000, show_default=True, help="Chat events a second.")
 @click.option("--seconds", default=30.0, show_default=True, help="How long is measured.")

@@ -29,7 +29,7 @@ class Observer:
 
     def __init__(self, bootstrap: str, clickhouse: ClickHouse) -> None:
         self._bootstrap, self._clickhouse = bootstrap, clickhouse
-        self._pages: list[Seen] = []
+        self._updates: list[Seen] = []
         self._used_up: set[str] = set()
         self._in_clickhouse: list[tuple[float, dict[int, int]]] = []
         """When ClickHouse was asked, and the newest version of each partition that it had."""
@@ -58,7 +58,7 @@ class Observer:
         if is_used_up:
             self._used_up.add(update.workspace_id)
         if update.produced_ms:
-            self._pages.append(Seen(update.partition, update.version, update.produced_ms, now_ms, is_last_credit))
+            self._updates.append(Seen(update.partition, update.version, update.produced_ms, now_ms, is_last_credit))
 
     async def ask_clickhouse(self) -> None:
         """A worker writes the balances of an insert last, so they tell what is there."""
@@ -69,21 +69,21 @@ class Observer:
 
     def to_debit_ms(self, from_ms: float) -> list[float]:
         """Of each update whose oldest event is not before `from_ms`."""
-        return [update.seen_ms - update.produced_ms for update in self._pages if update.produced_ms >= from_ms]
+        return [update.seen_ms - update.produced_ms for update in self._updates if update.produced_ms >= from_ms]
 
     def to_used_up_ms(self, from_ms: float) -> list[float]:
         """The same, of updates with the last credit of a workspace."""
         return [
             update.seen_ms - update.produced_ms
-            for update in self._pages
+            for update in self._updates
             if update.is_last_credit and update.produced_ms >= from_ms
         ]
 
     def to_clickhouse_ms(self, from_ms: float) -> list[float]:
-        """Until a look found the update's rows or newer ones. Pages of a partition are in order, and so are the looks."""
+        """Until a look found the rows of the update or newer ones. Updates of a partition are in order, and so are the looks."""
         ages_ms: list[float] = []
         looks: dict[int, int] = {}
-        for update in self._pages:
+        for update in self._updates:
             at = looks.get(update.partition, 0)
             while (
                 at < len(self._in_clickhouse) and self._in_clickhouse[at][1].get(update.partition, -1) < update.version
