@@ -15,13 +15,13 @@ from meter.kafka.records import BATCH_BYTES, Packed, Record
 from meter.sessionizer.engine import Engine
 from meter.stage.blocks import Entry, pack, unpack
 from schemas.topics import CHAT_EVENTS
-from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
-from tests.listed import listed, unpacked
+from tests.kafka_batches import sent_bytes
+from tests.packed_records import listed, unpacked
 from tests.properties.pipeline import stored
-from tests.properties.spoken import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
+from tests.properties.record_cases import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
-from tests.wire import sent_bytes
+from tests.sessionizer_engines import core, kernel, needs_kernel
 
 pytestmark = needs_kernel
 

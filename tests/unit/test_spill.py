@@ -11,10 +11,10 @@ from meter.sessionizer.engine import Engine, Taken
 from meter.stage.blocks import unpack
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
-from tests.both import needs_kernel, spilling
-from tests.listed import listed
 from tests.oracle.build import HOUR, NOW, T0, chat
+from tests.packed_records import listed
 from tests.properties.pipeline import stored
+from tests.sessionizer_engines import needs_kernel, spilling
 
 pytestmark = needs_kernel
 

@@ -7,7 +7,7 @@ from meter.core.policy import Policy
 from schemas.ledger import Page, decode_page
 from schemas.topics import LEDGER
 from tests.bench_wallet.records import conversation, stored
-from tests.listed import listed
+from tests.packed_records import listed
 
 
 def pages_of(records: list[ConsumerRecord]) -> list[Page]:

@@ -8,8 +8,8 @@ from meter.sessionizer.sessionizer import Sessionizer
 from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
-from tests.listed import listed
 from tests.oracle.build import T0, chat
+from tests.packed_records import listed
 
 NOW = T0 + DAY_MS
 

@@ -21,9 +21,9 @@ from meter.kernel import is_built
 from meter.sessionizer.engine import Engine, MakeEngine
 from meter.stage import blocks as module
 from meter.stage.blocks import Entry, unpack
-from tests.both import either, kernel, needs_kernel
 from tests.oracle.build import HOUR, NOW, T0, chat
 from tests.properties.pipeline import stored
+from tests.sessionizer_engines import either, kernel, needs_kernel
 
 entries = st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=20)), max_size=20)
 times = st.integers(0, 2**48 - 1)
@@ -194,7 +194,7 @@ def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
 
 _STARVED = """
 import resource, sys
-from tests.unit.test_engines import Policy, kernel, spoken
+from tests.unit.test_sessionizer_engines import Policy, kernel, spoken
 engine = kernel(Policy(), 0)
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
