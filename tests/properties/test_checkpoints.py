@@ -182,7 +182,7 @@ def test_a_mark_that_came_late_is_not_removed_for_an_earlier_one(how: str) -> No
     assert restored(log) == (15, {A: b"a15", B: b"b15"})
 
 
-def test_who_lost_the_partition_marks_nothing() -> None:
+def test_a_worker_that_lost_the_partition_marks_nothing() -> None:
     """A checkpoint counts only of an owner; what was written of it is passed over."""
     log = written(HISTORY[:1])
     with pytest.raises(SupersededError):
@@ -205,7 +205,7 @@ def test_what_ended_long_ago_stays_ended(how: str) -> None:
     assert restored(log) == (29, {B: b"b3", C: b"29"})
 
 
-def test_whoever_wrote_last_knows_it() -> None:
+def test_only_the_last_owner_finds_its_checkpoint_the_newest() -> None:
     """As long as there is only its own in the log; not when another has made the partition its own."""
     log = written(HISTORY[:1])
     first = Process(log)

@@ -102,7 +102,7 @@ def test_kernel_and_core_cannot_be_told_apart(records: list[ConsumerRecord], pla
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nor_after_thousands_of_records(seed: int) -> None:
+def test_kernel_and_core_agree_over_long_feeds(seed: int) -> None:
     """The same of long feeds, in which chains are long, places are given back and tables grow and are cleared."""
     rng = Random(seed)
     thens = ("", "", "", "save", "restore", "sweep")
@@ -187,7 +187,7 @@ def test_names_of_any_length_are_read_or_refused_alike(field: str, character: st
 
 
 @given(spoken, st.integers(1, 9), st.sampled_from((0, 1_000, BATCH_BYTES)))
-def test_what_it_packs_is_what_the_client_would_have_packed(
+def test_kernel_packs_batches_as_the_client_does(
     records: list[ConsumerRecord], partitions: int, most_bytes: int
 ) -> None:
     """Each record where Kafka's default partitioner puts its key, those of a partition in their order, and no batch
@@ -210,7 +210,7 @@ def test_what_it_packs_is_what_the_client_would_have_packed(
 
 
 @given(st.text(st.sampled_from("az09é\u20ac\U0001f600"), min_size=1, max_size=30))
-def test_it_places_any_workspace_as_kafka_does(name: str) -> None:
+def test_kernel_partitions_any_workspace_as_kafka_does(name: str) -> None:
     """Whatever bytes there are, of which a hash that reads four at a time has up to three left at the end."""
     engine = kernel(POLICY, PARTITION)
     line = in_utf8(event(START, 1, (name, "b", "web", "u"), "chat.message", "user"))

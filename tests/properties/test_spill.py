@@ -116,7 +116,7 @@ def test_whether_state_is_in_memory_cannot_be_told(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nor_after_thousands_of_records(seed: int) -> None:
+def test_spilling_and_core_agree_over_long_feeds(seed: int) -> None:
     """The same of long feeds, in which interactions come and go many times."""
     rng = Random(seed)
     thens = ("", "", "", "save", "save", *HORIZONS, "sweep", "sweep", "sweep")

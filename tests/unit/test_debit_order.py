@@ -106,7 +106,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.law)
-def test_who_pays_for_a_unit(case: Case) -> None:
+def test_lots_pay_for_a_unit_in_debit_order(case: Case) -> None:
     """DOMAIN, Debit order 1, 2, 4 and 5."""
     wallet = WalletHarness(STANDARD, *case.lots, policy=case.policy)
     assert charged(wallet.conversation(case.at)) == case.pays

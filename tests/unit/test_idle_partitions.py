@@ -48,6 +48,6 @@ def test_history_is_not_told_the_time_of_today() -> None:
     assert spoken_to(NOW).idle(NOW) == []
 
 
-def test_who_has_heard_nothing_is_told_nothing() -> None:
+def test_an_empty_partition_gets_no_tick() -> None:
     """An empty partition has no conversation to close."""
     assert Sessionizer(Policy(), 0).idle(NOW) == []

@@ -211,7 +211,7 @@ except MemoryError:
 
 
 @needs_kernel
-def test_who_ran_out_of_memory_goes_on_with_nothing() -> None:
+def test_a_kernel_that_ran_out_of_memory_refuses_further_calls() -> None:
     """MemoryError, and from then on an error that says what to do: no half step is ever seen."""
     done = subprocess.run([sys.executable, "-c", _STARVED], capture_output=True, text=True, timeout=120, check=False)
     assert done.stderr.strip() == "this state is not whole: restore it from its checkpoint"

@@ -71,7 +71,7 @@ def test_the_gap_to_the_millisecond(gap: int, conversations: int, reverse: bool)
         (("agent", "developer"), None),
     ],
 )
-def test_who_opens_and_who_bills(actors: tuple[str, ...], billable: bool | None) -> None:
+def test_which_actors_open_and_bill_a_conversation(actors: tuple[str, ...], billable: bool | None) -> None:
     """DOMAIN, Metering 1: a user message bills, whole; bots alone never; agents and developers open nothing."""
     sessions = fresh_sessions()
     lines = [chat(number * SECOND, actor) for number, actor in enumerate(actors)]
