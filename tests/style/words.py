@@ -25,12 +25,12 @@ FORBIDDEN: Final = {
     r"ought": "`must` or `should`",
     r"shall": "`must` or `will`",
     r"naught|nought|aught": "`nothing`, `anything`",
-    r"betwixt|ere|thrice|forthwith": "the plain word",
+    r"thrice": "`three times`",
+    r"forthwith": "`at once`",
     # Pictures and riddles.
     r"obeys?|obeyed|obeying": "`apply`, `follow`",
     r"tend|tends|tended|tending": "`run`, `check`, or `often ...` for a tendency",
     r"told apart": "`distinguished`",
-    r"bethink\w*|behold\w*|beholden": "the plain word",
     r"knows? of no\w*": "`does not know`",
     # Inverted sentences.
     r"(?:is|are|was|were) to be \w+": "`must be ...`, `can be ...` or the active verb",
