@@ -16,7 +16,7 @@ from meter.core.policy import Policy
 from schemas.topics import LEDGER
 from tests.bench_wallet.on_kafka import through_kafka
 from tests.bench_wallet.records import LOADS, records
-from tests.listed import listed
+from tests.packed_records import listed
 
 
 class Round(NamedTuple):

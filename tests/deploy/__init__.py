@@ -1,0 +1,1 @@
+"""Compose file, alerts and board, checked without an engine."""

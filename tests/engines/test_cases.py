@@ -49,7 +49,7 @@ def test_the_rules_cut_as_the_engine_does(case: Case) -> None:
 
 
 @every_order_case
-def test_and_in_the_opposite_order_of_arrival(case: Case) -> None:
+def test_the_rules_cut_the_same_in_reverse_order_of_arrival(case: Case) -> None:
     """DOMAIN, Metering 5: what holds for the engine's order holds backwards."""
     policy = Policy(gap_ms=case.own_gap_ms)
     assert sessionized(case.lines()[::-1], policy) == (case.expected(), [])

@@ -24,9 +24,9 @@ from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
 from tests.fuzz.cases import BATCH, Case, case, commands, now_of, slice_of
 from tests.fuzz.verdict import otherwise_metered, wrong
-from tests.listed import listed
 from tests.oracle.oracle import Result, meter
 from tests.oracle.reading import Command, Event, RefusedError, read
+from tests.packed_records import listed
 from tests.properties.pipeline import MemoryLog, stored
 from tests.properties.view import View, view
 

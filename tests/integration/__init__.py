@@ -1,1 +1,1 @@
-
+"""Real workers on each broker, against the oracle."""

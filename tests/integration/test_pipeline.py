@@ -14,7 +14,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.topics import CHAT_EVENTS, MAX_RECORD_BYTES, WALLET_INPUTS
-from tests.both import needs_kernel
 from tests.brokers import KAFKA, Broker
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import generate
@@ -30,6 +29,7 @@ from tests.integration.outcome import (
 )
 from tests.integration.processes import ROOT, Deployment, command, deployed
 from tests.integration.views import Row, outcome_of
+from tests.sessionizer_engines import needs_kernel
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,1 @@
+"""Known bugs, brought back one at a time."""

@@ -28,7 +28,7 @@ from meter.stage.blocks import Loading, pack, unpack
 from meter.stage.fold import Fold, MakeFold, Output, State
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
-from tests.listed import listed
+from tests.packed_records import listed
 from tests.properties.view import View, view
 
 Stage = Literal["sessionize", "charge"]

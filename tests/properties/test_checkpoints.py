@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meter.stage import checkpoints as module
 from meter.stage.blocks import unpack
 from meter.stage.checkpoints import SupersededError
-from tests.properties.kept import (
+from tests.properties.memory_state_topic import (
     COMPACTION,
     HISTORY,
     A,
@@ -18,8 +18,8 @@ from tests.properties.kept import (
     C,
     Changes,
     CrashError,
+    MemoryStateTopic,
     Process,
-    StateLog,
     Table,
     done,
     lost,
@@ -47,7 +47,7 @@ def spills(request: pytest.FixtureRequest) -> object:
 
 def test_nothing_is_restored_where_nothing_was_written() -> None:
     """And so whoever asks begins at the beginning."""
-    assert restored(StateLog()) == (-1, {})
+    assert restored(MemoryStateTopic()) == (-1, {})
 
 
 def test_a_checkpoint_without_its_mark_is_invisible() -> None:
@@ -64,7 +64,7 @@ def test_after_any_record_the_last_complete_checkpoint_is_there(how: str) -> Non
     """A crash after each single record, then compaction of what is there: the state is the one of the newest mark."""
     whole = written(HISTORY).records
     for length in range(len(whole) + 1):
-        log = StateLog(whole[:length])
+        log = MemoryStateTopic(whole[:length])
         last = max(log.marks(), default=-1)
         log.compact(how)
         assert restored(log) == (last, truth(last))
@@ -76,7 +76,7 @@ def test_a_crash_in_what_follows_a_crash_changes_nothing_either(how: str) -> Non
     total = len(written(HISTORY).records)
     for first in range(total + 1):
         for second in range(8):
-            log = StateLog()
+            log = MemoryStateTopic()
             for allowed in (first, second):
                 resume(log, allowed)
                 log.compact(how)
@@ -84,7 +84,7 @@ def test_a_crash_in_what_follows_a_crash_changes_nothing_either(how: str) -> Non
             assert restored(log) == (30, truth(30))
 
 
-def resume(log: StateLog, allowed: int | None) -> None:
+def resume(log: MemoryStateTopic, allowed: int | None) -> None:
     """Start a process on the log; it checks what it finds, goes on from there, and crashes when its time has come."""
     log.allowed = None
     process = Process(log)
@@ -111,7 +111,7 @@ steps = st.lists(
 def test_any_history_of_checkpoints_and_crashes(taken: list[tuple[dict[bytes, bool], int | None, str]]) -> None:
     """What is restored is what was marked last, however often processes crashed and compaction ran. What a crash kept
     from being marked comes again with the next checkpoint, as a replay brings it."""
-    log, marked, unmarked = StateLog(), Table(), Changes()
+    log, marked, unmarked = MemoryStateTopic(), Table(), Changes()
     process = Process(log)
     for offset, (wanted, allowed, how) in enumerate(taken):
         unmarked |= {key: f"{offset}".encode() if keep else None for key, keep in wanted.items()}
@@ -172,7 +172,7 @@ def test_a_mark_that_comes_late_still_finds_its_state(how: str) -> None:
 @pytest.mark.parametrize("how", COMPACTION)
 def test_a_mark_that_came_late_is_not_removed_for_an_earlier_one(how: str) -> None:
     """Its successor clears up the one that it found, and knows of no other of the same owner."""
-    log = StateLog()
+    log = MemoryStateTopic()
     zombie = Process(log)
     zombie.save(3, {A: b"a3", B: b"b3"})
     successor = Process(log)
@@ -182,7 +182,7 @@ def test_a_mark_that_came_late_is_not_removed_for_an_earlier_one(how: str) -> No
     assert restored(log) == (15, {A: b"a15", B: b"b15"})
 
 
-def test_who_lost_the_partition_marks_nothing() -> None:
+def test_a_worker_that_lost_the_partition_marks_nothing() -> None:
     """A checkpoint counts only of an owner; what was written of it is passed over."""
     log = written(HISTORY[:1])
     with pytest.raises(SupersededError):
@@ -205,7 +205,7 @@ def test_what_ended_long_ago_stays_ended(how: str) -> None:
     assert restored(log) == (29, {B: b"b3", C: b"29"})
 
 
-def test_whoever_wrote_last_knows_it() -> None:
+def test_only_the_last_owner_finds_its_checkpoint_the_newest() -> None:
     """As long as there is only its own in the log; not when another has made the partition its own."""
     log = written(HISTORY[:1])
     first = Process(log)
@@ -222,7 +222,7 @@ def test_whoever_wrote_last_knows_it() -> None:
 @pytest.mark.parametrize("changes_hands", [False, True])
 def test_the_log_is_at_most_a_few_times_the_state(changes_hands: bool) -> None:
     """Whatever is written again is removed once all of the state has had its turn; what ended is removed with it."""
-    log = StateLog()
+    log = MemoryStateTopic()
     process = Process(log)
     process.save(0, {b"key %d" % number: b"x" * 90 for number in range(100)})
     most = 0

@@ -15,13 +15,13 @@ from meter.kafka.records import BATCH_BYTES, Packed, Record
 from meter.sessionizer.engine import Engine
 from meter.stage.blocks import Entry, pack, unpack
 from schemas.topics import CHAT_EVENTS
-from tests.both import core, kernel, needs_kernel
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
-from tests.listed import listed, unpacked
+from tests.kafka_batches import sent_bytes
+from tests.packed_records import listed, unpacked
 from tests.properties.pipeline import stored
-from tests.properties.spoken import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
+from tests.properties.record_cases import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
-from tests.wire import sent_bytes
+from tests.sessionizer_engines import core, kernel, needs_kernel
 
 pytestmark = needs_kernel
 
@@ -102,7 +102,7 @@ def test_kernel_and_core_cannot_be_told_apart(records: list[ConsumerRecord], pla
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nor_after_thousands_of_records(seed: int) -> None:
+def test_kernel_and_core_agree_over_long_feeds(seed: int) -> None:
     """The same of long feeds, in which chains are long, places are given back and tables grow and are cleared."""
     rng = Random(seed)
     thens = ("", "", "", "save", "restore", "sweep")
@@ -189,7 +189,7 @@ def test_names_of_any_length_are_read_or_refused_alike(field: str, character: st
 
 
 @given(spoken, st.integers(1, 9), st.sampled_from((0, 1_000, BATCH_BYTES)))
-def test_what_it_packs_is_what_the_client_would_have_packed(
+def test_kernel_packs_batches_as_the_client_does(
     records: list[ConsumerRecord], partitions: int, most_bytes: int
 ) -> None:
     """Each record where Kafka's default partitioner puts its key, those of a partition in their order, and no batch
@@ -212,7 +212,7 @@ def test_what_it_packs_is_what_the_client_would_have_packed(
 
 
 @given(st.text(st.sampled_from("az09é\u20ac\U0001f600"), min_size=1, max_size=30))
-def test_it_places_any_workspace_as_kafka_does(name: str) -> None:
+def test_kernel_partitions_any_workspace_as_kafka_does(name: str) -> None:
     """Whatever bytes there are, of which a hash that reads four at a time has up to three left at the end."""
     engine = kernel(POLICY, PARTITION)
     line = in_utf8(event(START, 1, (name, "b", "web", "u"), "chat.message", "user"))

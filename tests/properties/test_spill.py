@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from meter.kafka.fetched import records_from
 from meter.sessionizer.engine import Engine
 from meter.stage.blocks import Entry, pack, unpack
-from tests.both import core, needs_kernel, spilling
-from tests.listed import listed
-from tests.properties.spoken import batches, much_spoken, spoken
+from tests.kafka_batches import sent_bytes
+from tests.packed_records import listed
+from tests.properties.record_cases import batches, much_spoken, spoken
 from tests.properties.worlds import POLICY
-from tests.wire import sent_bytes
+from tests.sessionizer_engines import core, needs_kernel, spilling
 
 pytestmark = needs_kernel
 
@@ -116,7 +116,7 @@ def test_whether_state_is_in_memory_cannot_be_told(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nor_after_thousands_of_records(seed: int) -> None:
+def test_spilling_and_core_agree_over_long_feeds(seed: int) -> None:
     """The same of long feeds, in which interactions come and go many times."""
     rng = Random(seed)
     thens = ("", "", "", "save", "save", *HORIZONS, "sweep", "sweep", "sweep")

@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from meter.kafka.records import Delivery, Packed, Record
 from meter.kafka.topics import delivered
 from schemas.topics import TOPICS
-from tests.listed import unpacked
+from tests.packed_records import unpacked
 from tests.properties.pipeline import stored
 from tests.simulation.process import Process
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from meter.kernel import is_built
 from meter.sessionizer.engine import MakeEngine
 from meter.settings import load
-from tests.both import spilling
+from tests.sessionizer_engines import spilling
 
 
 def a_spilling_engine() -> MakeEngine | None:

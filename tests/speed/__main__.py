@@ -20,7 +20,7 @@ from meter.sessionizer.choose_engine import engine_by
 from meter.sessionizer.engine import Engine
 from meter.sessionizer.python_engine import CoreEngine
 from schemas.instants import MINUTE_MS, rfc3339
-from tests.listed import listed
+from tests.packed_records import listed
 
 MEAN_GAP_MS: Final = 7.44 * MINUTE_MS
 START_MS: Final = 1_788_739_200_000

@@ -1,1 +1,1 @@
-
+"""Single classes and functions, by hand-made cases."""

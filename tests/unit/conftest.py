@@ -8,7 +8,7 @@ import pytest
 from meter.stage import stage as module
 from meter.stage.checkpoints import Restored, SupersededError
 from meter.stage.fold import State
-from tests.unit.staged import World
+from tests.unit.stage_fakes import World
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from meter.kafka.topics import KafkaTopics
 from meter.local.broker import EmbeddedBroker
 from meter.stage.checkpoints import Checkpoints, Restored
 from schemas.topics import CONVERSATION_STATE
-from tests.properties.kept import HISTORY, Changes, StateLog, Table, held, truth, written
+from tests.properties.memory_state_topic import HISTORY, Changes, MemoryStateTopic, Table, held, truth, written
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ async def test_a_broker_shows_nothing_without_its_mark(log: KafkaTopics) -> None
         for record in whole[:length]:
             wanted = [Record(record.key, record.value, list(record.headers))]
             await log.write(CONVERSATION_STATE.name, partition, wanted)
-        last = StateLog(whole[:length]).marks()[-1]
+        last = MemoryStateTopic(whole[:length]).marks()[-1]
         assert await restored(log, partition) == (last, truth(last))
 
 

@@ -7,7 +7,7 @@ from meter.core.policy import Policy
 from schemas.ledger import LedgerUpdate, decode_ledger_update
 from schemas.topics import LEDGER
 from tests.bench_wallet.records import conversation, stored
-from tests.listed import listed
+from tests.packed_records import listed
 
 
 def updates_of(records: list[ConsumerRecord]) -> list[LedgerUpdate]:

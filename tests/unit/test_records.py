@@ -5,7 +5,7 @@ from aiokafka.record.util import calc_crc32c
 
 from meter.kafka.checksum import checksum
 from meter.kafka.records import PackedBatch, Record, packed_alone
-from tests.listed import unpacked
+from tests.packed_records import unpacked
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 8_191, 8_192, 2_000_000])

@@ -9,7 +9,7 @@ from meter.core.sessions.updates import MeteredUpdates
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered
 from tests.oracle.build import CENT_20, ENTERPRISE, HOUR, MIN, NOW, STANDARD, T0, chat, command, stamp
-from tests.unit.till import GAP, Till, charged, fresh_sessions, moved
+from tests.unit.wallet_harness import GAP, WalletHarness, charged, fresh_sessions, moved
 
 SECOND = 1_000
 
@@ -45,8 +45,8 @@ def test_blocks_of_a_conversation(length: int, sessions: int) -> None:
     times = [*range(0, length, 10 * MIN), length]
     (metered,) = told(fresh_sessions(), *(chat(at) for at in dict.fromkeys(times)))
     assert (metered.first_ms, metered.last_ms, metered.sessions) == (T0, T0 + length, sessions)
-    till = Till(ENTERPRISE)
-    assert charged(till.tell(metered)) == [("overdraft", 100_000)] * sessions
+    wallet = WalletHarness(ENTERPRISE)
+    assert charged(wallet.tell(metered)) == [("overdraft", 100_000)] * sessions
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_gap_to_the_millisecond(gap: int, conversations: int, reverse: bool)
         (("agent", "developer"), None),
     ],
 )
-def test_who_opens_and_who_bills(actors: tuple[str, ...], billable: bool | None) -> None:
+def test_which_actors_open_and_bill_a_conversation(actors: tuple[str, ...], billable: bool | None) -> None:
     """DOMAIN, Metering 1: a user message bills, whole; bots alone never; agents and developers open nothing."""
     sessions = fresh_sessions()
     lines = [chat(number * SECOND, actor) for number, actor in enumerate(actors)]
@@ -118,54 +118,54 @@ def test_a_conversation_closes_after_the_gap(silence: int, state: str) -> None:
 
 def test_requests_are_published_when_the_conversation_closes() -> None:
     """DOMAIN, Words: and again if a late message adds one."""
-    till, sessions = Till(STANDARD), fresh_sessions()
+    wallet, sessions = WalletHarness(STANDARD), fresh_sessions()
     for each in told(sessions, chat(0), chat(MIN)):
-        till.tell(each)
-    (fact,) = till.facts.values()
+        wallet.tell(each)
+    (fact,) = wallet.facts.values()
     assert (fact.state, fact.requests) == ("open", 0)
     for each in told(sessions, chat(HOUR, "agent"), offset=2):
-        till.tell(each)
-    (fact,) = till.facts.values()
+        wallet.tell(each)
+    (fact,) = wallet.facts.values()
     assert (fact.state, fact.requests, fact.messages) == ("closed", 2, 2)
     for each in told(sessions, chat(2 * MIN), offset=3):
-        till.tell(each)
-    (fact,) = till.facts.values()
+        wallet.tell(each)
+    (fact,) = wallet.facts.values()
     assert (fact.state, fact.requests, fact.messages) == ("closed", 3, 3)
 
 
 def test_an_enterprise_block_is_charged_when_it_is_first_reached() -> None:
     """DOMAIN, Debit order 3: one entry a block, at the block's start, and none twice."""
-    till = Till(ENTERPRISE)
-    made = [till.conversation(0, last, requests=2) for last in (0, 15 * MIN, 15 * MIN + 1, 30 * MIN, 31 * MIN)]
+    wallet = WalletHarness(ENTERPRISE)
+    made = [wallet.conversation(0, last, requests=2) for last in (0, 15 * MIN, 15 * MIN + 1, 30 * MIN, 31 * MIN)]
     assert [len(entries) for entries in made] == [1, 0, 1, 0, 1]
-    assert [entry.occurred_ms - T0 for entry in till.entries] == [0, 15 * MIN, 30 * MIN]
-    assert [entry.unit_id for entry in till.entries] == ["c/0", "c/1", "c/2"]
+    assert [entry.occurred_ms - T0 for entry in wallet.entries] == [0, 15 * MIN, 30 * MIN]
+    assert [entry.unit_id for entry in wallet.entries] == ["c/0", "c/1", "c/2"]
 
 
 def test_a_first_message_moved_across_a_change_of_plan_is_billed_again() -> None:
     """DOMAIN, Prices: reversed by the old plan, charged by the one in force at the new first message."""
     change = command("plan.changed", 0, plan="enterprise", session_price_micros=70_000)
-    till = Till(STANDARD, change)
-    assert charged(till.conversation(5 * MIN, 25 * MIN)) == [("overdraft", 70_000)] * 2
-    assert moved(till.conversation(-1, 25 * MIN, requests=2)) == [
+    wallet = WalletHarness(STANDARD, change)
+    assert charged(wallet.conversation(5 * MIN, 25 * MIN)) == [("overdraft", 70_000)] * 2
+    assert moved(wallet.conversation(-1, 25 * MIN, requests=2)) == [
         ("reversal", "overdraft", 70_000),
         ("reversal", "overdraft", 70_000),
         ("charge", "overdraft", -CENT_20),
     ]
-    assert till.facts["c"].plan == "standard"
+    assert wallet.facts["c"].plan == "standard"
 
 
 def test_a_change_of_plan_that_comes_late_bills_again() -> None:
     """DOMAIN, Prices: the command's own time counts; what began before it stays as it was."""
-    till = Till(STANDARD)
-    till.conversation(-1, id="before")
-    till.conversation(0, 20 * MIN, id="after")
-    assert moved(till.command("plan.changed", 0, plan="enterprise", session_price_micros=70_000)) == [
+    wallet = WalletHarness(STANDARD)
+    wallet.conversation(-1, id="before")
+    wallet.conversation(0, 20 * MIN, id="after")
+    assert moved(wallet.command("plan.changed", 0, plan="enterprise", session_price_micros=70_000)) == [
         ("reversal", "overdraft", CENT_20),
         ("charge", "overdraft", -70_000),
         ("charge", "overdraft", -70_000),
     ]
-    assert {fact.conversation_id: fact.plan for fact in till.facts.values()} == {
+    assert {fact.conversation_id: fact.plan for fact in wallet.facts.values()} == {
         "before": "standard",
         "after": "enterprise",
     }
@@ -173,27 +173,27 @@ def test_a_change_of_plan_that_comes_late_bills_again() -> None:
 
 def test_a_bots_own_plan_bills_that_bot_alone_from_its_own_time() -> None:
     """DOMAIN, Words."""
-    till = Till(STANDARD, command("bot.created", 0, bot_id="b", plan="enterprise", session_price_micros=1))
-    assert charged(till.conversation(-1, id="1")) == [("overdraft", CENT_20)]
-    assert charged(till.conversation(0, id="2")) == [("overdraft", 1)]
-    assert charged(till.conversation(0, id="3", bot="other")) == [("overdraft", CENT_20)]
+    wallet = WalletHarness(STANDARD, command("bot.created", 0, bot_id="b", plan="enterprise", session_price_micros=1))
+    assert charged(wallet.conversation(-1, id="1")) == [("overdraft", CENT_20)]
+    assert charged(wallet.conversation(0, id="2")) == [("overdraft", 1)]
+    assert charged(wallet.conversation(0, id="3", bot="other")) == [("overdraft", CENT_20)]
 
 
 def test_a_bot_on_enterprise_inherits_the_workspaces_price() -> None:
     """Unless its command names one."""
-    till = Till(ENTERPRISE, command("bot.created", 0, bot_id="b", plan="enterprise"))
-    assert charged(till.conversation(0)) == [("overdraft", 100_000)]
+    wallet = WalletHarness(ENTERPRISE, command("bot.created", 0, bot_id="b", plan="enterprise"))
+    assert charged(wallet.conversation(0)) == [("overdraft", 100_000)]
 
 
 def test_older_news_of_a_conversation_changes_nothing() -> None:
     """A superseded worker tells how it stood before: what is known is newer, to the message."""
-    till, sessions = Till(ENTERPRISE), fresh_sessions()
+    wallet, sessions = WalletHarness(ENTERPRISE), fresh_sessions()
     older, newer = told(sessions, chat(0)) + told(sessions, chat(10 * MIN), chat(20 * MIN), offset=1)
-    till.tell(newer)
-    known = dict(till.facts)
+    wallet.tell(newer)
+    known = dict(wallet.facts)
     for each in (older, newer):
-        assert till.tell(each) == []
-        assert till.facts == known
+        assert wallet.tell(each) == []
+        assert wallet.facts == known
 
 
 @pytest.mark.parametrize(

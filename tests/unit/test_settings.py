@@ -12,7 +12,7 @@ from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.spill.directory import reserve_directory
 from meter.settings import Settings, SettingsError, load
 from schemas.instants import HOUR_MS
-from tests.both import needs_kernel
+from tests.sessionizer_engines import needs_kernel
 
 
 def test_without_variables_everything_has_a_default() -> None:

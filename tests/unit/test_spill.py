@@ -11,10 +11,10 @@ from meter.sessionizer.engine import Engine, Processed
 from meter.stage.blocks import unpack
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
-from tests.both import needs_kernel, spilling
-from tests.listed import listed
 from tests.oracle.build import HOUR, NOW, T0, chat
+from tests.packed_records import listed
 from tests.properties.pipeline import stored
+from tests.sessionizer_engines import needs_kernel, spilling
 
 pytestmark = needs_kernel
 
@@ -60,7 +60,7 @@ def partition(tmp_path: Path) -> Partition:
     return Partition(tmp_path)
 
 
-def test_whoever_speaks_again_goes_on(partition: Partition) -> None:
+def test_a_message_continues_a_stored_conversation(partition: Partition) -> None:
     """DOMAIN, Metering 1: the second message is of the same conversation, wherever that was meanwhile."""
     partition.process(chat(0, user="a", id="1"), chat(1, user="b", id="2"))
     partition.let_go(MINUTE)
@@ -133,7 +133,7 @@ def test_an_id_that_came_back_belongs_to_the_newer_event(partition: Partition) -
         assert partition.process(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
 
 
-def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
+def test_an_id_belongs_to_the_newer_event_when_only_that_is_stored(tmp_path: Path) -> None:
     """The older one's interaction stays in memory until it forgets."""
     with patch("meter.sessionizer.spill.engine.GROUP", 1):
         partition = Partition(tmp_path, above_bytes=100)
@@ -151,7 +151,7 @@ def test_and_when_only_the_newer_one_is_stored(tmp_path: Path) -> None:
         assert partition.process(chat(DAY, user="c", id="e")).outcomes == {"conflict": 1}
 
 
-def test_a_sweep_meets_who_comes_back_meanwhile(partition: Partition) -> None:
+def test_a_sweep_writes_an_interaction_that_returns_during_it(partition: Partition) -> None:
     """Though nothing has changed: a sweep that has been through memory does not see it there any more."""
     partition.process(chat(0, user="a", id="1"), chat(0, user="b", id="2"))
     partition.let_go(MINUTE)
@@ -174,7 +174,7 @@ def test_the_directory_is_empty_once_nobody_needs_it(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_coming_and_going_takes_no_more_and_more_memory(tmp_path: Path) -> None:
+def test_repeated_spilling_does_not_grow_memory(tmp_path: Path) -> None:
     """Timers of those that have left are not kept until their time comes, which is a day later."""
     partition = Partition(tmp_path)
     held: list[int] = []

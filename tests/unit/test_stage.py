@@ -6,7 +6,7 @@ from meter.stage import stage as module
 from meter.stage.checkpoints import Restored
 from meter.worker import CRASHED, or_crash
 from schemas.topics import CHAT_EVENTS
-from tests.unit.staged import ACKNOWLEDGED, EVERYWHERE, World, batch, made, run
+from tests.unit.stage_fakes import ACKNOWLEDGED, EVERYWHERE, World, batch, made, run
 
 
 async def test_effects_come_in_the_order_that_makes_a_crash_harmless(world: World) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from meter.stage.checkpoints import Restored
-from tests.unit.staged import ACKNOWLEDGED, EVERYWHERE, Under, World, batch, made, run
+from tests.unit.stage_fakes import ACKNOWLEDGED, EVERYWHERE, Under, World, batch, made, run
 
 
 async def test_a_batch_of_an_older_generation_is_ignored(world: World) -> None:

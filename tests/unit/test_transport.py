@@ -97,7 +97,7 @@ async def test_no_active_partition_fetches_nothing() -> None:
     assert fetcher.asked == []
 
 
-async def test_who_has_been_read_to_the_end_keeps_nobody_waiting() -> None:
+async def test_a_partition_without_news_does_not_delay_the_others() -> None:
     """TWO has all that it may hold and is taken meanwhile: what has arrived of it must not lie until ONE has news."""
     fetcher = Fetcher({ONE: 0, TWO: 0}, {})
     started_s = time.monotonic()
@@ -118,7 +118,7 @@ async def test_while_anything_arrives_a_broker_may_not_hold_a_fetch_for_long() -
     assert fetcher._fetch_max_wait_ms == FETCH_WAIT_MS
 
 
-async def test_a_stopped_consumer_says_so() -> None:
+async def test_a_fetch_of_a_stopped_consumer_raises() -> None:
     """As aiokafka's own does."""
     with pytest.raises(ConsumerStoppedError):
         await fetch(Fetcher({ONE: 0}, {}), {ONE}, closed=True)

@@ -1,0 +1,1 @@
+"""A week of event time, and the memory that workers use."""

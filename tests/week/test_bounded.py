@@ -12,10 +12,10 @@ from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.blocks import unpack
 from meter.stage.fold import Fold
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
-from tests.both import core, kernel, needs_kernel
 from tests.feeds.lines import DAY_MS, millis
-from tests.listed import listed
+from tests.packed_records import listed
 from tests.properties.pipeline import stored
+from tests.sessionizer_engines import core, kernel, needs_kernel
 from tests.week.load import Load
 
 START_MS = millis(2026, 9, 7)

@@ -8,8 +8,8 @@ from meter.sessionizer.sessionizer import Sessionizer
 from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
-from tests.listed import listed
 from tests.oracle.build import T0, chat
+from tests.packed_records import listed
 
 NOW = T0 + DAY_MS
 
@@ -48,6 +48,6 @@ def test_history_is_not_told_the_time_of_today() -> None:
     assert spoken_to(NOW).idle(NOW) == []
 
 
-def test_who_has_heard_nothing_is_told_nothing() -> None:
+def test_an_empty_partition_gets_no_tick() -> None:
     """An empty partition has no conversation to close."""
     assert Sessionizer(Policy(), 0).idle(NOW) == []

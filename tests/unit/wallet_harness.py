@@ -15,7 +15,7 @@ Part = tuple[str, int]
 """(lot, amount taken)."""
 
 
-class Till:
+class WalletHarness:
     """A wallet named `w`. Times are relative to T0; conversations have the ids that the test gives them."""
 
     def __init__(self, *commands: bytes, policy: Policy | None = None) -> None:

@@ -19,7 +19,7 @@ class CrashError(Exception):
     """The process is gone."""
 
 
-class StateLog:
+class MemoryStateTopic:
     """The partition; the process that writes to it ends after `allowed` more records."""
 
     def __init__(self, records: Iterable[ConsumerRecord] = ()) -> None:
@@ -116,7 +116,7 @@ async def lost() -> bool:
 class Process:
     """It restores what it finds, to begin with; it does not crash in that."""
 
-    def __init__(self, log: StateLog) -> None:
+    def __init__(self, log: MemoryStateTopic) -> None:
         self.table = Table()
         self.checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)  # type: ignore[arg-type]
         allowed, log.allowed = log.allowed, None
@@ -129,7 +129,7 @@ class Process:
         done(self.checkpoints.write(offset, self.table, may_go_on))
 
 
-def restored(log: StateLog) -> tuple[int, dict[bytes, bytes]]:
+def restored(log: MemoryStateTopic) -> tuple[int, dict[bytes, bytes]]:
     """What a new process finds: up to which offset, and what."""
     log.allowed = None
     process = Process(log)
@@ -169,9 +169,9 @@ def truth(last: int) -> dict[bytes, bytes]:
     return table.now
 
 
-def written(history: list[tuple[int, Changes]]) -> StateLog:
+def written(history: list[tuple[int, Changes]]) -> MemoryStateTopic:
     """The log of a process that has saved all of a history."""
-    log = StateLog()
+    log = MemoryStateTopic()
     process = Process(log)
     for offset, changes in history:
         process.save(offset, changes)

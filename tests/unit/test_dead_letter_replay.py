@@ -66,7 +66,7 @@ def test_claim_without_a_receipt_is_begun() -> None:
     assert fold([*records, stored("replays", 0, 1, Record(b"k", b"?"))])["a/0/1"].location == ""
 
 
-def test_every_status() -> None:
+def test_status_of_a_letter_before_during_and_after_its_replay() -> None:
     """What people are told of four letters; one was put back and refused in turn."""
     found = letters(
         *(letter(offset) for offset in (1, 2, 3, 4, 9)),

@@ -21,9 +21,9 @@ from meter.kernel import is_built
 from meter.sessionizer.engine import Engine, MakeEngine
 from meter.stage import blocks as module
 from meter.stage.blocks import Entry, unpack
-from tests.both import either, kernel, needs_kernel
 from tests.oracle.build import HOUR, NOW, T0, chat
 from tests.properties.pipeline import stored
+from tests.sessionizer_engines import either, kernel, needs_kernel
 
 entries = st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=20)), max_size=20)
 times = st.integers(0, 2**48 - 1)
@@ -196,7 +196,7 @@ def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
 
 _STARVED = """
 import resource, sys
-from tests.unit.test_engines import Policy, kernel, spoken
+from tests.unit.test_sessionizer_engines import Policy, kernel, spoken
 engine = kernel(Policy(), 0)
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20, resource.RLIM_INFINITY))
@@ -213,7 +213,7 @@ except MemoryError:
 
 
 @needs_kernel
-def test_who_ran_out_of_memory_goes_on_with_nothing() -> None:
+def test_a_kernel_that_ran_out_of_memory_refuses_further_calls() -> None:
     """MemoryError, and from then on an error that says what to do: no half step is ever seen."""
     done = subprocess.run([sys.executable, "-c", _STARVED], capture_output=True, text=True, timeout=120, check=False)
     assert done.stderr.strip() == "this state is not whole: restore it from its checkpoint"

@@ -9,12 +9,12 @@ from aiokafka.errors import CorruptRecordException
 
 from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, read_from, records_from, since
 from meter.kafka.records import Record
-from tests.both import core, kernel, needs_kernel
-from tests.listed import listed
+from tests.kafka_batches import AT_ATTRIBUTES, AT_CRC, BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
+from tests.packed_records import listed
 from tests.properties.pipeline import stored
-from tests.properties.spoken import much_spoken
+from tests.properties.record_cases import much_spoken
 from tests.properties.worlds import POLICY
-from tests.wire import AT_ATTRIBUTES, AT_CRC, BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
+from tests.sessionizer_engines import core, kernel, needs_kernel
 
 HEAD_BYTES = 61
 

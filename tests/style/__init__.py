@@ -1,0 +1,1 @@
+"""The style of the product, held by tests: lengths, docstrings, words, names and units."""
