@@ -97,7 +97,7 @@ class SpillingEngine(KernelEngine):
         self._may_spill = passes < 2
 
     def _bring_back_for(self, records: Sequence[Fetched]) -> None:
-        """Move back all that the current batch may concern. Called after `_begin`; decodes records that are not plain."""
+        """Move back all that the batch may concern. Called after `_begin`; decodes records that are not plain."""
         keys, ids, others, until_ms = self._kernel.wanted()
         wanted = set(keys)
         is_final = False
