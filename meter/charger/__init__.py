@@ -1,1 +1,1 @@
-"""The second stage: it charges metered conversations to wallets."""
+"""The second stage: it charges metered conversations and occurrences to wallets."""

@@ -1,4 +1,4 @@
-"""What a batch of wallet inputs comes to, in records and in figures."""
+"""What the charger collects while it processes a batch: records to write, and figures for /metrics."""
 
 import time
 from collections import Counter
@@ -10,8 +10,8 @@ from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate, encode_ledger_update
 
 
-class Charged:
-    """Dead letters, comparisons and updates of a batch, and what is to be told of it to whoever looks on."""
+class ChargedBatch:
+    """The dead letters, count comparisons and ledger updates of one batch, and its figures."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
@@ -22,8 +22,11 @@ class Charged:
         self._debits = 0
         self._debited_micros: Counter[str] = Counter()
 
-    def write(self, update: LedgerUpdate, *, has_used_up: bool) -> None:
-        """An update is finished; encoded at once, so that no more than its text waits for the others."""
+    def add_update(self, update: LedgerUpdate, *, has_used_up: bool) -> None:
+        """Add a ledger update that is complete. `has_used_up`: the workspace's credit ran out with it.
+
+        The update is encoded at once, so that only its bytes are in memory until the batch ends.
+        """
         self.updates.append(Record(update.workspace_id.encode(), encode_ledger_update(update)))
         if update.produced_ms:
             self._produced_ms.append(update.produced_ms)
@@ -35,7 +38,7 @@ class Charged:
                 self._debited_micros[entry.lot_kind] -= entry.amount_micros
 
     def observe(self) -> None:
-        """Tell Prometheus: how old the events are by now, and what was debited."""
+        """Report to Prometheus how old the events are by now, and what was debited. Called once, at the batch's end."""
         now_ms = time.time() * 1000
         metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - each) / 1000 for each in self._produced_ms)
         metrics.EVENT_TO_USED_UP.observe(max(0.0, now_ms - each) / 1000 for each in self._used_up_ms)

@@ -1,10 +1,10 @@
-"""The second stage: account commands and metered records in; ledger updates, dead letters and comparisons out."""
+"""The second stage: commands, metered updates and safe points in; ledger updates, dead letters and comparisons out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from meter.charger.charged_batch import Charged
+from meter.charger.charged_batch import ChargedBatch
 from meter.charger.state import (
     Mark,
     conversation_key,
@@ -32,11 +32,11 @@ from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 
 UPDATE_INPUTS: Final = 2_000
-"""Inputs that an update may come from: it bounds the size of an update."""
+"""How many inputs a ledger update may come from, at most. This bounds its size."""
 
 
 class Charger:
-    """The fold of one partition of wallet-inputs."""
+    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory."""
 
     spills = False
     is_full = False
@@ -47,16 +47,16 @@ class Charger:
         self._refused = 0
         self._wallets = Wallets(policy, {})
         self._used_up: set[str] = set()
-        """Workspaces that had no credit left on their last update."""
+        """Workspaces that had no credit left in their last update. For a metric only."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
     def load(self, offset: int, block: bytes) -> None:
-        """A part of what a checkpoint held."""
+        """Take the entries of a block. Raises ValueError where it breaks off."""
         self._loading.load(offset, block)
 
     def finish(self, mark: bytes | None, floor: int) -> None:
-        """The state is what was loaded."""
+        """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
         self._wallets = Wallets(self._policy, saved.sources)
@@ -66,11 +66,12 @@ class Charger:
         self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
 
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
-        """Charge a batch, one workspace after another: each has an order of its own, which only safe points cut across.
+        """Charge a batch, between two safe points one workspace after another.
 
-        In the log's order every input would find another workspace, and none of it in the processor's cache.
+        Only the order of one workspace's inputs matters, and their order to safe points, which concern all workspaces.
+        Going by workspace is faster: its wallet stays in the processor's cache.
         """
-        batch = Charged()
+        batch = ChargedBatch()
         inputs: _Inputs = defaultdict(list)
         for record in records:
             given = read(record.value, decode_wallet_input)
@@ -89,16 +90,18 @@ class Charger:
         batch.observe()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield Output(LEDGER, batch.updates)
-        # Keyed by where the events came from, so that what is told of one partition stays in one place.
+        # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
         comparisons = [
             Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
         ]
         yield Output(EVENT_COUNTS, comparisons)
 
-    def _charge(self, batch: Charged, inputs: "_Inputs", last_offset: int) -> None:
-        """What the workspaces did between two safe points, up to `last_offset`: an update each, or several that are full.
+    def _charge(self, batch: ChargedBatch, inputs: "_Inputs", last_offset: int) -> None:
+        """Charge the inputs between two safe points, up to `last_offset`. Writes one update a workspace, or several.
 
-        Of a workspace each update has a version of its own, or of two updates none would be the newer.
+        A workspace has several where it has more than UPDATE_INPUTS inputs. The last one has the version `last_offset`,
+        the others the offset of their own last input: two updates of one workspace must differ in version, because
+        readers keep the newer one.
         """
         for each in inputs.values():
             for start in range(0, len(each), UPDATE_INPUTS):
@@ -110,13 +113,13 @@ class Charger:
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
-    def _refuse(self, batch: Charged, record: Fetched, rejected: Rejected) -> None:
+    def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
         batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
 
-    def _write_updates(self, batch: Charged, version: int) -> None:
+    def _write_updates(self, batch: ChargedBatch, version: int) -> None:
         for update in self._wallets.drain_updates(self._partition, version):
-            batch.write(update, has_used_up=self._has_just_used_up(update))
+            batch.add_update(update, has_used_up=self._has_just_used_up(update))
 
     def _has_just_used_up(self, update: LedgerUpdate) -> bool:
         if update.balance.free_micros + update.balance.paid_micros > 0:
@@ -127,7 +130,7 @@ class Charger:
         return not was_used_up
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
-        """What was taken up to a safe point, where that can be told."""
+        """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""
         source = self._wallets.counts_up_to(point)
         if source is not None:
             yield CountComparison(
@@ -143,7 +146,7 @@ class Charger:
             )
 
     def changed(self) -> Iterator[bytes]:
-        """The wallets, conversations and days that changed or ended."""
+        """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
         touched, self._wallets.touched = self._wallets.touched, {}
         return pack(self._entries(touched))
 
@@ -157,7 +160,7 @@ class Charger:
                 yield key, self._value_of(key)
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
-        """The next wallets, conversations and days in turn."""
+        """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
 
     def _keys(self) -> Iterator[bytes]:
@@ -175,17 +178,17 @@ class Charger:
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:
-        """What is known of each partition of chat-events, and how many inputs were refused."""
+        """Return what is known of each partition of chat-events, and how many inputs were refused."""
         return encode(Mark(self._wallets.sources, self._refused))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
-        """A wallet has nobody to tell."""
+        """Return nothing: the charger produces nothing at confirmation."""
         return ()
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
-        """A wallet's time comes with the safe points."""
+        """Return nothing: a wallet's event time moves with safe points."""
         return []
 
 
 _Inputs = defaultdict[str, list[tuple[Fetched, WalletInput]]]
-"""By workspace, in the log's order."""
+"""By workspace id; of each workspace in offset order."""

@@ -1,4 +1,4 @@
-"""The charger's checkpoint format: its keys, its mark, and the books that they restore."""
+"""The charger's checkpoint format, in MessagePack: keys, values and the mark; and restoring the books from them."""
 
 import msgspec
 
@@ -9,7 +9,11 @@ from meter.core.wallet.wallets import Source
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """What every checkpoint holds: what is known of each partition of chat-events, and how many inputs were refused."""
+    """The mark of a checkpoint.
+
+    `sources`: what is known of each partition of chat-events, by its number. `refused`: how many inputs of this
+    partition of wallet-inputs were refused so far.
+    """
 
     sources: dict[int, Source] = {}
     refused: int = 0
@@ -29,17 +33,21 @@ def wallet_key(workspace_id: str) -> bytes:
 
 
 def conversation_key(workspace_id: str, conversation_id: str) -> bytes:
-    """The key of one conversation that was billed."""
+    """The key of one billed conversation."""
     return encode(("conversation", workspace_id, conversation_id, 0))
 
 
 def usage_key(workspace_id: str, key: UsageKey) -> bytes:
-    """The key of one bot's day."""
+    """The key of one bot's usage on one UTC day."""
     return encode(("usage", workspace_id, key.bot_id, key.day))
 
 
 def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
-    """The books that a checkpoint's records make up. Wallets come first, so that there is a book to put the rest in."""
+    """Build the books from a checkpoint's entries, given as key and value, by workspace id.
+
+    Wallets come first, because conversations and usage are put into the book of their wallet. Raises ValueError where
+    an entry cannot be decoded, KeyError where it has no wallet.
+    """
     keyed = sorted((decode_key(key), value) for key, value in records.items())
     books = {key[1]: Book(_decode_wallet(value)) for key, value in keyed if key[0] == "wallet"}
     for (kind, workspace_id, name, day), value in keyed:

@@ -1,7 +1,7 @@
-"""CRC-32C of Kafka's batches: the kernel's where it is built, else the client's own."""
+"""CRC-32C, the checksum of Kafka batches: the kernel's function where it is built, else the client's."""
 
 try:
-    from meter.kernel._kernel import crc32c  # A quarter of the time.
+    from meter.kernel._kernel import crc32c  # Takes a quarter of the time.
 except ImportError:
     from aiokafka.record.util import calc_crc32c as crc32c  # type: ignore[no-redef]
 

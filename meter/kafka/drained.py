@@ -1,4 +1,4 @@
-"""Whether everything that was written to Kafka has reached ClickHouse."""
+"""Waiting until everything that was written to Kafka has reached ClickHouse."""
 
 import asyncio
 import time
@@ -10,14 +10,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from meter.kafka.admin import require_topics
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS, Topic
 
-# In the order of the data's way: once a topic is drained, all that it causes is in the next.
+# In the order in which data flows: once a topic is drained, all records that it causes are in the next ones.
 _CHAIN: Final = (CHAT_EVENTS, WALLET_INPUTS, LEDGER, DEAD_LETTERS, EVENT_COUNTS)
 
 
 async def wait_drained(bootstrap: str, timeout_s: float, on_wait: Callable[[str, int], None]) -> bool:
-    """Whether all that was written has reached ClickHouse within `timeout_s`; judged by the groups' committed offsets.
+    """Wait until every topic is drained. Returns False if that takes longer than `timeout_s` seconds.
 
-    `on_wait(topic, partitions)` hears how many partitions of which topic are still being worked on.
+    A topic is drained when its consumer group has committed every record. `on_wait(topic, partitions)` is called at
+    each look with the topic that is waited for and how many of its partitions are not drained. Raises BrokerAwayError
+    or TopicsMissingError.
     """
     await require_topics(bootstrap)
     try:
@@ -36,7 +38,7 @@ async def _wait_topic(bootstrap: str, topic: Topic, on_wait: Callable[[str, int]
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=1,  # A broker answers with a whole batch all the same; whether there is one matters.
+        max_partition_fetch_bytes=1,  # A broker sends a whole batch even so; only whether there is one matters.
     )
     await consumer.start()
     try:
@@ -50,11 +52,11 @@ async def _wait_topic(bootstrap: str, topic: Topic, on_wait: Callable[[str, int]
 
 
 async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> set[TopicPartition]:
-    """Those partitions that hold a record which their group has not committed.
+    """Return the partitions that have a record which their group has not committed.
 
-    Asked by reading on from the committed offset, because the end of the log may count what nobody can read, such as
-    transaction marks. Of several partitions in one fetch a broker may leave some out although they hold records: where
-    the log goes on but nothing came, the partition is asked alone.
+    It is found by reading from the committed offset on: the end offset may count offsets that are not records, such as
+    transaction markers. In one fetch of several partitions a broker may leave some out although they have records. So
+    where nothing came although the log goes on, the partition is asked alone.
     """
     consumer.assign(partitions)
     for tp in partitions:
@@ -73,13 +75,13 @@ async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -
 
 
 async def _answered_with_records(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> set[TopicPartition]:
-    """Wait for the broker's answer to a fetch of each partition; those for which it held records."""
+    """Wait until the broker has answered a fetch of each partition. Returns those for which it sent records."""
     with_records: set[TopicPartition] = set()
     unanswered = set(partitions)
     asked_at_ms = time.time() * 1000
     while unanswered:
         with_records |= set(await consumer.getmany(*unanswered, timeout_ms=100))
         answered = {tp for tp in unanswered if (consumer.last_poll_timestamp(tp) or 0) > asked_at_ms}
-        with_records |= set(await consumer.getmany(*unanswered, timeout_ms=0))  # What the answers brought.
+        with_records |= set(await consumer.getmany(*unanswered, timeout_ms=0))  # Records that came with the answers.
         unanswered -= answered | with_records
     return with_records

@@ -1,7 +1,7 @@
-"""Records as a broker sent them: none of them is an object until somebody asks for it.
+"""Fetched records, kept as the bytes that the broker sent. Record objects are made only when they are asked for.
 
-A fetch is batches (magic 2), one after another, the last of them perhaps cut off. Where all of them are plain, which is
-uncompressed, without transactions' marks and without gaps, the kernel reads them as they are.
+A fetch is Kafka batches (magic 2) one after another; the last may be cut off. If all of them are plain, that is
+uncompressed, without transaction markers and without gaps in their offsets, the kernel reads the bytes directly.
 """
 
 import struct
@@ -17,13 +17,16 @@ from meter.kafka.checksum import checksum
 
 
 class Fetched(Protocol):
-    """A record as it was fetched. Where it lies, but for its offset, its batch says: it is made millions of times."""
+    """One record as it was fetched.
+
+    It does not hold its topic and partition, which its `Batch` has: millions of these objects are made.
+    """
 
     @property
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int:
-        """When the broker or the producer had it, in milliseconds since 1970."""
+        """Kafka's timestamp of the record, set by the producer or the broker, in milliseconds since 1970."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -34,9 +37,10 @@ class Fetched(Protocol):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Records of one partition in offset order. `base`, at or below the first one's, is the offset the fetch began at.
+    """The records that one fetch brought from one partition, in offset order; at least one.
 
-    No record between `base` and `last_offset` is missing; absent offsets were never records (transaction marks).
+    `base` is the offset at which the fetch began, at or below the first record's. No record from `base` to
+    `last_offset` is missing: offsets that are absent are not records (transaction markers).
     """
 
     tp: TP
@@ -50,7 +54,9 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 _HEAD: Final = struct.Struct(">qi5xIhiqq14xi")
-"""Of a batch: base offset, length, checksum, attributes, last offset's delta, first time, last time, records."""
+"""Of a batch's header: base offset, length, checksum, attributes, last offset delta, first and largest timestamp,
+count.
+"""
 
 _NOT_IN_LENGTH: Final = 12
 _NOT_IN_CHECKSUM: Final = 21
@@ -63,7 +69,7 @@ DAMAGED: Final = "a batch of records arrived damaged"
 
 
 class KeptRecords(MemoryRecords):  # type: ignore[misc] # aiokafka has no types.
-    """What the client makes of a fetch, with the bytes that it is made of."""
+    """The client's reader of a fetch, which also keeps the bytes that it reads. `transport.py` installs it."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -71,10 +77,14 @@ class KeptRecords(MemoryRecords):  # type: ignore[misc] # aiokafka has no types.
 
 
 class RawRecords(Sequence[Fetched]):
-    """The records of a fetch from offset `start` on."""
+    """The records of a fetch from offset `start` on, as bytes.
+
+    `data` is the whole fetch, of which the first `bytes_count` bytes are complete batches. Records below `start` do not
+    count. Indexing or iterating decodes all records, once.
+    """
 
     def __init__(self, data: bytes, start: int) -> None:
-        """Raises NotPlainError, or CorruptRecordException where a checksum does not fit."""
+        """Check the batches. Raises NotPlainError; CorruptRecordException where a length or checksum is wrong."""
         self.data = data
         self.bytes_count = 0
         self.first_offset, self.last_offset = start, start - 1
@@ -93,7 +103,8 @@ class RawRecords(Sequence[Fetched]):
             base, length, crc, attributes, delta, _, last_ms, count = _HEAD.unpack_from(data, at)
             end = at + _NOT_IN_LENGTH + length
             if end < at + _HEAD.size:
-                raise CorruptRecordException(DAMAGED)  # No checksum covers the length, and this would not end.
+                # No checksum covers the length, and a negative one would make this loop endless.
+                raise CorruptRecordException(DAMAGED)
             if end > len(data):
                 break
             if attributes & (_COMPRESSED | _CONTROL) or count != delta + 1:
@@ -127,11 +138,14 @@ class RawRecords(Sequence[Fetched]):
 
 
 class NotPlainError(Exception):
-    """The client has to read these records."""
+    """The batches are not plain: the client has to decode them."""
 
 
 def records_from(data: bytes, start: int) -> tuple[Sequence[Fetched], int]:
-    """The records from an offset on, and the offset to go on from. Raises CorruptRecordException."""
+    """Return the records of a fetch from offset `start` on, as bytes if they are plain, and the next offset to fetch.
+
+    Raises CorruptRecordException where a length or checksum is wrong.
+    """
     try:
         raw = RawRecords(data, start)
     except NotPlainError:
@@ -140,9 +154,9 @@ def records_from(data: bytes, start: int) -> tuple[Sequence[Fetched], int]:
 
 
 def read_from(data: bytes, start: int, *, is_checked: bool = False) -> tuple[list[Fetched], int]:
-    """The records from an offset on as the client reads them, and the offset to go on from.
+    """Return the records of a fetch from offset `start` on, decoded by the client, and the next offset to fetch.
 
-    Raises CorruptRecordException where a checksum does not fit.
+    Raises CorruptRecordException where a checksum is wrong, unless `is_checked`: then checksums are not looked at.
     """
     records, found = MemoryRecords(data), list[Fetched]()
     while records.has_next():
@@ -150,29 +164,32 @@ def read_from(data: bytes, start: int, *, is_checked: bool = False) -> tuple[lis
         if not is_checked and not batch.validate_crc():
             raise CorruptRecordException(DAMAGED)
         if not batch.is_control_batch:
-            # It begins before the offset that was asked for if that lies in its middle.
+            # A broker sends whole batches, so the first one may begin before `start`.
             found += batch if batch.base_offset >= start else [record for record in batch if record.offset >= start]
         start = max(start, batch.next_offset)
     return found, start
 
 
 def first_offset(records: Sequence[Fetched]) -> int:
-    """Of a batch that is not empty."""
+    """The offset of the first record. `records` must not be empty."""
     return records.first_offset if isinstance(records, RawRecords) else records[0].offset
 
 
 def last_offset(records: Sequence[Fetched]) -> int:
-    """Of a batch that is not empty."""
+    """The offset of the last record. `records` must not be empty."""
     return records.last_offset if isinstance(records, RawRecords) else records[-1].offset
 
 
 def last_timestamp_ms(records: Sequence[Fetched]) -> int:
-    """Of a batch that is not empty; of what a broker sent, the latest of the last ones."""
+    """The Kafka timestamp of the last record, in milliseconds since 1970. `records` must not be empty.
+
+    For `RawRecords` it is the largest timestamp in the last Kafka batch, which its header has.
+    """
     return records.last_timestamp_ms if isinstance(records, RawRecords) else records[-1].timestamp
 
 
 def since(records: Sequence[Fetched], offset: int) -> Sequence[Fetched]:
-    """Those from an offset on."""
+    """The records from `offset` on. `records` must not be empty; the result may be."""
     if first_offset(records) >= offset:
         return records
     if isinstance(records, RawRecords):

@@ -1,4 +1,4 @@
-"""Reading a topic as a bystander: from where one likes to its present end, without a group, once."""
+"""Reading a topic from any offset to its present end, without a consumer group. Commits nothing."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -27,7 +27,11 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
 async def records(
     bootstrap: str, topic: Topic, starts: Mapping[int, int] | None = None
 ) -> AsyncGenerator[ConsumerRecord, None]:
-    """What the topic holds, one partition after another. With `starts` only those partitions, each from its offset."""
+    """Yield the records of a topic, one partition after another, each up to its end at that time.
+
+    `starts` maps partitions to offsets: then only these partitions are read, each from its offset. Without it all
+    partitions are, from their oldest record on. Raises KafkaConnectionError where no broker answers.
+    """
     async with _consumer(bootstrap) as consumer:
         await consumer._client._wait_on_metadata(topic.name)
         partitions = sorted(consumer.partitions_for_topic(topic.name) or ()) if starts is None else sorted(starts)
@@ -43,13 +47,16 @@ async def records(
 
 
 async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIterator[ConsumerRecord]:
-    """Until the broker answers that there is no more. Its word on where the log ends may count what nobody can read."""
+    """Yield records until the broker answers that there are no more.
+
+    The end offset is not compared: it may count offsets that are not records, such as transaction markers.
+    """
     while True:
         asked_at_ms = time.time() * 1000
         fetched = await consumer.getmany(tp, timeout_ms=100)
         while not fetched and (consumer.last_poll_timestamp(tp) or 0) <= asked_at_ms:
             fetched = await consumer.getmany(tp, timeout_ms=100)
-        fetched = fetched or await consumer.getmany(tp, timeout_ms=0)  # What the answer brought.
+        fetched = fetched or await consumer.getmany(tp, timeout_ms=0)  # Records that came with the answer.
         if not fetched:
             return
         for record in fetched[tp]:
@@ -57,7 +64,7 @@ async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIt
 
 
 async def tail(bootstrap: str, topic: Topic, partition: int, count: int) -> AsyncIterator[ConsumerRecord]:
-    """About the last `count` records of a partition; how many is as good as the broker's word on where the log ends."""
+    """Yield about the last `count` records of a partition; fewer where offsets before its end are not records."""
     tp = TopicPartition(topic.name, partition)
     async with _consumer(bootstrap) as consumer:
         beginning = (await consumer.beginning_offsets([tp]))[tp]

@@ -1,4 +1,4 @@
-"""Records that are encoded already, and the batch of Kafka's that they become without being looked at again."""
+"""Records to write, as objects or encoded already; and Kafka's record batches (magic 2) made of encoded ones."""
 
 import struct
 import time
@@ -10,16 +10,16 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from meter.kafka.checksum import checksum
 
 Delivery = Awaitable[object]
-
+"""Completes when the broker has acknowledged a batch; raises KafkaError if it was not written."""
 
 BATCH_BYTES: Final = 512 * 1024
-"""A batch is closed before it is larger than this. A single record may be."""
+"""A Kafka batch is closed before it would be larger than this. One record that is larger is a batch of its own."""
 
 Headers = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
-    """One record to write. At least one of key and value is not None."""
+    """One record to write. At least one of key and value is not None; in a compacted topic no value means removal."""
 
     key: bytes | None
     value: bytes | None
@@ -27,7 +27,10 @@ class Record(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Records of one partition as a batch (magic 2) holds them: offsets and times count from its first one's."""
+    """Encoded records for one partition, as a Kafka batch holds them after its header.
+
+    Their offsets and timestamps are relative to the batch's first: record n has offset delta n and timestamp delta 0.
+    """
 
     partition: int
     records: bytes
@@ -35,7 +38,7 @@ class Packed(NamedTuple):
 
 
 Records = list[Record] | Callable[[int], list[Packed]]
-"""Records to write, each to the partition of its key; or what packs them for as many partitions as there are."""
+"""Records, each for the partition of its key; or a function that packs them for the given number of partitions."""
 
 _LEADER_EPOCH: Final = -1
 _MAGIC: Final = 2
@@ -43,11 +46,14 @@ _CRC: Final = struct.Struct(">I")
 _BEFORE_CRC: Final = struct.Struct(">qiib")
 _AFTER_CRC: Final = struct.Struct(">hiqqqhii")
 _NOT_IN_LENGTH: Final = 12
-"""The base offset, and the length itself."""
+"""A batch's length field does not count the base offset and itself."""
 
 
 class PackedBatch(BatchBuilder):  # type: ignore[misc] # aiokafka has no types.
-    """What the client sends as a batch of its own making: a head, put before the records when their turn has come."""
+    """Encoded records in the form that aiokafka's producer sends. The header is put before them at the time of sending.
+
+    The methods are those that the producer calls on its own `BatchBuilder`.
+    """
 
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
@@ -56,18 +62,18 @@ class PackedBatch(BatchBuilder):  # type: ignore[misc] # aiokafka has no types.
         self._buffer: bytes | None = None
 
     def closed(self) -> bool:
-        """Nothing joins it."""
+        """Return True: no record may be added."""
         return True
 
     def close(self) -> None:
-        """Closed it is."""
+        """Do nothing: the batch is closed from the beginning."""
 
     def record_count(self) -> int:
-        """As the client asks."""
+        """How many records the batch has."""
         return self._packed.records_count
 
     def size(self) -> int:
-        """As the client asks: in bytes, with the head."""
+        """The size of the batch in bytes, with its header."""
         return _BEFORE_CRC.size + _CRC.size + _AFTER_CRC.size + len(self._packed.records)
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
@@ -84,7 +90,7 @@ class PackedBatch(BatchBuilder):  # type: ignore[misc] # aiokafka has no types.
 
 
 def packed_alone(partition: int, record: Record) -> Packed:
-    """A record that is a batch of its own: one that is large enough for its bytes to be what costs."""
+    """Encode one record to be a batch of its own. For large records this is faster than the client's encoder."""
     parts = [b"\0\0\0", *_with_length(record.key), *_with_length(record.value), _varint(len(record.headers or ()))]
     for name, value in record.headers or ():
         parts += [*_with_length(name.encode()), *_with_length(value)]
@@ -93,11 +99,12 @@ def packed_alone(partition: int, record: Record) -> Packed:
 
 
 def _with_length(text: bytes | None) -> tuple[bytes, bytes]:
+    """The length of a field and its bytes; length -1 for None."""
     return (_varint(-1), b"") if text is None else (_varint(len(text)), text)
 
 
 def _varint(number: int) -> bytes:
-    """As Kafka writes numbers in records: zigzag, seven bits a byte."""
+    """Encode a number as Kafka does in records: zigzag, then seven bits a byte, the lowest first."""
     left = number << 1 if number >= 0 else ~(number << 1)
     written = bytearray()
     while left >= 0x80:

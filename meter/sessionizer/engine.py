@@ -1,4 +1,13 @@
-"""What sessionizes one partition for the sessionizer: the kernel where it is built, else the core. Both do the same."""
+"""The protocol of an engine: it holds the state of one partition of chat-events, and applies the rules to its records.
+
+There are three: the core in Python, the kernel in C, and the kernel with a store on disk. All have the same results and
+the same format of state entries, so each restores what another has written.
+
+The sessionizer owns one engine a partition and calls its methods in this order, never two at a time: `load` for each
+block, `finish` once; then `process` for each batch, and `changed` and `sweep` for each checkpoint. `changed`, `sweep`
+and `load` are the same as those of `State` (`meter/stage/fold.py`): a stage calls them through the sessionizer. After
+an exception from any method the engine must be dropped; the state is restored from the last checkpoint.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,59 +20,82 @@ from schemas.dead_letters import DeadLetter
 
 
 class Processed(NamedTuple):
-    """What a batch caused. `outcomes` counts its records by what became of them, `kinds` what the wallets are told.
-
-    `metered`, which is just that, is to be asked for before the next batch is taken, and once.
-    """
+    """What a batch caused."""
 
     outcomes: Counter[str]
+    """How many of its records had each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick."""
     letters: list[DeadLetter]
+    """The rejected records, in the order of their offsets."""
     metered: Records
+    """The metered updates, in the order of the offsets that caused them. Where this is a function it can be called
+    once, and only before the next `process`: the engine's memory holds what it packs."""
     kinds: Counter[str]
+    """How many metered updates there are of each kind: open, closed, absorbed, proactive, alert, agent, developer."""
     is_final: bool
-    """A final tick was among the records."""
+    """Whether a final tick was among the records: the feed ends there, and every conversation is closed."""
 
 
 class Engine(Protocol):
-    """The state of one partition of chat-events. New ones are loaded, if at all, before anything is taken."""
+    """The state of one partition of chat-events, and the rules for its records."""
 
     spills: bool
-    """Whether what memory has no room for lies elsewhere."""
+    """Whether part of the state may be on disk."""
 
     @property
     def is_full(self) -> bool:
-        """Whether all that it has room for waits for a checkpoint."""
+        """Whether memory is full of interactions that must not leave it before the next checkpoint."""
 
     @property
-    def watermark_ms(self) -> int: ...
+    def watermark_ms(self) -> int:
+        """The newest event time in the partition so far, in milliseconds since 1970; 0 before the first record."""
 
     @property
     def closed_messages(self) -> int:
-        """Messages of conversations that are closed, forgotten ones too."""
+        """How many messages are in closed conversations, those that have been forgotten included."""
 
     @property
     def live(self) -> int:
-        """How many interactions are held."""
+        """How many interactions the state has, in memory and on disk."""
 
     @property
     def stored(self) -> int:
-        """How many of them lie on disk."""
+        """How many of the live interactions are on disk."""
 
     def process(self, records: Sequence[Fetched]) -> Processed:
-        """Take a batch in offset order. An error leaves state that nobody may go on with."""
+        """Process a batch, which is not empty and goes on after the last one in offset order.
+
+        A record that cannot be read or breaks a rule becomes a dead letter and changes nothing else. An exception means
+        that the state may be half updated: the engine must not be used any more.
+        """
 
     def changed(self) -> Iterable[bytes]:
-        """Blocks of what changed or ended since last asked."""
+        """Return blocks with every entry that was added, changed or ended since the last call. Read to the end.
+
+        Called first in each checkpoint. What it returned is not returned again.
+        """
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
-        """A block of the next entries, of about `size_bytes`; and whether the sweep ends with it."""
+        """Return a block of the next entries, of `size_bytes` or little more, and whether the sweep ends with it.
+
+        Called after `changed`, in each checkpoint. Every entry present for the whole sweep is returned; one added
+        during it may wait for the next. The block may be empty before the sweep's end.
+        """
 
     def load(self, offset: int, block: bytes) -> None:
-        """What was written as of input `offset`: of each key the highest offset stands. Raises ValueError."""
+        """Take the entries of a block that was written as of input `offset`, while the state is restored.
+
+        Not called after `finish` or `process`. Blocks come in any order; of a key the entry with the highest offset
+        counts. Raises ValueError where the block cannot be read.
+        """
 
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
-        """All is loaded, of which nothing as of `floor` or before counts. Raises ValueError if that cannot be."""
+        """Begin with what was loaded, as of a checkpoint with this watermark and this count of closed messages.
+
+        Called once, after the last `load` and before the first `process`; without a checkpoint with -1, 0 and 0.
+        Entries as of offset `floor` or before do not count. Raises ValueError where an entry contradicts the watermark:
+        a due time that has passed already, or a message that is newer.
+        """
 
 
 MakeEngine = Callable[[Policy, int], Engine]
-"""(policy, partition) -> an engine that holds nothing yet."""
+"""(policy, partition) -> an engine without state."""

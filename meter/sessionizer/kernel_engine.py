@@ -1,4 +1,7 @@
-"""The kernel as an engine. What it does not judge itself, whatever is not a plain event, is read and refused here."""
+"""The kernel as an engine.
+
+The kernel processes plain events by itself and hands back every other record, which is decoded or rejected here.
+"""
 
 import os
 from collections import Counter
@@ -25,11 +28,12 @@ from schemas.topics import CHAT_EVENTS
 _OUTCOMES: Final = ("conversation", "occurrence", "duplicate", "conflict")
 _KINDS: Final = ("open", "closed", "absorbed", "proactive", "alert", "agent", "developer")
 _LATE: Final = len(_OUTCOMES)
+"""What the kernel's `step` returns for a late event; below it, an index into _OUTCOMES."""
 _CLASS_CODES: Final = {name: code for code, name in enumerate(EVENT_CLASSES)}
 
 
 class KernelEngine:
-    """One partition in the kernel."""
+    """The engine of one partition whose state is in the kernel, all of it in memory."""
 
     spills = False
 
@@ -67,7 +71,7 @@ class KernelEngine:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the kernel has taken, with what is free for use again."""
+        """Bytes that the kernel has allocated, those that are free for reuse included."""
         return self._kernel.held_bytes
 
     def process(self, records: Sequence[Fetched]) -> Processed:
@@ -81,7 +85,7 @@ class KernelEngine:
             self._kernel.begin(list(records))
 
     def _process(self, records: Sequence[Fetched]) -> Processed:
-        """Take what has begun."""
+        """Process the batch that `_begin` has handed to the kernel."""
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False
@@ -95,16 +99,16 @@ class KernelEngine:
             elif isinstance(event, ClockTick):
                 outcomes["tick"] += 1
                 is_final = is_final or event.final
-        kinds, told = self._kernel.counts()
-        outcomes.update({name: count for name, count in zip(_OUTCOMES, told, strict=True) if count})
-        counted = Counter({name: count for name, count in zip(_KINDS, kinds, strict=True) if count})
-        return Processed(outcomes, letters, self._pack, counted, is_final)
+        kind_counts, outcome_counts = self._kernel.counts()
+        outcomes.update({name: count for name, count in zip(_OUTCOMES, outcome_counts, strict=True) if count})
+        kinds = Counter({name: count for name, count in zip(_KINDS, kind_counts, strict=True) if count})
+        return Processed(outcomes, letters, self._pack, kinds, is_final)
 
     def _pack(self, partitions: int) -> list[Packed]:
         return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]
 
     def _step(self, event: AnyChatEvent, record: Fetched) -> Rejected | None:
-        """Take one event that is not plain, or is late; why not, where it is refused."""
+        """Process an event that the kernel has handed back. Returns why it is rejected, None if it is not."""
         kernel = self._kernel
         at_ms = to_ms(event.time)
         refused = sessionize.untimely(event, at_ms, record.timestamp, self._policy)

@@ -1,4 +1,7 @@
-"""The core as an engine: the rules as they are to be read, in Python. Slower, and what the kernel is compared with."""
+"""The core as an engine, in Python.
+
+It is slower than the kernel. It runs where the kernel is not built, and it is what the kernel is tested against.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,7 +37,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class CoreEngine:
-    """`Sessions` and `MeteredUpdates` of one partition behind the face of an engine."""
+    """The engine of one partition whose state is in `Sessions`, all of it in memory."""
 
     spills = False
     is_full = False
@@ -73,8 +76,9 @@ class CoreEngine:
                     updates.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
                     letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
-            # At this record and not at the batch's end: when a conversation closes must not depend on batches, or a
-            # superseded worker could tell of it under an offset that no safe point covers yet.
+            # After each record and not once a batch: the offset at which a conversation closes must not depend on where
+            # batches are cut. Otherwise a superseded worker could write the update under a higher offset, which no safe
+            # point covers yet, and the wallet would not know it as a repeat.
             for key, conversation in self._sessions.advance():
                 updates.closed(key, conversation, record.offset, record.timestamp)
             if isinstance(outcome, Ticked) and outcome.final:
@@ -121,7 +125,7 @@ class CoreEngine:
 
 
 def _fits(interaction: Interaction, watermark_ms: int) -> bool:
-    """What time has passed had ended or was due later; and nobody had spoken later than event time had come."""
+    """Whether an entry can be of this watermark: it is due later, and none of its messages is newer."""
     spoken_ms = [each.last_ms for each in interaction.conversations] + [seen.at_ms for seen in interaction.seen]
     return interaction.due_ms > watermark_ms >= max(spoken_ms)
 

@@ -1,1 +1,1 @@
-"""What both stages share: a fold over one topic, with checkpoints."""
+"""What both stages share: batches of one topic in, outputs out, and checkpoints of the state."""

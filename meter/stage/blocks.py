@@ -1,7 +1,8 @@
 """Blocks: state entries as a checkpoint packs them, many to a record.
 
-A block is entries one after another; an entry is the length of its key and that of its value, each as four bytes, the
-low one first, then the key, then the value. The length ENDED instead of a value's says that the key has ended.
+A block is entries one after another. An entry is the length of its key and the length of its value, each an unsigned
+32-bit integer, little-endian; then the key, then the value. The length ENDED, with no value, says that the key has
+ended.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ Entry = tuple[bytes, bytes | None]
 """A key and its value; None where the key ended."""
 
 BLOCK_BYTES: Final = 256 * 1024
-"""A block is closed once it is as long as this. A single entry may be longer."""
+"""A block is complete once it is at least this long, so it is longer by up to one entry."""
 
 ENDED: Final = 0xFFFF_FFFF
 
@@ -21,7 +22,7 @@ _LENGTHS: Final = Struct("<II")
 
 
 def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The entries in blocks, in their order."""
+    """Yield blocks that hold the entries, in the order given."""
     block = bytearray()
     for key, value in entries:
         block += _LENGTHS.pack(len(key), ENDED if value is None else len(value))
@@ -35,7 +36,7 @@ def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def unpack(block: bytes) -> Iterator[Entry]:
-    """The entries of a block, in their order. Raises ValueError where it is not one."""
+    """Yield the entries of a block, in its order. Raises ValueError where it breaks off within an entry."""
     at = 0
     while at < len(block):
         if len(block) - at < _LENGTHS.size:
@@ -55,28 +56,29 @@ class _Loaded(NamedTuple):
 
 
 class Loading:
-    """What the blocks of a log come to: of every key the value of the highest offset, in whatever order they come."""
+    """Collects blocks, in any order, while a state is restored. Of every key the entry of the highest offset counts."""
 
     def __init__(self) -> None:
         self._loaded: dict[bytes, _Loaded] = {}
 
     def load(self, offset: int, block: bytes) -> None:
-        """Take a block written as of input `offset`. Raises ValueError where it is none."""
+        """Take the entries of a block written as of input `offset`. Raises ValueError where the block breaks off."""
         for key, value in unpack(block):
             known = self._loaded.get(key)
             if known is None or offset >= known.offset:
                 self._loaded[key] = _Loaded(offset, value)
 
     def finish(self, floor: int) -> dict[bytes, bytes]:
-        """The state. What was loaded as of `floor` or before does not count."""
+        """Return the entries of the state: those above offset `floor` whose key has not ended."""
         loaded = self._loaded.items()
         return {key: each.value for key, each in loaded if each.value is not None and each.offset > floor}
 
 
 class Sweep:
-    """Goes through a state that changes meanwhile, a part at a time, again and again.
+    """Goes through all entries of a state, a part at a time and again and again, while the state changes.
 
-    An entry that stands from one beginning to the next is met between them; one that comes or goes meanwhile may be.
+    The keys are listed when a sweep begins, the values read when their turn comes. Every entry present for the whole
+    sweep is returned. One added during it waits for the next; one removed during it may be left out.
     """
 
     def __init__(self, keys: Callable[[], Iterable[bytes]], value_of: Callable[[bytes], bytes | None]) -> None:
@@ -85,7 +87,7 @@ class Sweep:
         self._left: deque[bytes] = deque()
 
     def next(self, size_bytes: int) -> tuple[bytes, bool]:
-        """A block of the next entries, of `size_bytes` or little more, and whether the sweep ends with it."""
+        """Return a block of the next entries, of `size_bytes` or little more, and whether the sweep ends with it."""
         if not self._left:
             self._left.extend(self._keys())
         return b"".join(pack(self._next(size_bytes))), not self._left

@@ -1,4 +1,4 @@
-"""Rejected records on their way to the dead-letters topic (DOMAIN, Metering 6)."""
+"""Dead letters: rejected records as the dead-letters topic gets them (docs/DOMAIN.md, Metering 6)."""
 
 from meter import metrics
 from meter.core.rejection import Rejected
@@ -10,7 +10,11 @@ from schemas.topics import DEAD_LETTERS, Topic
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
-    """The refused record, whole. If it was to put another letter back, it says so, or nobody would know."""
+    """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
+
+    If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
+    see that the replay failed.
+    """
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
         rejected.code,
@@ -25,7 +29,7 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
 
 
 def dead_letters(letters: list[DeadLetter]) -> Output:
-    """The letters as records, kept together by the record's own key where it has one."""
+    """Count the letters by code and return them as records, each under the key of the rejected record, if any."""
     for letter in letters:
         metrics.DEAD_LETTERS.labels(letter.code).inc()
     return Output(DEAD_LETTERS, [Record(each.key, each.value or b"", each.headers()) for each in letters])

@@ -1,1 +1,1 @@
-"""State that is larger than memory: what a partition has no room for lies in RocksDB."""
+"""State larger than memory: interactions that memory has no room for are in RocksDB, on a local disk."""

@@ -1,4 +1,4 @@
-"""A directory for each worker: several may share METER_SPILL_DIR, and what a killed one has left is removed."""
+"""A directory for each worker below METER_SPILL_DIR, which workers may share. Files of killed workers are removed."""
 
 import fcntl
 import os
@@ -10,7 +10,10 @@ from pathlib import Path
 
 @cache
 def reserve_directory(root: Path) -> Path:
-    """An empty directory below `root` that no other process uses as long as this one lives. Raises OSError."""
+    """Return an empty directory below `root` that no other process uses while this one runs. Raises OSError.
+
+    Every call of a process with the same `root` returns the same directory.
+    """
     root.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         directory = root / f"worker-{number}"
@@ -20,7 +23,7 @@ def reserve_directory(root: Path) -> Path:
         except BlockingIOError:
             os.close(lock)
             continue
-        # The lock is held until the process ends, so nobody is using what lies there.
+        # The lock is held until its process ends, so no process uses what this directory contains.
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         return directory

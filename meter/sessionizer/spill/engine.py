@@ -1,7 +1,8 @@
-"""The kernel for a state larger than memory: interactions to which nothing happens lie in a store on disk.
+"""The kernel for a state larger than memory: interactions that nothing happens to are moved to a store on disk.
 
-Before a batch is taken, whatever it may concern comes back to memory: the interactions of its events, those that have
-accepted one of its ids, and those that become due by its time. So the kernel decides as if it had never let go of any.
+Before a batch is processed, every interaction that it may concern is moved back to memory: those of its events, those
+that have accepted one of its ids, those that become due by its time, and at the end of a feed all that are open. So the
+kernel decides as if the whole state were in memory, and no rule is written twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,14 +25,17 @@ from schemas.ids import event_key
 from schemas.instants import to_ms
 
 GROUP: Final = 1024
-"""How many interactions leave memory at a time."""
+"""How many interactions are moved to the store at a time."""
 _KEPT: Final = 0.75
-"""What stays in memory when it is full, so that not every batch has to make room."""
+"""The share of `above_bytes` that stays in memory when room is made, so that not every batch has to make room."""
 _NUMBERS: Final = count(1)
 
 
 class SpillingEngine(KernelEngine):
-    """One partition, of which about `above_bytes` are in memory, and what the present batch needs."""
+    """The engine of one partition with about `above_bytes` in memory, plus what the current batch needs.
+
+    `directory` is the worker's own, below METER_SPILL_DIR. Needs the kernel and RocksDB.
+    """
 
     spills = True
 
@@ -41,20 +45,20 @@ class SpillingEngine(KernelEngine):
         self.above_bytes = above_bytes
         self._stored = 0
         self._next_due_ms = NEVER_MS
-        """Nothing in the store is due before."""
+        """No interaction in the store is due before this time."""
         self._spill_cursor = 1
-        self._is_saved = True
-        """Whether there may be anything in memory that no checkpoint waits for."""
+        self._may_spill = True
+        """False once nothing in memory may leave it: all has changed since the last checkpoint, or came back since."""
         self._stored_cursor: bytes | None = None
-        """Where a sweep is that has been through memory."""
+        """Where a sweep is in the store; None while it is in memory."""
 
     @property
     def is_full(self) -> bool:
-        return not self._is_saved and self.used_bytes > self.above_bytes
+        return not self._may_spill and self.used_bytes > self.above_bytes
 
     @property
     def used_bytes(self) -> int:
-        """What is in memory takes this, about."""
+        """About how many bytes the interactions in memory take."""
         return self._kernel.used_bytes
 
     @property
@@ -69,27 +73,31 @@ class SpillingEngine(KernelEngine):
         self._make_room()
         self._begin(records)
         if self._stored:
-            self._bring_back(records)
+            self._bring_back_for(records)
         processed = self._process(records)
         self.store.remove(self._kernel.forgotten())
         return processed
 
     def _make_room(self) -> None:
-        """Let go of what is not in use. What a checkpoint waits for stays."""
-        if not self._is_saved or self.used_bytes <= self.above_bytes:
+        """Move interactions to the store if memory is over its bound, but none that changed since the last checkpoint.
+
+        Ends at the latest when the cursor has reached the end twice: then every interaction has been looked at.
+        """
+        if not self._may_spill or self.used_bytes <= self.above_bytes:
             return
-        ends = 0
-        while self.used_bytes > self.above_bytes * _KEPT and ends < 2:
+        passes = 0
+        while self.used_bytes > self.above_bytes * _KEPT and passes < 2:
             pairs, spilled, cursor = self._kernel.spill(self._spill_cursor, GROUP)
             self.store.write(pairs)
             self._stored += spilled
             due = min((due_ms_of(key) for key, _ in pairs if key[:1] == DUE), default=NEVER_MS)
             self._next_due_ms = min(self._next_due_ms, due)
             self._spill_cursor = cursor or 1
-            ends += cursor == 0
-        self._is_saved = ends < 2
+            passes += cursor == 0
+        self._may_spill = passes < 2
 
-    def _bring_back(self, records: Sequence[Fetched]) -> None:
+    def _bring_back_for(self, records: Sequence[Fetched]) -> None:
+        """Move back all that the batch may concern. Called after `_begin`; decodes records that are not plain."""
         keys, ids, others, until_ms = self._kernel.wanted()
         wanted = set(keys)
         is_final = False
@@ -114,13 +122,14 @@ class SpillingEngine(KernelEngine):
             wanted.update(due)
         if is_final:
             wanted.update(self.store.still_open())
-        self._bring(wanted)
+        self._bring_back(wanted)
 
     def _holders(self, ids: list[bytes]) -> set[bytes]:
-        """Keys of the interactions for which the store has one of these ids."""
+        """Keys of the interactions that have accepted one of these ids, as far as the store has the ids."""
         return {INTERACTION + digest for digest in self.store.get(sorted(ids)) if digest is not None}
 
-    def _bring(self, interactions: set[bytes]) -> None:
+    def _bring_back(self, interactions: set[bytes]) -> None:
+        """Move the interactions of these keys back to memory, those that the store has. Their ids stay in the store."""
         wanted = sorted(interactions)
         found = [(key, value) for key, value in zip(wanted, self.store.get(wanted), strict=True) if value is not None]
         self._kernel.bring_back([value for _, value in found])
@@ -129,11 +138,13 @@ class SpillingEngine(KernelEngine):
 
     def changed(self) -> Iterator[bytes]:
         yield from super().changed()
-        self._is_saved = True
+        self._may_spill = True
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
-        """First what is in memory, then what is stored: whoever goes down meanwhile is met below, and whoever comes up
-        is written with the next checkpoint.
+        """Go through memory first, then through the store.
+
+        An interaction that is moved to the store during the first part is found in the second. One that is moved back
+        during the second counts as changed, so the next checkpoint writes it.
         """
         if self._stored_cursor is None:
             block, is_over = super().sweep(size_bytes)
@@ -143,12 +154,15 @@ class SpillingEngine(KernelEngine):
         return block, self._stored_cursor is None
 
     def load(self, offset: int, block: bytes) -> None:
+        """Put the entries into the store, all versions of each. `finish` picks the newest, so memory stays bounded."""
         self.store.write(self._kernel.split(offset, block))
 
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         super().finish(floor, watermark_ms, closed_messages)
         for group in self.store.loaded(floor):
-            self._bring(self._holders(self._kernel.bring_back(group)))
+            # Ids of this group that an interaction in the store has too: both have to be in memory, where the newer
+            # event gets the id.
+            self._bring_back(self._holders(self._kernel.bring_back(group)))
             self.store.remove(self._kernel.forgotten())
             self._make_room()
         self.store.drop_loaded()

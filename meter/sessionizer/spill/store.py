@@ -1,7 +1,7 @@
-"""A partition's interactions that are on disk: RocksDB, as a place to put things for a while.
+"""The store of a partition's interactions on disk: RocksDB, used as scratch space.
 
-The state topic is what makes state durable, so nothing here has to outlive the worker: there is no log of writes, and a
-worker begins with an empty directory. `meter/kernel/spill.c` says what keys and values hold.
+Checkpoints in the state topic make state durable, so the store need not outlive the worker: RocksDB keeps no log of its
+writes, and a worker begins with an empty directory. `meter/kernel/spill.c` says what keys and values hold.
 """
 
 import shutil
@@ -28,53 +28,55 @@ INTERACTION: Final = b"i"
 DUE: Final = b"d"
 LOADED: Final = b"l"
 SEEN: Final = b"s"
+"""The kinds of keys, by their first byte: an interaction, when one is due, an entry of a checkpoint, an event's id."""
 _AFTER_LOADED: Final = b"m"
 
 NEVER_MS: Final = 2**62
 _MOST_OFFSET: Final = 2**63 - 1
 
 _DUE_END: Final = 9
-"""A due key is its kind, a time of eight bytes, and a digest."""
+"""Where the time ends in a due key: its kind, milliseconds since 1970 in eight bytes (big-endian), a digest."""
 _DIGEST_END: Final = 17
-"""Any other begins with its kind and a digest or id."""
+"""Where the digest or id ends in any other key, after its kind."""
 _HEAD_BYTES: Final = 12
+"""Before the entry in an interaction's value: when it is due, then how many of its ids are shadowed."""
 _SHADOWED_BYTES: Final = 4
 _GROUP: Final = 1024
 
 _BLOOM_BITS: Final = 10
-_UNWRITTEN_BLOOM: Final = 0.1
+_MEMTABLE_BLOOM_RATIO: Final = 0.1
 _WRITE_BUFFER_BYTES: Final = 8 << 20
-_SHARED_BYTES: Final = 64 << 20
-"""Of a process, whatever partitions it has: what RocksDB keeps of what it reads, and what it has not written yet."""
-_UNWRITTEN_BYTES: Final = 32 << 20
-"""Of that."""
+_CACHE_BYTES: Final = 64 << 20
+"""RocksDB's memory in a process, for all of its partitions: blocks that were read, and memtables."""
+_MEMTABLE_BYTES: Final = 32 << 20
+"""How much of the cache memtables may take: what is not written to files yet."""
 
 Pair = tuple[bytes, bytes]
 _Key = str | int | float | bytes | bool
 
 
 class Store:
-    """One partition's, in a directory of its own that goes with it."""
+    """The store of one partition, in a directory of its own, which is deleted when the object is collected."""
 
     def __init__(self, directory: Path) -> None:
         self._db = Rdict(str(directory), _options())
         self._unlogged = WriteOptions()
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment] # Typed as a method, and is none.
-        weakref.finalize(self, _clear, self._db, directory)
+        weakref.finalize(self, _close_and_delete, self._db, directory)
 
     def get(self, keys: list[bytes]) -> list[bytes | None]:
-        """The values, None where there is none. Sorted keys are found sooner."""
+        """Return the value of each key, None where there is none. Sorted keys are found faster."""
         return cast(list[bytes | None], self._db.get(list[_Key](keys))) if keys else []
 
     def write(self, pairs: Iterable[Pair]) -> None:
-        """Put what is not there, or stands otherwise."""
+        """Write the pairs, over older values of their keys."""
         batch = WriteBatch(raw_mode=True)
         for key, value in pairs:
             batch.put(key, value)
         self._db.write(batch, self._unlogged)
 
     def remove(self, keys: Iterable[bytes]) -> None:
-        """Take out what may be there."""
+        """Remove the keys, those that are there."""
         batch = WriteBatch(raw_mode=True)
         for key in keys:
             batch.delete(key)
@@ -82,9 +84,10 @@ class Store:
             self._db.write(batch, self._unlogged)
 
     def due(self, from_ms: int, until_ms: int) -> tuple[list[bytes], int]:
-        """Keys of the interactions that are due between, and when the next one is: NEVER_MS if none.
+        """Return keys of the interactions due from `from_ms` to `until_ms`, and when the next one is due, or NEVER_MS.
 
-        Nothing is due before `from_ms`; what was is passed by, since what was removed of late takes time to pass.
+        `from_ms` must not be above any due time in the store. Beginning there, and not at the first key, saves RocksDB
+        going over the due keys that were removed lately.
         """
         keys: list[bytes] = []
         for key, _ in self._from(DUE + from_ms.to_bytes(_DUE_END - 1)):
@@ -95,23 +98,29 @@ class Store:
         return keys, NEVER_MS
 
     def still_open(self) -> list[bytes]:
-        """Keys of the interactions that have a conversation that is open."""
+        """Return keys of the interactions that have an open conversation."""
         return [INTERACTION + key[_DUE_END:] for key, is_open in self._from(DUE) if is_open[0]]
 
     def entries(self, cursor: bytes, size_bytes: int) -> tuple[bytes, bytes | None]:
-        """A block of the entries after `cursor`, b"" to begin, and the next one; None at the end."""
+        """Return a block of the entries after `cursor`, of `size_bytes` or little more, and the next cursor.
+
+        The first cursor is b"". The next one is None at the end.
+        """
         block = bytearray()
         for key, value in self._from(INTERACTION + cursor):
             if key[1:] == cursor:
                 continue
             if len(block) >= size_bytes:
                 return bytes(block), cursor
-            block += value[_entry_begins(value) :]
+            block += value[_entry_start(value) :]
             cursor = key[1:]
         return bytes(block), None
 
     def loaded(self, floor: int) -> Iterator[list[bytes]]:
-        """What was put under LOADED, in groups: of each key the highest offset, if that is above `floor`."""
+        """Yield the values under LOADED, in groups: of each key the one with the highest offset.
+
+        A key is left out where that offset is not above `floor`, or where it has ended.
+        """
         group: list[bytes] = []
         previous = b""
         for key, value in self._from(LOADED):
@@ -125,53 +134,54 @@ class Store:
         yield group
 
     def drop_loaded(self) -> None:
-        """All of LOADED has been asked for."""
+        """Remove all keys of the kind LOADED."""
         self._db.delete_range(LOADED, _AFTER_LOADED)
 
     def _from(self, first: bytes) -> Iterator[Pair]:
-        """Pairs in the order of their keys, as long as they are of that kind."""
+        """Yield pairs in the order of their keys, from `first` on, as long as the kind is the same."""
         pairs = cast(Iterator[Pair], self._db.items(from_key=first))
         return takewhile(lambda pair: pair[0][:1] == first[:1], pairs)
 
 
 def due_ms_of(key: bytes) -> int:
-    """The time in a due key."""
+    """The due time in a due key, in milliseconds since 1970."""
     return int.from_bytes(key[1:_DUE_END])
 
 
 def due_key(interaction_key: bytes, value: bytes) -> bytes:
-    """The due key of an interaction that is stored so."""
+    """The due key that belongs to an interaction with this value."""
     return DUE + value[: _DUE_END - 1] + interaction_key[1:]
 
 
-def _entry_begins(value: bytes) -> int:
+def _entry_start(value: bytes) -> int:
     shadowed = int.from_bytes(value[_HEAD_BYTES - _SHADOWED_BYTES : _HEAD_BYTES], "little")
     return _HEAD_BYTES + _SHADOWED_BYTES * shadowed
 
 
-def _clear(db: Rdict, directory: Path) -> None:
+def _close_and_delete(db: Rdict, directory: Path) -> None:
     db.close()
     shutil.rmtree(directory, ignore_errors=True)
 
 
 @cache
 def _shared() -> tuple[Cache, WriteBufferManager]:
-    blocks = Cache(_SHARED_BYTES)
-    return blocks, WriteBufferManager.new_write_buffer_manager_with_cache(_UNWRITTEN_BYTES, False, blocks)
+    """The block cache and the bound on memtables, which all stores of a process share."""
+    cache = Cache(_CACHE_BYTES)
+    return cache, WriteBufferManager.new_write_buffer_manager_with_cache(_MEMTABLE_BYTES, False, cache)
 
 
 def _options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_compression_type(DBCompressionType.none())  # Ids and digests are as good as random.
+    options.set_compression_type(DBCompressionType.none())  # Ids and digests look random.
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    shared, unwritten = _shared()
-    options.set_write_buffer_manager(unwritten)
+    cache, memtables = _shared()
+    options.set_write_buffer_manager(memtables)
     blocks = BlockBasedOptions()
-    blocks.set_block_cache(shared)
+    blocks.set_block_cache(cache)
     blocks.set_bloom_filter(_BLOOM_BITS, False)  # Most ids that are asked for are new.
     blocks.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     options.set_block_based_table_factory(blocks)
-    options.set_memtable_prefix_bloom_ratio(_UNWRITTEN_BLOOM)  # The same for what is not written yet.
+    options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_RATIO)  # The same for memtables.
     options.set_memtable_whole_key_filtering(True)
     return options
