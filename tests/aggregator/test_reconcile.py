@@ -162,13 +162,13 @@ def test_amounts_moved_between_conversations_are_noticed(filled: ClickHouse, log
     refill(filled, log, "conversation_facts")
 
 
-def test_a_tally_that_was_changed_is_noticed(filled: ClickHouse, log: MemoryLog) -> None:
+def test_a_changed_comparison_is_noticed(filled: ClickHouse, log: MemoryLog) -> None:
     """Also what everything is compared with is compared."""
     filled.command(f"ALTER TABLE event_count_facts UPDATE closed_messages = closed_messages + 1 WHERE 1 {NOW}")
     assert {each.pair for each in looked(filled).differences} == {"events"}
     refill(filled, log, "event_count_facts")
     filled.command(f"ALTER TABLE event_count_facts UPDATE ticks = ticks + 1 WHERE wallet_partition = 1 {NOW}")
-    assert {each.figure for each in looked(filled).differences} == {"tellings of one offset"}
+    assert {each.figure for each in looked(filled).differences} == {"versions of one offset"}
     refill(filled, log, "event_count_facts")
 
 

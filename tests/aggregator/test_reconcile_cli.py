@@ -72,7 +72,7 @@ def test_json_is_one_line_with_everything(written: str) -> None:
     assert told["pairs"] == dict.fromkeys(PAIRS, 1) | {"events": 0, "units_rollups": 0}
     assert {
         "pair": "ledger_balances",
-        "place": "workspace",
+        "scope": "workspace",
         "row": "entry 1",
         "figure": "rows",
         "one_table": "ledger_entries",
