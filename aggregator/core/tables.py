@@ -23,7 +23,7 @@ class LetterLocation(msgspec.Struct, frozen=True):
 
 
 class ComparisonKey(msgspec.Struct, frozen=True):
-    """What a row of a comparison needs besides the comparison. `version` is the comparison's own.
+    """The carrier of a comparison's row. `version` is the comparison's own.
 
     `wallet_partitions` is how many partitions of wallet-inputs compare each offset. `slot` is a number from 0 to
     `COMPARISON_SLOTS` - 1 that follows from the offset: a later comparison with the same slot replaces this one.

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Findings(msgspec.Struct):
-    """What was read from the three topics and is written together."""
+    """Decoded records of the three topics that are written together."""
 
     updates: list[LedgerUpdate]
     letters: list[tuple[LetterLocation, DeadLetter]]
