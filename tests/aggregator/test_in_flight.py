@@ -18,8 +18,9 @@ LONG_S = 10**9
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_differs_while_rows_are_on_their_way(seed: int, tmp_path: Path) -> None:
-    """After each single insert of a history with crashes, repeats and several inserts an update, a look finds nothing that
-    differs; it judges what it can, and in the end everything."""
+    """After any insert of a history with crashes, repeats and several inserts for an update, a look finds no difference.
+
+    It judges what it can, and in the end everything."""
     log = metered(seed)
     with ClickHouse(f"chdb://{tmp_path}/clickhouse") as clickhouse:
         apply(clickhouse)
