@@ -1,1 +1,1 @@
-"""Reads the ledger and dead-letters topics and keeps ClickHouse's tables, which analysts and the usage page read."""
+"""The aggregator: reads ledger, dead-letters and event-counts from Kafka, and keeps the tables of ClickHouse."""

@@ -1,4 +1,4 @@
-"""`python -m aggregator`."""
+"""Run the command line: `python -m aggregator`."""
 
 from aggregator.cli.main import main
 

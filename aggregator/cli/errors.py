@@ -1,4 +1,4 @@
-"""Errors that a person can do something about: one sentence on standard error, and an exit code."""
+"""Errors that a user can solve: printed as one sentence on standard error, with an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,17 @@ from aggregator.settings import SettingsError
 from aggregator.writer.worker import KafkaUnusableError
 
 FAILED: Final = 1
+"""The exit code of a command that failed, or that found differences."""
+
 _USAGE_ERROR: Final = 2
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn an error of the block into one sentence and an exit code: 2 for a wrong setting, 1 for what failed."""
+    """Turn such an error of the block into click's: exit code 2 for a wrong setting, 1 for any other failure.
+
+    Other exceptions pass through: they are bugs and need their traceback.
+    """
     try:
         yield
     except SettingsError as refusal:

@@ -1,4 +1,4 @@
-"""`python -m aggregator`: one command for the tables, one for the process that fills them, one that checks them."""
+"""`python -m aggregator`: the commands that create, fill, check and read the tables."""
 
 import os
 import sys
@@ -18,33 +18,50 @@ from aggregator.writer import worker
 
 _ENVIRONMENT = """
 \b
-Environment (all of it optional):
+Environment (all of it optional; the last word is the default):
   KAFKA_BOOTSTRAP_SERVERS  HOST:PORT[,HOST:PORT]  127.0.0.1:9092
   CLICKHOUSE_DSN           a server's, or chdb:///DIR for the engine in this
-                           process  clickhouse://default@127.0.0.1:8123/default
-  METRICS_HOST             where /metrics listens  127.0.0.1
-  METRICS_PORT             0 takes the first free one from 9102 upward  0
-  AGGREGATOR_FLUSH_MS      how long rows wait for others  500
-  AGGREGATOR_RECONCILE_S   how often a worker looks whether everything adds up,
-                           0 for never  60
-  KAFKA_SESSION_TIMEOUT_S  silence after which others take over  10
+                           process on the absolute directory DIR
+                           clickhouse://default@127.0.0.1:8123/default
+  METRICS_HOST             address that serves /metrics  127.0.0.1
+  METRICS_PORT             its port; 0 for the first free one from 9102 up  0
+  AGGREGATOR_FLUSH_MS      milliseconds that rows wait for other rows, so that
+                           they are inserted together  500
+  AGGREGATOR_RECONCILE_S   seconds between two looks of a worker at whether
+                           everything adds up; 0 for never  60
+  KAFKA_SESSION_TIMEOUT_S  seconds of silence after which other workers take
+                           over the partitions of this one  10
 """
 
 
-@click.group(
-    help="Reads what the meter wrote to Kafka and keeps ClickHouse's tables: conversations, ledger, usage_daily, "
-    "usage_monthly, balances, dead_letters.\n\n"
-    "First `migrate`, then as many `worker`s as there are partitions, at most. `reconcile` says whether all of it adds "
-    "up, at any time; `sql` and `summary` read.",
-    epilog=_ENVIRONMENT,
-)
+@click.group(epilog=_ENVIRONMENT)
 def main() -> None:
-    """The group holds the commands; each says itself what it does."""
+    """Read what the meter wrote to Kafka, and keep the tables and views of ClickHouse: conversations, ledger,
+    usage_daily, usage_monthly, balances, dead_letters.
+
+    Run `migrate` first, then any number of `worker`s, up to the number of partitions. `reconcile` checks at any time
+    whether all figures agree. `summary` shows them by workspace, and `sql` answers your own queries.
+
+    \b
+    Examples:
+      python -m aggregator migrate
+      python -m aggregator worker
+      python -m aggregator reconcile
+      python -m aggregator COMMAND --help
+    """
 
 
-@main.command("migrate", help="Create the tables, or bring them up to date. Safe to repeat.", epilog=_ENVIRONMENT)
+@main.command("migrate", epilog=_ENVIRONMENT)
 def migrate_command() -> None:
-    """Prints what was applied."""
+    """Create the tables, or change them to what this version needs. Safe to repeat.
+
+    Prints the name of each migration that was applied. Run it once, and again after each upgrade, before the workers.
+
+    \b
+    Example:
+      CLICKHOUSE_DSN=clickhouse://default@127.0.0.1:8123/default \\
+        python -m aggregator migrate
+    """
     with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
         applied = migrate.apply(clickhouse)
     for migration in applied:
@@ -53,9 +70,17 @@ def migrate_command() -> None:
         click.echo("the tables are up to date")
 
 
-@main.command("worker", help="Write from Kafka to ClickHouse until stopped (SIGTERM, Ctrl-C).", epilog=_ENVIRONMENT)
+@main.command("worker", epilog=_ENVIRONMENT)
 def worker_command() -> None:
-    """Refuses to start, with a sentence, unless ClickHouse, the tables, Kafka and the topics are there."""
+    """Write from Kafka to ClickHouse until stopped (SIGTERM, Ctrl-C).
+
+    Starts only if ClickHouse, its tables, Kafka and the topics are there. Workers share the partitions of the topics,
+    so any number of them can run, up to the number of partitions. A data directory (chdb:///DIR) allows one worker.
+
+    \b
+    Example:
+      KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python -m aggregator worker
+    """
     with refusals():
         settings = from_environment(os.environ)
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
@@ -70,10 +95,12 @@ def worker_command() -> None:
 @click.option(
     "--grace",
     "grace_s",
+    metavar="SECONDS",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Seconds after which rows that have stopped half-way count as missing.",
+    help="How long a workspace whose rows are only partly written may stay as it is. If nothing of it changes for this "
+    "time, its missing rows are a difference.",
 )
 @click.option(
     "--format",
@@ -84,10 +111,21 @@ def worker_command() -> None:
     help="json is one line, with every difference.",
 )
 def reconcile_command(grace_s: float, output_format: report.Format) -> None:
-    """Compare events, units, ledger, rollups and balances, row by row where they differ.
+    """Compare all figures, and name the rows that differ.
 
-    Exits with 0 if all agree, beside running workers too, and with 1 otherwise: then it names the first rows. A data
-    directory (chdb:///DIR) has to be out of use.
+    Compared are events, units (conversations), the ledger, rollups (the daily usage of bots) and balances, two at a
+    time. Prints a line for each pair, then the first differences. Exits with 0 if all figures agree, and with 1 if some
+    differ or stay incomplete.
+
+    It can run while workers write. The rows of an update are written one after another, so a workspace may be
+    incomplete when it is read. It is then read again, for three times the grace time at most. A data directory
+    (chdb:///DIR) must not be in use by a worker.
+
+    \b
+    Examples:
+      python -m aggregator reconcile
+      python -m aggregator reconcile --grace 60
+      python -m aggregator reconcile --format json
     """
     with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
         migrate.require(clickhouse)
@@ -102,15 +140,21 @@ def reconcile_command(grace_s: float, output_format: report.Format) -> None:
     "--format",
     "output_format",
     default="PrettyCompact" if sys.stdout.isatty() else "CSVWithNames",
-    help="CSVWithNames, JSONEachRow, PrettyCompact or any other of ClickHouse's. "
-    "Default: a table on a terminal, else CSVWithNames.",
+    help="CSVWithNames, JSONEachRow, PrettyCompact or any other format of ClickHouse. "
+    "Default: PrettyCompact on a terminal, else CSVWithNames.",
 )
 def sql_command(query: str, output_format: str) -> None:
-    """Ask ClickHouse, read-only.
+    """Send one SELECT to ClickHouse and print the answer. QUERY can change nothing.
 
     \b
-    Tables: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
-    python -m aggregator sql "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
+    Views: conversations, ledger, usage_daily, usage_monthly, balances,
+    dead_letters. Amounts of money are in micro-dollars.
+
+    \b
+    Examples:
+      python -m aggregator sql "SELECT * FROM balances"
+      python -m aggregator sql --format JSONEachRow \\
+        "SELECT day, sum(conversations) FROM usage_daily GROUP BY day"
     """
     with refusals():
         sys.stdout.buffer.write(read_only.query(from_environment(os.environ).clickhouse_dsn, query, output_format))
@@ -118,12 +162,24 @@ def sql_command(query: str, output_format: str) -> None:
 
 @main.command("summary", epilog=_ENVIRONMENT)
 def summary_command() -> None:
-    """Show usage and balances by workspace, and what was refused."""
+    """Show usage and money by workspace, and the refused records.
+
+    \b
+    Prints three parts:
+      Usage         conversations, sessions, requests and notifications
+      Money         what was charged to free and paid credit, what is left
+                    of both, and what expired, in dollars
+      dead letters  refused records by code, with the reason of one of them
+
+    \b
+    Example:
+      CLICKHOUSE_DSN=chdb:///data/clickhouse python -m aggregator summary
+    """
     with refusals():
         print_summary(from_environment(os.environ).clickhouse_dsn)
 
 
 def _once(line: str) -> Callable[[], None]:
-    """What to call at every assignment to print the line at the first."""
+    """A function that prints the line when it is called first, and nothing later."""
     lines = [line]
     return lambda: click.echo(lines.pop()) if lines else None

@@ -1,4 +1,4 @@
-"""What a run shows at its end: usage and balances by workspace, and what was refused."""
+"""The output of `summary`, also shown at the end of a local run: usage, money and dead letters."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -29,7 +29,7 @@ _REFUSED: Final = (
 
 
 def print_summary(dsn: str) -> None:
-    """Print usage and balances by workspace, and dead letters by code. Raises what `read_only.query` raises."""
+    """Print usage and money by workspace, then dead letters by code. Raises what `read_only.query` raises."""
     console = Console()
     rows = _rows(dsn, _SUMMARY)
     console.print(_table("Usage", ("conversations", "sessions", "requests", "notifications"), rows, lambda n: f"{n:,}"))
@@ -41,7 +41,10 @@ def print_summary(dsn: str) -> None:
 def _table(
     title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], show: Callable[[int], str], unit: str = ""
 ) -> Table:
-    """A table with one column a name. It fits into 80 characters; a figure is never cut."""
+    """A table with a column for each name. `show` formats a figure; `unit` is the suffix of its key in a row.
+
+    It fits into 80 characters: long figures are folded, never cut.
+    """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("workspace", overflow="fold")
     for name in columns:

@@ -1,1 +1,1 @@
-"""Everything that the aggregator knows of ClickHouse: the client, the tables, read-only queries."""
+"""Access to ClickHouse: the client, the lock of a data directory, the migrations, read-only queries."""

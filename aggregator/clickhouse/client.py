@@ -1,4 +1,4 @@
-"""ClickHouse, a server's or the engine in this process (chdb), behind one handle opened from a DSN."""
+"""One client for ClickHouse, opened from a DSN: for a server, or for the engine inside this process (chdb)."""
 
 import logging
 import threading
@@ -17,23 +17,27 @@ from aggregator.core.rows import Block
 
 CONNECT_TIMEOUT_S: Final = 5
 ANSWER_TIMEOUT_S: Final = 60
+"""How long a server may take to accept a connection, and to send or receive. For chdb there is no limit."""
 
-# A backfill may open more than a hundred months in one insert; that is no mistake here.
+# ClickHouse refuses an insert into more than 100 partitions, which are months here. A backfill may need more.
 _INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 
-# Each failure is told once, by us, in a sentence.
-for _chatty in ("clickhouse_connect", "urllib3.connectionpool"):
-    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
+# Every failure is raised from here and reported by the caller. Without this the libraries would log it as well.
+for _library in ("clickhouse_connect", "urllib3.connectionpool"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 Answer = TypeVar("Answer")
 
 
 class ClickHouseAwayError(Exception):
-    """No connection: one sentence that names the address and says what to do."""
+    """ClickHouse cannot be reached or used. The message is one sentence with the address and what to do."""
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where ClickHouse is. `directory` is set for the engine in this process, `dsn` for a server."""
+    """Where ClickHouse is. `directory` is None for a server, and the data directory for the engine in this process.
+
+    `shown` is for messages: it holds no password.
+    """
 
     shown: str
     directory: Path | None
@@ -42,7 +46,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def address_of(dsn: str) -> Address:
-    """`chdb:///DIR` is the absolute directory /DIR (more slashes change nothing); anything else is a server's."""
+    """Parse a DSN. `chdb:///DIR` is the absolute directory /DIR, also with more slashes. Other DSNs are servers'."""
     if dsn.startswith("chdb://"):
         directory = Path("/" + dsn.removeprefix("chdb://").lstrip("/"))
         return Address(str(directory), directory, dsn, encrypted=False)
@@ -51,12 +55,14 @@ def address_of(dsn: str) -> Address:
 
 
 class ClickHouse:
-    """One handle; threads that use it at once wait for one another. After any failure it is thrown away and the next
-    call opens another: chdb needs that, and a server's restart or failover wants it.
+    """A client that may be used from several threads: one call runs at a time, the others wait.
+
+    After an error the connection is dropped, and the next call opens a new one. chdb cannot be used after an error, and
+    a server may have restarted or failed over.
     """
 
     def __init__(self, dsn: str) -> None:
-        """Opens it. Raises ClickHouseAwayError, or DirectoryTakenError if another process has the directory."""
+        """Connect. Raises ClickHouseAwayError, or DirectoryTakenError if another process uses the directory."""
         self._address = address_of(dsn)
         self._lock = DirectoryLock(self._address.directory) if self._address.directory else None
         self._client: Any = None
@@ -68,19 +74,23 @@ class ClickHouse:
             raise
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT. String columns that are not UTF-8 come as hexadecimal."""
+        """Run a SELECT and return its rows. A string that is not UTF-8 is returned in hexadecimal.
+
+        Like `answer`, `command` and `insert`, it raises ClickHouseAwayError if no connection can be opened, and the
+        errors of clickhouse_connect.
+        """
         return self._call(lambda client: [tuple(row) for row in client.query(sql).result_rows])
 
     def answer(self, sql: str, output_format: str, settings: dict[str, Any]) -> bytes:
-        """The answer to one statement, in a ClickHouse format, as ClickHouse sent it."""
+        """Run one statement and return the bytes that ClickHouse sent, in a ClickHouse format such as CSVWithNames."""
         return self._call(lambda client: bytes(client.raw_query(sql, fmt=output_format, settings=settings)))
 
     def command(self, sql: str) -> None:
-        """Runs a statement that answers nothing."""
+        """Run a statement that has no rows to return."""
         self._call(lambda client: client.command(sql))
 
     def insert(self, block: Block) -> None:
-        """Writes a block as one insert. Raises what `is_passing` judges; then it may have been written or not."""
+        """Insert a block. After an error it may have been written or not; `is_passing` says whether to try again."""
         self._call(
             lambda client: client.insert(
                 block.table,
@@ -93,7 +103,7 @@ class ClickHouse:
         )
 
     def close(self) -> None:
-        """Gives handle and directory back. Safe to repeat."""
+        """Close the connection and release the directory. Safe to repeat."""
         self._drop()
         if self._lock:
             self._lock.release()
@@ -123,7 +133,10 @@ class ClickHouse:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether trying again can help: ClickHouse is away or refuses for now. Rows it cannot even encode are a bug."""
+    """Whether trying the same call again can help, because ClickHouse is away or refuses for now.
+
+    False for a bug, such as rows that the client cannot encode: they would fail for ever.
+    """
     return isinstance(error, ClickHouseAwayError | OperationalError) or type(error) is DatabaseError
 
 
@@ -136,7 +149,7 @@ def _connect(address: Address) -> Any:
             interface="https" if address.encrypted else None,
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=ANSWER_TIMEOUT_S,
-            autogenerate_session_id=False,  # Nothing is kept in a session, and one would tie us to a replica.
+            autogenerate_session_id=False,  # A session would bind the client to one replica.
         )
     except OperationalError:
         raise ClickHouseAwayError(

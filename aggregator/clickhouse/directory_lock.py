@@ -1,4 +1,4 @@
-"""One process owns a data directory: a second one is told so in a sentence before the engine trips over it."""
+"""The lock of a data directory: one process uses it at a time, and a second one gets a clear error."""
 
 import errno
 import fcntl
@@ -9,14 +9,14 @@ from schemas.directories import LOCK_FILE
 
 
 class DirectoryTakenError(Exception):
-    """One sentence: which directory, who has it, what to do."""
+    """The directory is in use or cannot be written. The message is one sentence: directory, owner, what to do."""
 
 
 class DirectoryLock:
-    """Held from construction until `release`, and given back by the kernel if the process dies."""
+    """Held from construction until `release`. The operating system releases it if the process dies."""
 
     def __init__(self, directory: Path) -> None:
-        """Makes the directory if it is missing. Raises DirectoryTakenError if it is in use or cannot be written."""
+        """Lock the directory, made if it is missing. Raises DirectoryTakenError if it is in use or not writable."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
@@ -40,7 +40,11 @@ class DirectoryLock:
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Gives the directory back. Safe to repeat. The file stays: removing it could free another's lock."""
+        """Release the directory. Safe to repeat.
+
+        The lock file must not be removed: another process may have opened it already, and a third one would then
+        make and lock a new file.
+        """
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

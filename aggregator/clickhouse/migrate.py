@@ -1,4 +1,4 @@
-"""Brings the tables to what this program writes: numbered SQL files, each applied once, in order."""
+"""Migrations: numbered SQL files that create the tables and change them, each applied once, in order."""
 
 import re
 from importlib.resources import files
@@ -24,11 +24,11 @@ ORDER BY version
 
 
 class TablesError(Exception):
-    """The tables are not the ones this program writes: one sentence that says what to do."""
+    """The tables do not fit this program. The message is one sentence that says what to do."""
 
 
 class Migration(msgspec.Struct, frozen=True):
-    """One numbered step. Every statement may be repeated, so a step that broke off is simply taken again."""
+    """One numbered file. Its statements must be safe to repeat: a migration that failed half-way is run again."""
 
     version: int
     slug: str
@@ -36,12 +36,12 @@ class Migration(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As the file is called, without its ending."""
+        """The name of the file without `.sql`."""
         return f"{self.version:04d}_{self.slug}"
 
 
 def shipped() -> list[Migration]:
-    """All migrations of this program, oldest first."""
+    """The migrations that this program brings, oldest first."""
     found = [
         Migration(int(match[1]), match[2], split(file.read_text("utf-8")))
         for file in files("aggregator.clickhouse.migrations").iterdir()
@@ -51,23 +51,23 @@ def shipped() -> list[Migration]:
 
 
 def split(sql: str) -> list[str]:
-    """The statements of a file. A statement ends with a semicolon at the end of a line."""
+    """Split a file into statements. A semicolon at the end of a line ends a statement, even in a comment."""
     return [statement.strip() for statement in _END_OF_STATEMENT.split(sql) if statement.strip()]
 
 
 def apply(clickhouse: ClickHouse) -> list[Migration]:
-    """Applies what is missing and says what that was. Raises TablesError if the tables are newer than this program."""
+    """Apply the missing migrations and return them. Raises TablesError if the tables are newer than this program."""
     clickhouse.command(_HISTORY)
-    steps = missing(clickhouse)
-    for step in steps:
-        for statement in step.statements:
+    migrations = missing(clickhouse)
+    for each in migrations:
+        for statement in each.statements:
             clickhouse.command(statement)
-        clickhouse.command(f"INSERT INTO schema_migrations (version, slug) VALUES ({step.version}, '{step.slug}')")
-    return steps
+        clickhouse.command(f"INSERT INTO schema_migrations (version, slug) VALUES ({each.version}, '{each.slug}')")
+    return migrations
 
 
 def missing(clickhouse: ClickHouse) -> list[Migration]:
-    """The migrations not applied yet, oldest first. Raises TablesError if some were applied that this program lacks."""
+    """The migrations not applied yet, oldest first. Raises TablesError if a newer one than all of these was applied."""
     known = shipped()
     applied = _applied(clickhouse)
     newest = known[-1].version
@@ -80,10 +80,10 @@ def missing(clickhouse: ClickHouse) -> list[Migration]:
 
 
 def require(clickhouse: ClickHouse) -> None:
-    """Raises TablesError unless the tables are exactly those that this program writes."""
-    steps = missing(clickhouse)
-    if steps:
-        names = ", ".join(step.name for step in steps)
+    """Raise TablesError unless all migrations of this program were applied, and no newer one."""
+    migrations = missing(clickhouse)
+    if migrations:
+        names = ", ".join(each.name for each in migrations)
         raise TablesError(f"the tables lack {names}: run `python -m aggregator migrate` first")
 
 

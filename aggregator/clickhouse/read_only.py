@@ -1,4 +1,4 @@
-"""Read-only SQL for analysts, on a ClickHouse server or on the embedded engine of a data directory."""
+"""Read-only SQL for analysts, on a ClickHouse server or on a data directory (chdb)."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from aggregator.clickhouse.client import ClickHouse, address_of
 
-# ClickHouse does not count this as writing, so its read-only mode lets it pass.
+# The read-only mode of ClickHouse protects tables. It does not keep a query from writing a file.
 _WRITES_FILE: Final = re.compile(r"\bINTO\s+OUTFILE\b", re.IGNORECASE)
 _LITERAL: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 
@@ -15,14 +15,14 @@ _READ_ONLY: Final = {"readonly": 1}
 
 
 class QueryError(Exception):
-    """The query cannot be answered; the message says why and what to do."""
+    """The query cannot be answered. The message is one sentence with the reason."""
 
 
 def query(dsn: str, sql: str, output_format: str) -> bytes:
-    """The answer to one SELECT, in a ClickHouse format such as CSVWithNames. The query cannot change anything.
+    """Run one SELECT and return the answer in a ClickHouse format such as CSVWithNames. Nothing can be changed.
 
-    Raises QueryError, ClickHouseAwayError if no server answers, and DirectoryTakenError if another process has the
-    directory of an embedded engine open.
+    Raises QueryError if ClickHouse refuses the query, ClickHouseAwayError if no server answers, and DirectoryTakenError
+    if another process uses the data directory.
     """
     if _WRITES_FILE.search(_LITERAL.sub("''", sql)):
         raise QueryError("INTO OUTFILE would write a file, and this command only reads: redirect its output instead")

@@ -1,1 +1,1 @@
-"""What a row is: pure functions from updates and dead letters to columns. No I/O, no clock."""
+"""Pure functions: Kafka records to the columns of the tables, and the rules of reconciliation. No I/O, no clock."""

@@ -1,4 +1,4 @@
-"""From Kafka records to updates and dead letters."""
+"""Decoding Kafka records: the values of ledger, event-counts and dead-letters."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ from schemas.ledger import LedgerUpdate, decode_ledger_update
 
 
 class Fetched(Protocol):
-    """A Kafka record as it was fetched. `timestamp` is in milliseconds since 1970."""
+    """A record as the fetch returns it, without its topic and partition. `timestamp` is in milliseconds since 1970."""
 
     @property
     def offset(self) -> int: ...
@@ -28,7 +28,7 @@ class Fetched(Protocol):
 
 
 class Record(Fetched, Protocol):
-    """The same with the location where it lies."""
+    """A fetched record with its topic and partition."""
 
     @property
     def topic(self) -> str: ...
@@ -37,11 +37,11 @@ class Record(Fetched, Protocol):
 
 
 class NotALedgerUpdateError(Exception):
-    """A record on the ledger topic that no meter wrote. Skipping it could lose money, so nobody does."""
+    """A record of the ledger topic is not an update. It must not be skipped, because that could lose charges."""
 
 
 def read_ledger_update(record: Record) -> LedgerUpdate:
-    """The update that a record of the ledger topic holds. Raises NotALedgerUpdateError, which says where the record lies."""
+    """Decode a record of the ledger topic. Raises NotALedgerUpdateError, which names the record's location."""
     try:
         return decode_ledger_update(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
@@ -50,7 +50,11 @@ def read_ledger_update(record: Record) -> LedgerUpdate:
 
 
 def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonKey, CountComparison] | None:
-    """The comparison that a record of the comparisons topic holds; None for a stranger's record, which counts nothing here."""
+    """Decode a record of the topic event-counts. Returns None if it is not a comparison.
+
+    Such a record can be skipped, unlike one of the ledger: no charge depends on it. `wallet_partitions` is how many
+    partitions wallet-inputs has.
+    """
     try:
         comparison = decode_comparison(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -60,15 +64,17 @@ def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonK
 
 
 def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
-    """The dead letter that a record of the dead-letters topic holds. Every record there is one, a stranger's too."""
+    """Decode a record of the topic dead-letters. Never fails: a record without the meter's headers is a letter as well.
+
+    Its source is then its own location, so that two such records do not replace each other in the table.
+    """
     location = LetterLocation(record.topic, record.partition, record.offset, max(record.timestamp, 0))
     try:
         letter = from_record(record.key, record.value, list(record.headers))
-    except ValueError:  # A location that is not a number.
+    except ValueError:  # The partition or the offset in the headers is not a number.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return location, letter
-    # Without a source of its own a letter is known by its own location, or strangers would overwrite one another.
     return location, msgspec.structs.replace(
         letter, source_topic=location.topic, source_partition=location.partition, source_offset=location.version
     )

@@ -1,4 +1,4 @@
-"""From updates and dead letters to blocks of columns, one block a table."""
+"""From updates, dead letters and comparisons to blocks of columns: one block for each table that gets rows."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
@@ -25,14 +25,14 @@ from schemas.ledger import LedgerUpdate
 
 
 class _Rows(NamedTuple):
-    """The carriers and the facts of rows, side by side: a fact may share its carrier with others."""
+    """Rows before they are columns. Row number n is made from `carriers[n]` and `facts[n]` (`tables.py`)."""
 
     carriers: Sequence[object]
     facts: Sequence[object]
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Rows of one table, column by column: what an insert takes. All columns have the same length, at least 1."""
+    """The rows of one insert, column by column. All columns have the same length, which is at least 1."""
 
     table: str
     names: list[str]
@@ -46,9 +46,10 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
-    """All that the updates state, in any order and repetition. The ledger comes first, what follows from it after.
+    """The rows of updates, which may come in any order and repeatedly. Must be inserted in the order of the blocks.
 
-    A key that several updates state has one row: that of the highest version. A table without rows has no block.
+    The balances come last, because a balance says that all rows up to its version are there. If several updates have
+    rows with the same key, only the one with the highest version is kept. A table without rows has no block.
     """
     updates = list(updates)
     return _blocks(
@@ -60,28 +61,28 @@ def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
 
 
 def letter_blocks(letters: Iterable[tuple[LetterLocation, DeadLetter]]) -> list[Block]:
-    """The dead letters, one row a refused record. No letters, no block."""
+    """The rows of dead letters, one for each refused record. Empty if there are no letters."""
     return _blocks((DEAD_LETTER_FACTS, _unzipped(letters)))
 
 
 def comparison_blocks(comparisons: Iterable[tuple[ComparisonKey, CountComparison]]) -> list[Block]:
-    """The comparisons, one row each. No comparisons, no block."""
+    """The rows of comparisons, the newest of each key. Empty if there are no comparisons."""
     return _blocks((EVENT_COUNT_FACTS, _unzipped(comparisons)))
 
 
 def _carried(updates: Sequence[LedgerUpdate], facts: Sequence[Sequence[object]]) -> _Rows:
-    """Each update as often as it has facts, and all facts."""
+    """Pair each fact with its update: `facts[n]` are those of `updates[n]`."""
     carriers = chain.from_iterable(map(repeat, updates, map(len, facts)))
     return _Rows(list(carriers), list(chain.from_iterable(facts)))
 
 
 def _unzipped(rows: Iterable[tuple[object, object]]) -> _Rows:
-    both = list(rows)
-    return _Rows([carrier for carrier, _ in both], [fact for _, fact in both])
+    pairs = list(rows)
+    return _Rows([carrier for carrier, _ in pairs], [fact for _, fact in pairs])
 
 
-def _blocks(*stated: tuple[Table, _Rows]) -> list[Block]:
-    return [_block(table, _latest(table, rows)) for table, rows in stated if rows.facts]
+def _blocks(*rows_by_table: tuple[Table, _Rows]) -> list[Block]:
+    return [_block(table, _latest(table, rows)) for table, rows in rows_by_table if rows.facts]
 
 
 def _block(table: Table, rows: _Rows) -> Block:
@@ -98,7 +99,7 @@ def _cells(column: Column, rows: _Rows) -> list[object]:
 
 
 def _latest(table: Table, rows: _Rows) -> _Rows:
-    # The engine would drop the repeats too; a block without them is smaller and merges sooner.
+    # ClickHouse would replace repeated rows itself. A block without them is smaller, and merges take less time.
     keys = list(zip(*(_cells(table.named(name), rows) for name in table.key), strict=True))
     if len(set(keys)) == len(keys):
         return rows

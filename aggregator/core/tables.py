@@ -1,7 +1,8 @@
 """The tables: every column with its ClickHouse type and where its value comes from.
 
-A row comes from two things: the carrier (an update, or where a dead letter lay) and one fact that it carries. A test holds
-this against the tables that the migrations create.
+A row is made from two objects. The *carrier* is what a Kafka record states once: an update, the location of a dead
+letter, the key of a comparison. The *fact* is one of the things it carries: an entry, a conversation, a dead letter.
+A test compares these columns with the tables that the migrations create.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from schemas.ledger import ControlTotals
 
 
 class LetterLocation(msgspec.Struct, frozen=True):
-    """Where and when a dead letter lay on its own topic. `version` is its offset there."""
+    """The location of a dead letter on the topic dead-letters. `version` is its offset there."""
 
     topic: str
     partition: int
@@ -22,7 +23,11 @@ class LetterLocation(msgspec.Struct, frozen=True):
 
 
 class ComparisonKey(msgspec.Struct, frozen=True):
-    """How many partitions of wallets tell of one offset, and the slot that it has. `version` is the comparison's own."""
+    """The carrier of a comparison's row. `version` is the comparison's own.
+
+    `wallet_partitions` is how many partitions of wallet-inputs compare each offset. `slot` is a number from 0 to
+    `COMPARISON_SLOTS` - 1 that follows from the offset: a later comparison with the same slot replaces this one.
+    """
 
     wallet_partitions: int
     slot: int
@@ -30,7 +35,10 @@ class ComparisonKey(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """`attribute`, with dots where it lies deeper, is the cell's value, on the carrier or else on the fact."""
+    """A column: name, ClickHouse type, and the attribute of the fact that holds a cell's value (`a.b` for nested ones).
+
+    The attribute belongs to the carrier if `on_carrier` is true.
+    """
 
     name: str
     type: str
@@ -39,19 +47,19 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """`key` is what makes two rows the same row, the sorting key; of those the highest `version` stands."""
+    """A table. `key` is its sorting key: of the rows with the same key ClickHouse keeps the highest `version`."""
 
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
     def named(self, name: str) -> Column:
-        """The column of that name. Raises StopIteration if there is none."""
+        """The column with a name. Raises StopIteration if there is none."""
         return next(column for column in self.columns if column.name == name)
 
 
 def _word(name: str) -> Column:
-    """A text of which there are few."""
+    """A text with few different values."""
     return Column(name, "LowCardinality(String)", name)
 
 
@@ -68,7 +76,7 @@ def _count(name: str, attribute: str = "", *, on_carrier: bool = False) -> Colum
 
 
 def _number(name: str, *, on_carrier: bool = False) -> Column:
-    """Of a partition, or how many there are."""
+    """The number of a partition, or a number of partitions."""
     return Column(name, "Int32", name, on_carrier)
 
 
@@ -77,7 +85,7 @@ def _signed(name: str) -> Column:
 
 
 def _instant(name: str, attribute: str, *, on_carrier: bool = False) -> Column:
-    """Written as integer milliseconds since 1970."""
+    """A time. Written as integer milliseconds since 1970."""
     return Column(name, "DateTime64(3, 'UTC')", attribute, on_carrier)
 
 
@@ -182,7 +190,8 @@ DEAD_LETTER_FACTS: Final = Table(
 )
 
 COMPARISON_SLOTS: Final = 256
-"""How many offsets of a partition are remembered: hours, at one a minute, by which a partition of wallets may lag."""
+"""How many comparisons are kept for each partition of chat-events and of wallet-inputs, at most. At one a minute, a
+partition of wallet-inputs may lag hours behind the others before they share no offset that could be compared."""
 
 EVENT_COUNT_FACTS: Final = Table(
     "event_count_facts",

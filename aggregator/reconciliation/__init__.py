@@ -1,1 +1,1 @@
-"""Reconciliation against the live tables: rounds, the worker's timer, the report."""
+"""Reconciliation of the tables in ClickHouse: rounds over all workspaces, the worker's looks, the command's report."""

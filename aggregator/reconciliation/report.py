@@ -1,4 +1,4 @@
-"""What `reconcile` prints: a line a pair where all agrees, else the first rows that differ; JSON for machines."""
+"""The output of `reconcile`: a line for each pair, then the first rows that differ; or JSON, for programs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,15 @@ from aggregator.reconciliation.rounds import Reconciliation, judged_in_time
 Format = Literal["table", "json"]
 
 SHOWN: Final = 50
-"""Differences that a table shows at most; JSON has them all."""
+"""How many differences the table shows, at most. JSON has them all."""
 
 
 def reconcile(clickhouse: ClickHouse, grace_s: float, output_format: Format) -> bool:
-    """Look at everything once, and again at what is being written; print what was found. Whether all agrees."""
+    """Compare everything once, then again what was incomplete, and print the result.
+
+    Returns whether everything was judged and nothing differs. Waits for incomplete rows for three times `grace_s`, at
+    most. Raises what `ClickHouse.query` raises.
+    """
     reconciliation = Reconciliation(clickhouse.query, grace_s)
     with _progress(clickhouse) as bar:
         task = bar.tasks[0].id
@@ -46,14 +50,14 @@ def _progress(clickhouse: ClickHouse) -> Iterator[Progress]:
 
 
 def _print_json(reconciliation: Reconciliation) -> None:
-    answer = {
+    result = {
         "pairs": reconciliation.scopes_by_pair(),
         "incomplete": reconciliation.incomplete,
         "partitions": reconciliation.partitions,
         "workspaces": reconciliation.workspaces,
         "differences": reconciliation.differences,
     }
-    print(msgspec.json.encode(answer).decode())
+    print(msgspec.json.encode(result).decode())
 
 
 def _print_table(reconciliation: Reconciliation) -> None:
@@ -63,17 +67,16 @@ def _print_table(reconciliation: Reconciliation) -> None:
             compared = f"{reconciliation.partitions} partitions, {compared}"
         print(f"{pair:16} difference {scopes}   ({compared})")
     if reconciliation.incomplete:
-        print(
-            f"incomplete        {reconciliation.incomplete}: still being written, look again or with a longer --grace"
-        )
+        advice = "still being written, run it again or with a longer --grace"
+        print(f"{'incomplete':16} {reconciliation.incomplete}: {advice}")
     found = reconciliation.differences
     if found:
-        _console().print(_named(found[:SHOWN]))
+        _console().print(_difference_table(found[:SHOWN]))
     if len(found) > SHOWN:
         print(f"and {len(found) - SHOWN} more; --format json has them all")
 
 
-def _named(found: list[Difference]) -> Table:
+def _difference_table(found: list[Difference]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("pair", no_wrap=True)
     table.add_column("scope", overflow="fold")
@@ -86,5 +89,5 @@ def _named(found: list[Difference]) -> Table:
 
 def _console() -> Console:
     console = Console(markup=False, highlight=False)
-    # A file or a pipe has no width: there a difference is a line, and can be searched for.
+    # A file or a pipe has no width. With a wide table each difference is one line there, which grep can find.
     return console if console.is_terminal else Console(markup=False, highlight=False, width=250)

@@ -1,4 +1,4 @@
-"""Rows into ClickHouse. Losing ClickHouse stalls, and loses nothing: an insert is tried until it is in."""
+"""Writing rows to ClickHouse. An insert is repeated until it succeeds: a failure delays rows and loses none."""
 
 import asyncio
 import logging
@@ -17,13 +17,15 @@ from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate
 
 FIRST_WAIT_S: Final = 0.25
+"""The wait before the second try of an insert. It doubles with each further try."""
+
 LONGEST_WAIT_S: Final = 15.0
 
 logger = logging.getLogger(__name__)
 
 
 class Findings(msgspec.Struct):
-    """What was read from the topics and waits to be written."""
+    """Decoded records of the three topics that are written together."""
 
     updates: list[LedgerUpdate]
     letters: list[tuple[LetterLocation, DeadLetter]]
@@ -31,8 +33,12 @@ class Findings(msgspec.Struct):
 
 
 async def write(clickhouse: ClickHouse, findings: Findings) -> None:
-    """Returns once all rows are safely in ClickHouse. Raises only what trying again cannot mend, which is a bug."""
-    # What others are compared with comes last: the balances of the updates, then the comparisons.
+    """Insert all rows. Returns once ClickHouse has them, however long that takes.
+
+    Raises only errors that a repetition cannot solve (`is_passing`). Such an error is a bug.
+    """
+    # Reconciliation compares all of an update's rows with its balance, and balances and dead letters with comparisons.
+    # So the balances come after the other rows of the updates, and the comparisons last.
     for block in (
         ledger_update_blocks(findings.updates)
         + letter_blocks(findings.letters)
@@ -64,7 +70,7 @@ async def _insert(clickhouse: ClickHouse, block: Block) -> None:
     async for attempt in retrying:
         with attempt:
             started_s = time.monotonic()
-            # Both engines block their thread; the loop goes on answering the group.
+            # In a thread, because an insert blocks. The event loop must go on, or the consumer group drops this worker.
             await asyncio.to_thread(clickhouse.insert, block)
             metrics.INSERT_SECONDS.labels(block.table).observe(time.monotonic() - started_s)
     metrics.CLICKHOUSE_UP.set(1)

@@ -24,6 +24,20 @@ def test_help_teaches() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_an_example(command: str) -> None:
+    """The help of a command shows how it is typed, and its first sentence fits into the list of commands."""
+    assert f"python -m aggregator {command}" in CliRunner().invoke(main, [command, "--help"]).output
+    assert "..." not in CliRunner().invoke(main, ["--help"]).output.replace("[ARGS]...", "")
+
+
+def test_help_explains_the_grace_time() -> None:
+    """A reader learns what the seconds of `--grace` are waited for."""
+    text = " ".join(CliRunner().invoke(main, ["reconcile", "--help"]).output.split())
+    assert "only partly written" in text
+    assert "its missing rows are a difference" in text
+
+
 def test_migrate_says_what_it_did(dsn: str) -> None:
     """The first run names each step, the second says that there was none."""
     run = CliRunner(env={"CLICKHOUSE_DSN": dsn})

@@ -8,7 +8,7 @@ import pytest
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from aggregator.core.rows import ledger_update_blocks
-from aggregator.reconciliation import rounds as reconcile
+from aggregator.reconciliation import rounds
 from aggregator.reconciliation.rounds import Reconciliation, judged_in_time
 from tests.aggregator.facts import PRICE_MICROS, conversation, entry, update
 from tests.aggregator.histories import flushes, metered
@@ -60,7 +60,7 @@ def looked(clickhouse: ClickHouse) -> Reconciliation:
 
 def test_several_rounds_of_one_page_find_the_same(filled: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that may not take long goes on where the last one ended; every workspace is looked at once a round."""
-    monkeypatch.setattr(reconcile, "CHUNK_WORKSPACES", 1)
+    monkeypatch.setattr(rounds, "CHUNK_WORKSPACES", 1)
     updates: list[int] = []
     reconciliation = Reconciliation(filled.query, LONG_S)
     while not reconciliation.look(budget_s=0, on_chunk=updates.append):

@@ -8,8 +8,7 @@ from prometheus_client import REGISTRY
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.reconciliation.sums import PAIRS
-from aggregator.reconciliation import rounds as reconcile
-from aggregator.reconciliation import watch
+from aggregator.reconciliation import rounds, watch
 from aggregator.reconciliation.watch import Watch
 from tests.aggregator.test_reconcile_cli import WHOLE, write
 
@@ -72,7 +71,7 @@ async def test_a_look_that_fails_grows_old(clickhouse: ClickHouse, monkeypatch: 
 async def test_the_time_is_that_of_a_whole_round(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a round goes on over several looks its beginning is not told: not everything has been seen since then."""
     monkeypatch.setattr(watch, "BUDGET_S", 0)
-    monkeypatch.setattr(reconcile, "CHUNK_WORKSPACES", 1)
+    monkeypatch.setattr(rounds, "CHUNK_WORKSPACES", 1)
     write(clickhouse, WHOLE)
     looker = Watch(clickhouse, lambda: True)
     await looker.look()

@@ -1,6 +1,7 @@
--- Facts, as the pages of the ledger topic state them. Each may be written any number of times: the sorting key holds
--- immutable columns only, and of the rows of one key the highest `version` (the input offset it was built from) stands.
--- Analysts read the views of 0002, which look past the rows that were replaced.
+-- Facts, as the updates of the ledger topic state them. A row may be written any number of times: the sorting key has
+-- only columns that never change, and of the rows with the same key the one with the highest `version` is kept. The
+-- version is the offset on wallet-inputs that an update was built from.
+-- Analysts read the views of 0002, which leave out rows that were replaced.
 
 CREATE TABLE IF NOT EXISTS ledger_entries
 (
@@ -21,8 +22,8 @@ CREATE TABLE IF NOT EXISTS ledger_entries
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (workspace_id, seq, entry_id);
 
--- `opened_at` is the time of the message that arrived first. A late message may move `first_at`, never this, so a
--- row always finds the partition and the place of the row it replaces.
+-- `opened_at` is the time of the message that arrived first. A late message may change `first_at`, but never
+-- `opened_at`. So a row has the same partition and sorting key as the row that it replaces.
 CREATE TABLE IF NOT EXISTS conversation_facts
 (
     workspace_id String,
@@ -79,7 +80,8 @@ CREATE TABLE IF NOT EXISTS balance_facts
 ENGINE = ReplacingMergeTree(version)
 ORDER BY workspace_id;
 
--- A record is refused once: a repeat of its letter lands on the same row. `version` is the letter's own offset.
+-- The key is the location of the refused record, so a dead letter that is repeated replaces its row. `version` is the
+-- offset of the dead letter on its own topic.
 CREATE TABLE IF NOT EXISTS dead_letter_facts
 (
     source_topic LowCardinality(String),

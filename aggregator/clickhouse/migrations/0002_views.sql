@@ -1,5 +1,5 @@
--- What analysts read, under names that do not change. FINAL makes a plain SELECT exact whether or not the engine has
--- merged replaced rows away yet.
+-- The views that analysts read. Their names do not change. FINAL leaves out replaced rows, also those that ClickHouse
+-- has not merged away yet, so a plain SELECT is exact.
 
 CREATE VIEW IF NOT EXISTS conversations AS
 SELECT
@@ -37,8 +37,8 @@ SELECT
     reverses
 FROM ledger_entries FINAL;
 
--- A day without units has nothing to show: its last conversation moved to another day, or all it saw were messages
--- that are recorded and never billed. Those stand in the facts.
+-- Days without units and charges are left out: the last conversation of such a day moved to another day, or the day
+-- has only messages that are never billed. Those are in usage_daily_facts.
 CREATE VIEW IF NOT EXISTS usage_daily AS
 SELECT
     workspace_id,
@@ -57,8 +57,8 @@ SELECT
 FROM usage_daily_facts FINAL
 WHERE total_units != 0 OR charged_free_micros != 0 OR charged_paid_micros != 0;
 
--- Nothing is stored by month. A month is added up from its days when it is read, and a conversation belongs to one day
--- whole, so the two views cannot disagree.
+-- A month is the sum of its days, computed when it is read. A conversation belongs to one day, so the two views cannot
+-- disagree.
 CREATE VIEW IF NOT EXISTS usage_monthly AS
 SELECT
     workspace_id,
@@ -85,7 +85,7 @@ SELECT
     lapsed_micros
 FROM balance_facts FINAL;
 
--- Where the refused record lay is given in full and, for those who type, in short: topic, partition, offset.
+-- The location of the refused record has long names and, for typing, short ones: topic, partition, offset.
 CREATE VIEW IF NOT EXISTS dead_letters AS
 SELECT
     reason,

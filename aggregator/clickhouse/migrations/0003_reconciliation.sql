@@ -1,18 +1,22 @@
--- What reconciliation compares rows with: how many of them there are, by the word of those who wrote them.
+-- Counts by the meter, which reconciliation compares with the rows of the tables.
 
--- How many rows of a workspace stand in the other tables once this one does. Rows from before have none and differ.
+-- Control totals: what the other tables hold of a workspace once its balance is written. `entries` and `conversations`
+-- are numbers of rows; `messages` (of closed conversations) and `occurrences` are sums. Rows that were written before
+-- this migration have 0 and differ.
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS entries UInt64 DEFAULT 0 AFTER lapsed_micros;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS conversations UInt64 DEFAULT 0 AFTER entries;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS messages UInt64 DEFAULT 0 AFTER conversations;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS occurrences UInt64 DEFAULT 0 AFTER messages;
 
--- Where and when a workspace began, to notice one that is gone altogether.
+-- The partition and the offset of wallet-inputs at which a workspace began. They show when all rows of a workspace are
+-- missing.
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS wallet_partition Int32 DEFAULT -1 AFTER occurrences;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS since Int64 DEFAULT -1 AFTER wallet_partition;
 
--- What became of the records of a partition of chat-events up to an offset, and what one partition of wallets has taken
--- of them. Only the newest offset that all have told of is compared. So that nothing older piles up, an offset has one of
--- few slots, and what is told later of a slot replaces what was told before.
+-- Comparisons: what became of the records of a partition of chat-events up to an offset, and how many of them one
+-- partition of wallet-inputs has processed. Only the newest offset with a comparison of every partition of wallet-inputs
+-- is used. An offset has one of 256 slots, and a later comparison replaces an earlier one with the same slot. So the
+-- table does not grow.
 CREATE TABLE IF NOT EXISTS event_count_facts
 (
     origin_partition Int32,

@@ -1,1 +1,1 @@
-"""The tables' history: NNNN_slug.sql, applied in order by `migrate`, never changed once released."""
+"""The migrations: NNNN_slug.sql, applied in order by `migrate`. A released one must not be changed."""

@@ -1,1 +1,1 @@
-"""Rules of reconciliation: what is compared, and how differences are found."""
+"""The rules of reconciliation: the SQL that reads the figures, and which figures have to be equal."""

@@ -1,28 +1,36 @@
-"""Naming what differs: the first rows of a workspace that do not agree, for people and for machines."""
+"""Differences: the first rows of a workspace that do not agree, with the figures that both tables state.
 
-from collections.abc import Iterable, Iterator, Mapping
+`sums` finds that a pair of a workspace differs. The functions here name the rows, to people and to programs.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from aggregator.core.reconciliation.sums import (
+    CHARGES,
     DAY,
     EVENTS,
     LEDGER_BALANCES,
     LEDGER_ROLLUPS,
     UNITS_LEDGER,
     UNITS_ROLLUPS,
+    Figures,
     Row,
     Sums,
     text,
 )
 
 FIRST_ROWS: Final = 10
-"""Rows that are named of one pair and workspace."""
+"""How many rows of one pair of one workspace are named, at most."""
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Two figures of one thing that have to be equal. `place` is a workspace, or a topic and partition."""
+    """Two figures that have to be equal and are not: `one` in `one_table`, `other` in `other_table`.
+
+    `scope` is a workspace's id, or TOPIC/PARTITION. `row` and `figure` say in words which row and which column or sum.
+    """
 
     pair: str
     scope: str
@@ -34,27 +42,27 @@ class Difference(msgspec.Struct, frozen=True):
     other: int
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """A pair, row by row. `figures` are (what one table adds to it, what the other does), the rest is as in SQL."""
+class RowComparison(msgspec.Struct, frozen=True):
+    """How two tables of a pair are compared row by row. `key`, `shown` and `figures` are SQL expressions."""
 
     pair: str
     one_table: str
     other_table: str
-    key: tuple[str, ...]
-    """Of each table the expression of what a row is about; two rows of one key have to agree."""
+    key: tuple[str, str]
+    """The key of a row, for either table. The rows of one key have to add up to the same in both tables."""
     shown: str
-    """The expression that names a row to people, over `key`."""
-    figures: Mapping[str, tuple[str, str]]
+    """The name of a row for people. `{key}` stands for the key."""
+    figures: Figures
 
     def sql(self, workspace_id: str) -> str:
-        """Asks for the first keys whose figures differ: what to show, then each figure of one table and the other."""
+        """Selects the first keys whose figures differ: the name to show, then for each figure both tables' sums."""
         sums = ", ".join(f"sum(one_{at}) AS ones_{at}, sum(other_{at}) AS others_{at}" for at in self._numbers)
         unequal = " OR ".join(f"ones_{at} != others_{at}" for at in self._numbers)
         return f"""SELECT {self.shown.format(key="key")} AS shown, {sums} FROM ({self._side(0, workspace_id)}
             UNION ALL {self._side(1, workspace_id)}) GROUP BY key HAVING {unequal} ORDER BY shown LIMIT {FIRST_ROWS}"""
 
     def differences(self, workspace_id: str, rows: Iterable[Row]) -> Iterator[Difference]:
-        """What the answer says."""
+        """The differences in an answer to `sql`."""
         for shown, *sums in rows:
             for at, figure in enumerate(self.figures):
                 one, other = sums[2 * at : 2 * at + 2]
@@ -80,24 +88,18 @@ class Rows(msgspec.Struct, frozen=True):
         )
 
 
-_SPENT: Final = "if(kind IN ('charge', 'reversal') AND lot_kind {} 'free', -amount_micros, 0)"
-_CHARGES: Final = {
-    "charged_free_micros": (_SPENT.format("="), "charged_free_micros"),
-    "charged_paid_micros": (_SPENT.format("!="), "charged_paid_micros"),
-}
-
 BY_ROW: Final = {
     each.pair: each
     for each in (
-        Rows(
+        RowComparison(
             UNITS_LEDGER,
             "ledger_entries",
             "conversation_facts",
             ("conversation_id", "conversation_id"),
             "concat('conversation ', {key})",
-            _CHARGES,
+            CHARGES,
         ),
-        Rows(
+        RowComparison(
             UNITS_ROLLUPS,
             "conversation_facts",
             "usage_daily_facts",
@@ -105,21 +107,21 @@ BY_ROW: Final = {
             "concat('bot ', {key}.1, ', ', toString({key}.2))",
             DAY,
         ),
-        Rows(
+        RowComparison(
             LEDGER_ROLLUPS,
             "ledger_entries",
             "usage_daily_facts",
             ("bot_id", "bot_id"),
             "concat('bot ', {key})",
-            _CHARGES,
+            CHARGES,
         ),
     )
 }
-"""Pairs whose checksums say that something differs, and not what."""
+"""The pairs with checksums, by name. A checksum shows that something differs; only these comparisons show which row."""
 
 
 def of_workspace(pair: str, sums: Sums) -> Iterator[Difference]:
-    """What the sums themselves show to differ."""
+    """The differences of a pair that the sums show without a further query."""
     balance, ledger, units, rollup = sums
     compared: dict[str, list[tuple[str, str, int, int]]] = {
         EVENTS: [
@@ -140,20 +142,22 @@ def of_workspace(pair: str, sums: Sums) -> Iterator[Difference]:
             yield Difference(pair, balance.workspace_id, "all rows", figure, table, one, "balance_facts", other)
 
 
-def missing_entries(workspace_id: str, entries: int) -> str:
-    """Asks for the first numbers that no entry has."""
-    taken = f"SELECT seq FROM ledger_entries FINAL WHERE workspace_id = {text(workspace_id)}"
-    return f"SELECT number FROM numbers(1, {entries}) WHERE number NOT IN ({taken}) ORDER BY number LIMIT {FIRST_ROWS}"
+def missing_entries_sql(workspace_id: str, entries: int) -> str:
+    """Selects the first numbers from 1 to `entries` that are the `seq` of no entry."""
+    present = f"SELECT seq FROM ledger_entries FINAL WHERE workspace_id = {text(workspace_id)}"
+    return (
+        f"SELECT number FROM numbers(1, {entries}) WHERE number NOT IN ({present}) ORDER BY number LIMIT {FIRST_ROWS}"
+    )
 
 
 def of_missing_entries(workspace_id: str, rows: Iterable[Row]) -> Iterator[Difference]:
-    """Each number that no entry has."""
+    """A difference for each number in an answer to `missing_entries_sql`."""
     for (seq,) in rows:
         yield Difference(LEDGER_BALANCES, workspace_id, f"entry {seq}", "rows", "ledger_entries", 0, "balance_facts", 1)
 
 
 def of_incomplete(sums: Sums) -> Difference:
-    """Rows that no balance explains, although nothing is being written any more."""
+    """The difference of a workspace whose newest rows have no balance, although their writing has stopped."""
     balance = sums.balance
     versions = {
         "ledger_entries": sums.ledger.version,
@@ -166,6 +170,6 @@ def of_incomplete(sums: Sums) -> Difference:
 
 
 def unnamed(pair: str, workspace_id: str) -> Difference:
-    """A pair that differs, without its rows: so many differ, or they had changed when they were to be named."""
+    """A pair that differs, without its rows. For a pair over the limit, or whose rows had changed when asked for."""
     one_table, _, other_table = pair.partition("_")
     return Difference(pair, workspace_id, "not looked for", "checksum", one_table, 0, other_table, 1)

@@ -1,7 +1,8 @@
-"""Whether every event is accounted for: what comparisons and dead letters are asked, and what has to be equal.
+"""Event counts: the SQL that reads what the meter counted, and what has to be equal to it.
 
-Comparisons of one offset come from every partition of wallets. Under load they come one by one, so the newest offset is
-compared that all have told of. Dead letters of the same offset may still be on their way then, never too many.
+Every partition of wallet-inputs writes a comparison for an offset of chat-events, one after another. So the newest
+offset is compared that all of them have written a comparison for (docs/adr/0009). Dead letters up to that offset may
+still be on their way to ClickHouse, and so may balances. Until they are there, too few of them is no difference.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +15,22 @@ from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 _COUNTS: Final = EventCounts.__struct_fields__
 _CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks")
+"""The classes of events: each event is in exactly one."""
+
+
+def partition_name(topic: str, partition: int) -> str:
+    """TOPIC/PARTITION: the scope of a difference that concerns a partition."""
+    return f"{topic}/{partition}"
+
+
+# What was counted.
 
 
 class ComparedOffset(NamedTuple):
-    """An offset of one partition of chat-events that all partitions of wallets have told of. `variants` of the counts
-    were told; more than one is an error. `taken_*` are added up over those partitions.
+    """The newest offset of a partition of chat-events that every partition of wallet-inputs has compared.
+
+    `variants` is how many different `counts` the comparisons hold; more than 1 is a difference. `wallet_messages` and
+    `wallet_occurrences` are sums over the partitions of wallet-inputs.
     """
 
     partition: int
@@ -30,12 +42,12 @@ class ComparedOffset(NamedTuple):
 
     @property
     def scope(self) -> str:
-        """For people."""
+        """The partition, as a difference names it."""
         return partition_name(CHAT_EVENTS.name, self.partition)
 
 
 class ExpectedDeadLetters(NamedTuple):
-    """So many records of a partition were refused, up to and with an offset: so many dead letters there are."""
+    """The number of dead letters that have to exist of a partition, up to and including an offset: `refused`."""
 
     topic: str
     partition: int
@@ -44,17 +56,28 @@ class ExpectedDeadLetters(NamedTuple):
 
     @property
     def scope(self) -> str:
-        """For people."""
+        """The partition, as a difference names it."""
         return partition_name(self.topic, self.partition)
 
 
-def partition_name(topic: str, partition: int) -> str:
-    """A partition, for people."""
-    return f"{topic}/{partition}"
+class ExpectedWorkspaces(NamedTuple):
+    """The number of workspaces that began in a partition of wallet-inputs, up to and including the offset `version`.
+
+    Each of them has to have a balance.
+    """
+
+    partition: int
+    version: int
+    workspaces: int
+
+    @property
+    def scope(self) -> str:
+        """The partition, as a difference names it."""
+        return partition_name(WALLET_INPUTS.name, self.partition)
 
 
-def compared_offsets() -> str:
-    """Asks for the newest compared offset of each partition."""
+def compared_offsets_sql() -> str:
+    """Selects the newest compared offset of each partition of chat-events, for `read_compared_offsets`."""
     counts = ", ".join(f"any({name})" for name in _COUNTS)
     return f"""SELECT origin_partition, origin_offset, uniqExact({", ".join(_COUNTS)}),
         sum(wallet_messages), sum(wallet_occurrences), {counts}
@@ -64,73 +87,41 @@ def compared_offsets() -> str:
 
 
 def read_compared_offsets(rows: Iterable[Row]) -> list[ComparedOffset]:
-    """The compared offsets of an answer."""
+    """The compared offsets in an answer to `compared_offsets_sql`."""
     return [
         ComparedOffset(partition, offset, variants, messages, occurrences, EventCounts(*counts))
         for partition, offset, variants, messages, occurrences, *counts in rows
     ]
 
 
-def inputs() -> str:
-    """Asks for what the newest comparison of each partition of wallets says of its inputs, and of its workspaces."""
+def wallet_inputs_sql() -> str:
+    """Selects the newest comparison of each partition of wallet-inputs: partition, version, refused inputs, workspaces.
+
+    One row a partition. `version` is the offset up to which the two counts hold.
+    """
     return """SELECT wallet_partition, max(version), argMax(refused_inputs, version), argMax(workspaces, version)
         FROM event_count_facts FINAL GROUP BY wallet_partition ORDER BY wallet_partition"""
 
 
-def expected_dead_letters(found: Iterable[ComparedOffset], told: Iterable[Row]) -> Iterator[ExpectedDeadLetters]:
-    """What dead letters there have to be."""
-    for compared in found:
+def expected_dead_letters(offsets: Iterable[ComparedOffset], inputs: Iterable[Row]) -> Iterator[ExpectedDeadLetters]:
+    """The dead letters that have to exist. `inputs` is an answer to `wallet_inputs_sql`."""
+    for compared in offsets:
         yield ExpectedDeadLetters(CHAT_EVENTS.name, compared.partition, compared.offset, compared.counts.refused)
-    for partition, version, refused, _ in told:
+    for partition, version, refused, _ in inputs:
         yield ExpectedDeadLetters(WALLET_INPUTS.name, partition, version, refused)
 
 
-class ExpectedWorkspaces(NamedTuple):
-    """So many workspaces of a partition of wallets have begun, up to and with an offset: so many have a balance."""
-
-    partition: int
-    version: int
-    workspaces: int
-
-    @property
-    def scope(self) -> str:
-        """For people."""
-        return partition_name(WALLET_INPUTS.name, self.partition)
-
-
-def expected_workspaces(told: Iterable[Row]) -> Iterator[ExpectedWorkspaces]:
-    """What workspaces there have to be."""
-    for partition, version, _, workspaces in told:
+def expected_workspaces(inputs: Iterable[Row]) -> Iterator[ExpectedWorkspaces]:
+    """The workspaces that have to have a balance. `inputs` is an answer to `wallet_inputs_sql`."""
+    for partition, version, _, workspaces in inputs:
         yield ExpectedWorkspaces(partition, version, workspaces)
 
 
-def balances(expected: Iterable[ExpectedWorkspaces]) -> str:
-    """Asks how many workspaces of each expectation have a balance, and for the newest balance there. At least one is expected.
-
-    Pages of a partition come in the order of their versions: once one is newer than the expected one, all of the expected came.
-    """
-    cases = ", ".join(f"wallet_partition = {each.partition}, {each.version}" for each in expected)
-    return f"""SELECT wallet_partition, countIf(since >= 0 AND since <= multiIf({cases}, -1)), max(version)
-        FROM balance_facts FINAL GROUP BY wallet_partition"""
+# What the tables hold of it.
 
 
-def of_workspaces(expected: ExpectedWorkspaces, found: int) -> Difference:
-    """Workspaces that are gone, or too many."""
-    row = f"begun up to offset {expected.version}"
-    return Difference(
-        LEDGER_BALANCES,
-        expected.scope,
-        row,
-        "workspaces",
-        "event_count_facts",
-        expected.workspaces,
-        "balance_facts",
-        found,
-    )
-
-
-def letters(expected: Iterable[ExpectedDeadLetters]) -> str:
-    """Asks how many dead letters there are of each expectation. At least one is expected."""
+def dead_letter_counts_sql(expected: Iterable[ExpectedDeadLetters]) -> str:
+    """Selects (topic, partition, number of dead letters) for each expectation. At least one is needed."""
     wanted = " OR ".join(
         f"(source_topic = '{each.topic}' AND source_partition = {each.partition} AND source_offset <= {each.offset})"
         for each in expected
@@ -139,26 +130,30 @@ def letters(expected: Iterable[ExpectedDeadLetters]) -> str:
         GROUP BY source_topic, source_partition"""
 
 
+def balance_counts_sql(expected: Iterable[ExpectedWorkspaces]) -> str:
+    """Selects (partition, number of expected workspaces with a balance, newest version). At least one is needed.
+
+    Updates of a partition are written in the order of their versions. So once its newest version is above the
+    expectation's, every balance that is expected has been written.
+    """
+    cases = ", ".join(f"wallet_partition = {each.partition}, {each.version}" for each in expected)
+    return f"""SELECT wallet_partition, countIf(since >= 0 AND since <= multiIf({cases}, -1)), max(version)
+        FROM balance_facts FINAL GROUP BY wallet_partition"""
+
+
+# What differs.
+
+
 def of_offset(compared: ComparedOffset) -> Iterator[Difference]:
-    """What differs at one offset."""
-    counts = compared.counts
+    """The differences among the counts of one compared offset."""
+    counts, table = compared.counts, "event_count_facts"
+    in_classes = sum(getattr(counts, name) for name in _CLASSES)
+    closed = "messages of closed conversations"
     figures = (
-        (
-            "events",
-            "event_count_facts",
-            counts.events,
-            "event_count_facts",
-            sum(getattr(counts, name) for name in _CLASSES),
-        ),
-        (
-            "messages of closed conversations",
-            "sessionizer",
-            counts.closed_messages,
-            "wallets",
-            compared.wallet_messages,
-        ),
+        ("events", table, counts.events, table, in_classes),
+        (closed, "sessionizer", counts.closed_messages, "wallets", compared.wallet_messages),
         ("occurrences", "sessionizer", counts.occurrences, "wallets", compared.wallet_occurrences),
-        ("versions of one offset", "event_count_facts", compared.variants, "event_count_facts", 1),
+        ("versions of one offset", table, compared.variants, table, 1),
     )
     for figure, one_table, one, other_table, other in figures:
         if one != other:
@@ -167,8 +162,13 @@ def of_offset(compared: ComparedOffset) -> Iterator[Difference]:
 
 
 def of_dead_letters(expected: ExpectedDeadLetters, found: int) -> Difference:
-    """Dead letters that are missing, or too many."""
-    row = f"up to offset {expected.offset}"
-    return Difference(
-        EVENTS, expected.scope, row, "refused", "event_count_facts", expected.refused, "dead_letter_facts", found
-    )
+    """The difference where `found` dead letters are not the expected number."""
+    row, table = f"up to offset {expected.offset}", "dead_letter_facts"
+    return Difference(EVENTS, expected.scope, row, "refused", "event_count_facts", expected.refused, table, found)
+
+
+def of_workspaces(expected: ExpectedWorkspaces, found: int) -> Difference:
+    """The difference where `found` balances are not the expected number of workspaces."""
+    row, table = f"up to offset {expected.version}", "balance_facts"
+    begun = expected.workspaces
+    return Difference(LEDGER_BALANCES, expected.scope, row, "workspaces", "event_count_facts", begun, table, found)

@@ -1,9 +1,9 @@
-"""Whether the rows of a workspace add up: what the tables are asked, and which of the answers have to be equal.
+"""The sums of a workspace: the SQL that reads them from each table, and which of them have to be equal.
 
-The tables tell of the same money and the same conversations, each in its own words. Here each is reduced to a few sums
-a workspace. Sums over conversations, or over a bot's days, are checksums: every amount times a hash of what it is for,
-modulo 2^64. They are linear, so the entries of a conversation come to the same as its row, and no row has to be joined
-with another to find that one is wrong (docs/adr/0009).
+Four tables state the same money and the same conversations in different ways. Each query reduces its table to a few
+sums, one row a workspace. Some of the sums are checksums: sum(hash(key) * (amount * hash(name) + ...)), modulo 2^64.
+A checksum is linear: the entries of a conversation add up to the same number as the conversation's own row. So a wrong
+row is noticed without a join (docs/adr/0009).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,14 @@ UNITS_ROLLUPS: Final = "units_rollups"
 LEDGER_ROLLUPS: Final = "ledger_rollups"
 LEDGER_BALANCES: Final = "ledger_balances"
 PAIRS: Final = (EVENTS, UNITS_LEDGER, UNITS_ROLLUPS, LEDGER_ROLLUPS, LEDGER_BALANCES)
+"""The pairs that are compared. A name with `_` says which two: units are conversations, rollups are days of bots."""
 
 Row = tuple[Any, ...]
+"""One row of an answer: its cells, in the order of the SELECT."""
 
 
 class Balance(NamedTuple):
-    """The row that is written last of an update: what it says holds of all rows up to its version."""
+    """The row of `balance_facts`. It is the last row of an update, so it counts all rows up to its version."""
 
     workspace_id: str
     version: int = -1
@@ -30,17 +32,19 @@ class Balance(NamedTuple):
     entries: int = 0
     conversations: int = 0
     messages: int = 0
+    """Messages of closed conversations."""
     occurrences: int = 0
 
 
 class Ledger(NamedTuple):
-    """The entries of a workspace."""
+    """Sums over the rows of `ledger_entries`. `by_conversation` and `by_bot` are checksums of the charges."""
 
     workspace_id: str
     version: int = -1
     entries: int = 0
     last_seq: int = 0
     seqs: int = 0
+    """The sum of all `seq`: with `last_seq` and `entries` it shows whether the numbers have no gap."""
     free_micros: int = 0
     paid_micros: int = 0
     lapsed_micros: int = 0
@@ -49,18 +53,19 @@ class Ledger(NamedTuple):
 
 
 class Units(NamedTuple):
-    """The conversations of a workspace."""
+    """Sums over the rows of `conversation_facts`. `by_conversation` and `by_day` are checksums."""
 
     workspace_id: str
     version: int = -1
     conversations: int = 0
     messages: int = 0
+    """Messages of closed conversations."""
     by_conversation: int = 0
     by_day: int = 0
 
 
 class Rollup(NamedTuple):
-    """The days of a workspace's bots."""
+    """Sums over the rows of `usage_daily_facts`. `by_day` and `by_bot` are checksums."""
 
     workspace_id: str
     version: int = -1
@@ -70,7 +75,7 @@ class Rollup(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """All that is asked of one workspace; where a table has no row of it, zeros of version -1."""
+    """The sums of one workspace. A table without a row of it has version -1 and zeros."""
 
     balance: Balance
     ledger: Ledger
@@ -79,20 +84,20 @@ class Sums(NamedTuple):
 
     @property
     def newest(self) -> int:
-        """The highest version among the rows that a balance explains."""
+        """The highest version in the three tables that are written before the balance."""
         return max(self.ledger.version, self.units.version, self.rollup.version)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of the newest update is there. Its balance comes last; until then its rows are on their way."""
+        """Whether no row is newer than the balance. If one is, the balance of its update is still to come."""
         return self.newest <= self.balance.version
 
 
-def differing(sums: Sums) -> list[str]:
-    """The pairs that do not agree. What is asked of must be judged_in_time."""
+def unequal_pairs(sums: Sums) -> list[str]:
+    """The pairs that differ. Must be called with complete sums only: others differ because rows are still to come."""
     balance, ledger, units, rollup = sums
     count = balance.entries
-    agree = {
+    is_equal = {
         EVENTS: (units.messages, rollup.occurrences) == (balance.messages, balance.occurrences),
         UNITS_LEDGER: (units.conversations, units.by_conversation) == (balance.conversations, ledger.by_conversation),
         UNITS_ROLLUPS: units.by_day == rollup.by_day,
@@ -101,81 +106,93 @@ def differing(sums: Sums) -> list[str]:
         == (balance.free_micros, balance.paid_micros, balance.lapsed_micros)
         and (ledger.entries, ledger.last_seq, ledger.seqs) == (count, count, count * (count + 1) // 2),
     }
-    return [pair for pair in PAIRS if not agree[pair]]
+    return [pair for pair in PAIRS if not is_equal[pair]]
 
 
-def folded(
+def by_workspace(
     balances: Iterable[Row], ledgers: Iterable[Row], units: Iterable[Row], rollups: Iterable[Row]
 ) -> dict[str, Sums]:
-    """The answers by workspace, each workspace that any of them names."""
-    found: tuple[Mapping[str, Any], ...] = (
-        {row[0]: Balance(*row) for row in balances},
-        {row[0]: Ledger(*row) for row in ledgers},
-        {row[0]: Units(*row) for row in units},
-        {row[0]: Rollup(*row) for row in rollups},
-    )
-    names = sorted({name for each in found for name in each})
-    kinds = (Balance, Ledger, Units, Rollup)
-    return {
-        name: Sums(*(each.get(name, kind(name)) for each, kind in zip(found, kinds, strict=True))) for name in names
-    }
+    """Put the four answers together: every workspace that has a row in any of them, in the order of their names."""
+    tables: list[tuple[type, dict[str, Any]]] = [
+        (kind, {row[0]: kind(*row) for row in rows})
+        for kind, rows in ((Balance, balances), (Ledger, ledgers), (Units, units), (Rollup, rollups))
+    ]
+    names = sorted({name for _, found in tables for name in found})
+    return {name: Sums(*(found.get(name, kind(name)) for kind, found in tables)) for name in names}
 
 
-# What is asked. `where` says which workspaces.
+# SQL. `where` says which workspaces: `between` or `among`.
 
 
 def text(value: str) -> str:
-    """A string in SQL, whatever is in it."""
+    """A string literal in SQL. Written in hexadecimal, so that no character of `value` can end it."""
     return f"unhex('{value.encode().hex()}')"
 
 
 def between(after: str, last: str | None) -> str:
-    """The workspaces after one, up to and with another."""
+    """The condition for the workspaces after `after`, up to and including `last`; without an end if it is None."""
     return f"workspace_id > {text(after)}" + ("" if last is None else f" AND workspace_id <= {text(last)}")
 
 
 def among(names: Iterable[str]) -> str:
-    """The workspaces of these names."""
+    """The condition for the workspaces of these names. At least one name is needed."""
     return f"workspace_id IN ({', '.join(map(text, names))})"
 
 
-def balances(where: str, limit: int) -> str:
-    """The first balances. Asked before all else: rows that come later belong to a higher version and show it."""
+def balances_sql(where: str, limit: int) -> str:
+    """Selects the first `limit` rows of `Balance`.
+
+    Must be asked before the other three: a row inserted between the questions then has a version above the balance's,
+    and `Sums.is_complete` shows it.
+    """
     columns = ", ".join(Balance._fields)
     return f"SELECT {columns} FROM balance_facts FINAL WHERE {where} ORDER BY workspace_id LIMIT {limit}"
 
 
-def ledgers(where: str) -> str:
-    """`Ledger` of each workspace."""
-    free, paid = _charged("lot_kind = 'free'"), _charged("lot_kind != 'free'")
+def ledgers_sql(where: str) -> str:
+    """Selects a row of `Ledger` for each workspace."""
     return f"""SELECT workspace_id, max(version), count(), max(seq), sum(seq),
         sumIf(amount_micros, lot_kind = 'free'), sumIf(amount_micros, lot_kind != 'free'),
         -sumIf(amount_micros, kind IN ('lapse', 'lapse_reversal')),
-        {_checksum("cityHash64(conversation_id)", free=free, paid=paid)},
-        {_checksum("cityHash64(bot_id)", free=free, paid=paid)}
+        {_checksum("cityHash64(conversation_id)", CHARGES, side=0)},
+        {_checksum("cityHash64(bot_id)", CHARGES, side=0)}
         FROM ledger_entries FINAL WHERE {where} GROUP BY workspace_id"""
 
 
-def units(where: str) -> str:
-    """`Units` of each workspace."""
-    free, paid = "charged_free_micros", "charged_paid_micros"
+def units_sql(where: str) -> str:
+    """Selects a row of `Units` for each workspace."""
     return f"""SELECT workspace_id, max(version), count(), sumIf(messages, state = 'closed'),
-        {_checksum("cityHash64(conversation_id)", free=free, paid=paid)},
-        {_checksum("cityHash64(bot_id, toDate(first_at, 'UTC'))", **{name: each[0] for name, each in DAY.items()})}
+        {_checksum("cityHash64(conversation_id)", CHARGES, side=1)},
+        {_checksum("cityHash64(bot_id, toDate(first_at, 'UTC'))", DAY, side=0)}
         FROM conversation_facts FINAL WHERE {where} GROUP BY workspace_id"""
 
 
-def rollups(where: str) -> str:
-    """`Rollup` of each workspace."""
-    return f"""SELECT workspace_id, max(version), sum({OCCURRENCES}),
-        {_checksum("cityHash64(bot_id, day)", **{name: each[1] for name, each in DAY.items()})},
-        {_checksum("cityHash64(bot_id)", free="charged_free_micros", paid="charged_paid_micros")}
+def rollups_sql(where: str) -> str:
+    """Selects a row of `Rollup` for each workspace."""
+    return f"""SELECT workspace_id, max(version), sum({_OCCURRENCES}),
+        {_checksum("cityHash64(bot_id, day)", DAY, side=1)},
+        {_checksum("cityHash64(bot_id)", CHARGES, side=1)}
         FROM usage_daily_facts FINAL WHERE {where} GROUP BY workspace_id"""
 
 
-OCCURRENCES: Final = "proactive_notifications + alert_notifications + agent_messages + developer_messages"
+Figures = Mapping[str, tuple[str, str]]
+"""Figures that two tables state, by name: in SQL, what a row of the one table adds and what a row of the other adds."""
 
-DAY: Final = {
+_OCCURRENCES: Final = "proactive_notifications + alert_notifications + agent_messages + developer_messages"
+
+CHARGES: Final[Figures] = {
+    "charged_free_micros": (
+        "if(kind IN ('charge', 'reversal') AND lot_kind = 'free', -amount_micros, 0)",
+        "charged_free_micros",
+    ),
+    "charged_paid_micros": (
+        "if(kind IN ('charge', 'reversal') AND lot_kind != 'free', -amount_micros, 0)",
+        "charged_paid_micros",
+    ),
+}
+"""What was charged: by an entry, and by a row of a conversation or of a day."""
+
+DAY: Final[Figures] = {
     "conversations": ("toInt64(billable)", "conversations"),
     "sessions": ("toUInt8(billable) * sessions", "sessions"),
     "requests": ("toUInt8(billable) * requests", "requests"),
@@ -186,14 +203,10 @@ DAY: Final = {
     "charged_free_micros": ("charged_free_micros", "charged_free_micros"),
     "charged_paid_micros": ("charged_paid_micros", "charged_paid_micros"),
 }
-"""What a bot's day is the sum of: of each figure what a conversation adds to it, and what the day's row says of it."""
+"""The figures of a bot's day: what a conversation adds, and what the day's row states of conversations."""
 
 
-def _charged(lots: str) -> str:
-    """What an entry adds to what its conversation was charged."""
-    return f"if(kind IN ('charge', 'reversal') AND {lots}, -amount_micros, 0)"
-
-
-def _checksum(key: str, **figures: str) -> str:
-    terms = (f"reinterpretAsUInt64(toInt64({figure})) * cityHash64('{name}')" for name, figure in figures.items())
+def _checksum(key: str, figures: Figures, side: int) -> str:
+    # The hash of a figure's name keeps an amount that moved from one figure to another from cancelling out.
+    terms = (f"reinterpretAsUInt64(toInt64({both[side]})) * cityHash64('{name}')" for name, both in figures.items())
     return f"sum({key} * ({' + '.join(terms)}))"
