@@ -12,7 +12,10 @@ import aggregator.settings
 import meter.settings
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
-SETTINGS: Final[dict[str, type[msgspec.Struct]]] = {"Meter": meter.settings.Settings, "Aggregator": aggregator.settings.Settings}
+SETTINGS: Final[dict[str, type[msgspec.Struct]]] = {
+    "Meter": meter.settings.Settings,
+    "Aggregator": aggregator.settings.Settings,
+}
 
 NOT_SET: Final = "not set"
 ROW: Final = re.compile(r"^\| `([A-Z_]+)` \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
