@@ -158,7 +158,7 @@ class Sessions:
             self._forget(key, interaction)
 
     def close_all(self) -> Iterator[tuple[InteractionKey, Conversation]]:
-        """Close all open conversations, in order of time. Call it after a final tick. Later messages may reopen them."""
+        """Close all open conversations, in order of time. Call it after a final tick. Later messages may reopen one."""
         still_open = [
             (conversation.last_ms, key, conversation)
             for key, interaction in self.interactions.items()
