@@ -26,8 +26,8 @@ class Source(msgspec.Struct, array_like=True):
     """The figures that wallets keep of one partition of chat-events.
 
     `safe_offset` and `watermark_ms` come from its safe points. `recent` holds the offsets of occurrences above the safe
-    one, `newest_offset` is the highest of any update. `messages` of closed conversations and
-    `occurrences` are totals.
+    one, `newest_offset` is the highest of any update. `messages` (of closed conversations) and `occurrences` are
+    totals since the beginning.
     """
 
     safe_offset: int = -1
