@@ -1,1 +1,1 @@
-"""What travels on the topics and rests in the tables: the vocabulary that every other package speaks."""
+"""Types, names and limits of the records on the topics and of the rows in the tables. Every other package uses them."""

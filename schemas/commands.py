@@ -1,4 +1,4 @@
-"""Account commands: what the console tells a wallet, in the envelope of chat events; `time` is when it takes effect."""
+"""Account commands: CloudEvents that the console writes to change a wallet. `time` is when a command takes effect."""
 
 from typing import Annotated, Literal
 
@@ -7,15 +7,16 @@ import msgspec
 from schemas.events import Instant, Name
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
-"""Micro-dollars, at most a billion dollars."""
+"""Micro-dollars, from 0 to a billion dollars."""
 
 PositiveAmount = Annotated[int, msgspec.Meta(gt=0, le=10**15)]
+"""Micro-dollars, above 0 and at most a billion dollars."""
 
 PlanName = Literal["standard", "enterprise"]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What all account commands have in common."""
+    """The fields that all account commands have. (workspace, `source`, `id`) identifies a command for ever."""
 
     specversion: Literal["1.0"]
     id: Name
@@ -24,7 +25,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class WorkspaceData(msgspec.Struct, frozen=True, kw_only=True):
-    """`session_price_micros` is required on enterprise. The free grant defaults to $500 on standard, else to 0."""
+    """The plan and the free grant of a new workspace.
+
+    `session_price_micros` is required on enterprise. The free grant defaults to $500 on standard, else to 0.
+    """
 
     workspace_id: Name
     plan: PlanName
@@ -35,13 +39,17 @@ class WorkspaceData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkspaceCreated(Command, frozen=True, tag="billing.workspace.created"):
-    """Opens the account, with its plan and its first free grant."""
+    """Creates a workspace with its plan and its initial free grant."""
 
     data: WorkspaceData
 
 
 class BotData(msgspec.Struct, frozen=True, kw_only=True):
-    """`plan` gives the bot a plan of its own; an enterprise price not named here is the workspace's."""
+    """The names of a bot, and its own plan if `plan` is given.
+
+    An enterprise plan without `session_price_micros` takes the workspace's enterprise price, and is refused if
+    there is none.
+    """
 
     workspace_id: Name
     bot_id: Name
@@ -52,13 +60,16 @@ class BotData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BotCreated(Command, frozen=True, tag="billing.bot.created"):
-    """Names a bot and its owner."""
+    """Names a bot and its owner, and can give it its own plan."""
 
     data: BotData
 
 
 class GrantData(msgspec.Struct, frozen=True, kw_only=True):
-    """Spendable from the command's time until, and not at, `expires_at` (default: 90 x 24 h later)."""
+    """A free grant. It pays from the command's time until, and not at, `expires_at` (default: 90 x 24 h later).
+
+    `grant_id` credits once: a second command with the same id and terms adds nothing.
+    """
 
     workspace_id: Name
     grant_id: Name
@@ -67,13 +78,16 @@ class GrantData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrantAssigned(Command, frozen=True, tag="billing.grant.assigned"):
-    """Free credit for all bots of the workspace."""
+    """Adds free credit for all bots of the workspace."""
 
     data: GrantData
 
 
 class PurchaseData(msgspec.Struct, frozen=True, kw_only=True):
-    """With `bot_id` the credit is designated to that bot, else shared by all."""
+    """A purchase. With `bot_id` its credit is designated to that bot, else all bots of the workspace share it.
+
+    `order_id` credits once: a second command with the same id and terms adds nothing.
+    """
 
     workspace_id: Name
     order_id: Name
@@ -83,13 +97,16 @@ class PurchaseData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditsPurchased(Command, frozen=True, tag="billing.credits.purchased"):
-    """Paid credit that has cleared."""
+    """Adds paid credit. The console writes it after the payment has cleared."""
 
     data: PurchaseData
 
 
 class PlanData(msgspec.Struct, frozen=True, kw_only=True):
-    """With `bot_id` the plan is that bot's own, else the workspace's."""
+    """A plan. With `bot_id` it is that bot's own plan, else the workspace's.
+
+    `session_price_micros` is required on enterprise.
+    """
 
     workspace_id: Name
     plan: PlanName
@@ -98,7 +115,7 @@ class PlanData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
-    """Bills every conversation whose first message is at or after the command's time."""
+    """Puts a plan in force for conversations whose first message is at or after the command's time."""
 
     data: PlanData
 
@@ -106,4 +123,4 @@ class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
 AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged
 
 COMMAND_PREFIX = "billing."
-"""Every account command's type begins so; a feed is routed by it."""
+"""First characters of every account command's type. A feed is routed by them."""

@@ -1,22 +1,36 @@
-"""A refused record, whole, and why (DOMAIN, Metering 6). Its bytes are the Kafka value; the rest are headers."""
+"""A record of the dead-letters topic: a refused record and the reason (DOMAIN, Metering 6).
+
+The refused record's key and value are the Kafka key and value. Everything else is in headers.
+"""
 
 import msgspec
 
-# Headers of a record on dead-letters.
+# Names of the headers of a record on dead-letters.
 CODE = "code"
 REASON = "reason"
 TOPIC = "source-topic"
 PARTITION = "source-partition"
 OFFSET = "source-offset"
 NULL = "source-null"
-"""Present when the refused record had no value at all, which Kafka would take for a deletion mark."""
+"""Present when the refused record had a null value.
+
+Such a letter is written with an empty value, because Kafka takes a null value for a deletion mark. The header keeps a
+null value distinct from an empty one.
+"""
 
 REPLAY_OF = "replay-of"
-"""Id of the letter that a record puts back. On the record itself, and on the letter of one that was refused again."""
+"""Id of the letter that a record was put back for.
+
+On the record that is put back, and on its dead letter if it is refused again.
+"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """`code` is one of few words, for counting; `reason` is a sentence that names the field."""
+    """A refused record, whole, with the location that it was read from and the reason.
+
+    `code` is one of a few words, for counting. `reason` is a sentence that names the field. `replay_of` is the
+    id of the letter that the refused record had been put back for, or "".
+    """
 
     code: str
     reason: str
@@ -29,11 +43,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     @property
     def letter_id(self) -> str:
-        """Where the refused record lay, as people type it: `chat-events/3/2238`."""
+        """The location of the refused record, TOPIC/PARTITION/OFFSET, as operators type it: `chat-events/3/2238`."""
         return f"{self.source_topic}/{self.source_partition}/{self.source_offset}"
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """The Kafka headers that say all but key and value."""
+        """The Kafka headers: all fields except `key` and `value`."""
         headers = [
             (CODE, self.code.encode()),
             (REASON, self.reason.encode()),
@@ -49,7 +63,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 def from_record(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> DeadLetter:
-    """The dead letter that a record of the dead-letters topic stands for. A foreign record there says so itself."""
+    """Read a record of the dead-letters topic.
+
+    A record that the meter did not write lacks the headers. It gets code `foreign`, topic "", partition and offset -1.
+    Raises ValueError if a header for partition or offset is not a number.
+    """
     found = {name: value.decode("utf-8", "replace") for name, value in headers}
     return DeadLetter(
         code=found.get(CODE, "foreign"),

@@ -1,4 +1,7 @@
-"""Names that two programs have to agree on where they share a directory."""
+"""Names of files that two programs share in one directory."""
 
 LOCK_FILE = ".lock"
-"""In the directory of an embedded ClickHouse: locked with flock by the one process that has it open; holds its id."""
+"""A file in the data directory of an embedded ClickHouse.
+
+The one process that has the directory open holds an flock on it. The file's text is that process's id.
+"""

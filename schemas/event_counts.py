@@ -1,17 +1,17 @@
-"""What the meter counts beside its work, so that somebody else can see whether it adds up (docs/adr/0009).
+"""Counts of events that the meter keeps, so that the aggregator can check that nothing was lost (docs/adr/0009).
 
-A comparison compares two counts of the same records, by the sessionizer that read them and by one partition of wallets that
-was told of them, both as of the same offset of chat-events.
+A comparison holds two counts of the same chat events as of the same offset. One is the sessionizer's, which read the
+events. The other is that of one partition of wallets, which processed the metered updates.
 """
 
 import msgspec
 
 
 class EventCounts(msgspec.Struct, frozen=True, array_like=True):
-    """What became of the records of one partition of chat-events, from the first one up to an offset.
+    """Outcomes of the records of one partition of chat-events, counted from the first record up to an offset.
 
-    Each record is one of messages (taken into a conversation), occurrences, duplicates (repeats and conflicts), refused
-    and ticks. `closed_messages` are those that lie in conversations which are closed as of that offset.
+    `events` is the sum of `messages` (added to a conversation), `occurrences`, `duplicates` (repeats and conflicts),
+    `refused` and `ticks`. `closed_messages` counts the messages of conversations that are closed as of that offset.
     """
 
     events: int = 0
@@ -24,12 +24,14 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CountComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`counts` are the sessionizer's as of `origin_offset` of chat-events. The rest is what partition
-    `wallet_partition` of wallet-inputs has taken of the same records: `messages` of conversations that are closed,
-    `occurrences`.
+    """The counts of both stages for partition `origin_partition` of chat-events as of `origin_offset`.
 
-    `version` is the wallet-inputs offset that the comparison was made at, `refused_inputs` what was refused of them up to
-    it, `workspaces` how many have begun there by then.
+    `counts` are the sessionizer's. `messages` (of closed conversations) and `occurrences` are what partition
+    `wallet_partition` of wallet-inputs has processed of the same events. Their sums over all wallet partitions must
+    equal those in `counts`.
+
+    `version` is the wallet-inputs offset of the safe point that the comparison was made at. `refused_inputs` and
+    `workspaces` are totals of that wallet partition up to `version`: inputs refused, and workspaces begun.
     """
 
     origin_partition: int
@@ -45,3 +47,4 @@ class CountComparison(msgspec.Struct, frozen=True, kw_only=True):
 
 encode_comparison = msgspec.json.Encoder().encode
 decode_comparison = msgspec.json.Decoder(CountComparison).decode
+"""bytes -> CountComparison. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""

@@ -8,20 +8,20 @@ import msgspec
 from schemas.instants import from_ms
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-"""An id or a name given from outside."""
+"""An id or a name from outside the product: 1 to 512 characters."""
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-"""RFC 3339, with its offset from UTC."""
+"""An RFC 3339 time with its offset from UTC. A time without an offset is refused."""
 
 Actor = Literal["user", "bot", "agent", "developer"]
 Direction = Literal["in", "out"]
 
 MAX_EVENT_BYTES = 1024 * 1024
-"""A chat event carries no text and no attachment; what is larger than 1 MiB is not one."""
+"""The largest chat event, 1 MiB. A chat event carries no text and no attachment, so a larger record is not one."""
 
 
 class ChatData(msgspec.Struct, frozen=True):
-    """Who spoke to whom. Message text is not among the fields, so it is dropped on reading and never stored."""
+    """The participants of a chat event. Message text is not a field: it is dropped on reading and never stored."""
 
     workspace_id: Name
     bot_id: Name
@@ -32,7 +32,7 @@ class ChatData(msgspec.Struct, frozen=True):
 
 
 class ChatEvent(msgspec.Struct, frozen=True, tag_field="type"):
-    """What the three types of chat event have in common. `time` is when it happened."""
+    """The fields that the three types of chat event have. `time` is when the event happened."""
 
     specversion: Literal["1.0"]
     id: Name
@@ -42,21 +42,22 @@ class ChatEvent(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 class Message(ChatEvent, frozen=True, tag="chat.message"):
-    """One message of an interaction."""
+    """One message of an interaction, sent by the user, the bot, a human agent or a developer."""
 
 
 class ProactiveNotification(ChatEvent, frozen=True, tag="chat.notification.proactive"):
-    """A notification that the bot sent of its own accord: a unit of its own type."""
+    """A notification that the bot sent without being asked. It is one unit of its own type."""
 
 
 class AlertNotification(ChatEvent, frozen=True, tag="chat.notification.alert"):
-    """An alert that was delivered: a unit of its own type."""
+    """An alert that was delivered. It is one unit of its own type."""
 
 
 class ClockTick(msgspec.Struct, frozen=True, tag_field="type", tag="meter.tick"):
-    """Event time has reached `time`, whether or not anybody spoke. Written to every partition of chat-events.
+    """A statement that event time has reached `time`, for partitions without messages.
 
-    `final` says that the feed ends here: what is open closes as if its time had passed. More may follow all the same.
+    A feed writes it to every partition of chat-events, an idle worker to its own. `final` marks the end of a feed:
+    every open conversation closes as if the gap had passed. Events after a final tick are accepted.
     """
 
     specversion: Literal["1.0"]
@@ -75,5 +76,5 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_tick(at_ms: int, *, final: bool = False) -> bytes:
-    """The record that says that event time has reached `at_ms`."""
+    """Encode a tick for the event time `at_ms`. The same time gives the same bytes."""
     return _encode(ClockTick("1.0", f"tick-{at_ms}", "/meter", from_ms(at_ms), final))

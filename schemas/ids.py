@@ -1,4 +1,4 @@
-"""Ids derived from causes: the same cause has the same id, whoever computes it and however often."""
+"""Ids derived from causes. The same cause always gives the same id, in every process and on every repeat."""
 
 from hashlib import blake2b
 
@@ -7,15 +7,21 @@ ID_BYTES = 16
 
 
 def event_key(workspace_id: str, source: str, event_id: str) -> bytes:
-    """What makes an event the same event (DOMAIN, Metering 7): 16 bytes over (workspace, source, id)."""
+    """The identity of an event (DOMAIN, Metering 7): 16 bytes over (workspace, source, id)."""
     return digest(workspace_id, source, event_id)
 
 
 def digest(*parts: str) -> bytes:
-    """16 bytes over the parts; a separator that JSON text cannot smuggle in keeps ("a", "bc") from ("ab", "c")."""
+    """Hash the parts to 16 bytes of BLAKE2b.
+
+    Each part is prefixed with its length, so that ("a", "bc") and ("ab", "c") differ for any text.
+    """
     return blake2b("\x00".join(f"{len(part)}:{part}" for part in parts).encode(), digest_size=ID_BYTES).digest()
 
 
 def conversation_id(first_event_key: bytes, at_ms: int) -> str:
-    """The id of the conversation that an event opened; with its time, because event ids may come back after days."""
+    """The id of the conversation that an event opened, in 32 hexadecimal digits.
+
+    It includes the event's time `at_ms`, because an event id is free again after the late horizon and may come back.
+    """
     return blake2b(first_event_key, digest_size=ID_BYTES, salt=at_ms.to_bytes(8, "big")).hexdigest()

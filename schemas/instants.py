@@ -1,4 +1,4 @@
-"""Event time: UTC, as integer milliseconds since 1970 (DOMAIN, Metering 4)."""
+"""Event time: integer milliseconds since 1970 in UTC (DOMAIN, Metering 4)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,20 +12,20 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(instant: datetime) -> int:
-    """Milliseconds since 1970 of an aware instant; what is finer than a millisecond is cut off."""
+    """Milliseconds since 1970 of an aware datetime, rounded down. Raises TypeError for a naive one."""
     return (instant - _EPOCH) // _MILLISECOND
 
 
 def from_ms(at_ms: int) -> datetime:
-    """The aware UTC instant of `at_ms`."""
+    """The aware UTC datetime of `at_ms`. Raises OverflowError outside the years 1 to 9999."""
     return _EPOCH + at_ms * _MILLISECOND
 
 
 def rfc3339(at_ms: int) -> str:
-    """`at_ms` as RFC 3339 in UTC with milliseconds, as CloudEvents writes it.
+    """Format `at_ms` as RFC 3339 in UTC with milliseconds, as CloudEvents writes it.
 
-    An offset can put an instant of the first or the last day before the year 1 or after 9999, for which there is no
-    such text; it is shown as the first or the last one there is.
+    A time before the year 1 or after 9999 has no such text. An event's offset from UTC can lead there; the earliest or
+    the latest possible time is returned instead.
     """
     return from_ms(min(max(at_ms, _FIRST_MS), _LAST_MS)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -1,7 +1,7 @@
-"""What a wallet writes on the ledger topic: updates. One update holds all that a batch of inputs did to one workspace.
+"""Ledger updates: the records on the ledger topic. One update holds what a batch of inputs changed in one workspace.
 
-Everything on an update is a fact that may be written twice: entries are immutable and have an id; conversations, usage
-rows and the balance are absolute and carry the update's version, the wallet-inputs offset that they were built from.
+An update may be written twice without harm. Entries are immutable and have an id. Conversations, usage rows and the
+balance are absolute values, and of two values for one key the one with the higher version counts.
 """
 
 from typing import Literal
@@ -11,14 +11,19 @@ import msgspec
 LotKind = Literal["free", "designated", "shared"]
 
 EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal"]
-"""grant and purchase credit a lot, charge debits it, reversal undoes a charge; lapse takes what expiry leaves over."""
+"""Kinds of movement on a lot.
+
+grant and purchase credit it, charge debits it, reversal undoes a charge. lapse debits what is left of a free lot when
+its term ends, lapse_reversal undoes a lapse.
+"""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable movement on one lot. `amount_micros` is signed: credits > 0, debits < 0; their sum is the balance.
+    """One immutable movement on one lot.
 
-    `seq` counts a workspace's entries from 1 without a gap. `occurred_ms` is the unit's or the command's own time.
-    `reverses` names the entry undone.
+    `amount_micros` is signed: credits > 0, debits < 0. The sum over a workspace's entries is its balance. `seq` numbers
+    a workspace's entries from 1 without a gap. `occurred_ms` is the event time of the unit or the command. `reverses`
+    is the id of the entry that this one undoes, or "". Ids that do not apply to the kind are "".
     """
 
     entry_id: str
@@ -35,9 +40,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationFact(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as metered and charged so far. `requests` and `messages` are 0 until it first closes.
+    """A conversation as metered and charged so far.
 
-    `opened_ms` is the time of the message that arrived first; unlike `first_ms` it never changes.
+    `requests` and `messages` are 0 until it first closes. `opened_ms` is the time of the message that arrived first and
+    never changes; `first_ms` is the earliest message time and can move back. `absorbed_into` is the id of the
+    conversation that a bridge joined it to, or "".
     """
 
     conversation_id: str
@@ -59,7 +66,7 @@ class ConversationFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageFact(msgspec.Struct, frozen=True, kw_only=True):
-    """The totals of one bot on one UTC day (days since 1970), absolute."""
+    """The totals of one bot on one UTC day (`day` is in days since 1970). They are absolute, not increments."""
 
     bot_id: str
     day: int
@@ -76,7 +83,10 @@ class UsageFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceFact(msgspec.Struct, frozen=True, kw_only=True):
-    """What the workspace has left. `paid_micros` may be negative; `lapsed_micros` is what expiry took in all."""
+    """The credit that a workspace has left.
+
+    `paid_micros` may be negative: the overdraft is part of it. `lapsed_micros` is what has lapsed so far, in total.
+    """
 
     free_micros: int
     paid_micros: int
@@ -84,10 +94,10 @@ class BalanceFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What the updates of a workspace hold in all, up to this one: whoever keeps their rows can count them.
+    """Counts over all updates of a workspace up to this one. A reader compares them with the rows that it holds.
 
-    `entries` is the newest `seq`; `conversations` counts them in any state, `messages` are those of closed ones,
-    `occurrences` the events that stand for themselves.
+    `entries` is the newest `seq`. `conversations` counts conversations in any state, `messages` the messages of closed
+    ones. `occurrences` counts events outside conversations: notifications, and messages of agents and developers.
     """
 
     entries: int = 0
@@ -97,21 +107,22 @@ class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """One workspace's part of a batch. `version` is the highest wallet-inputs offset it was built from."""
+    """The changes of one workspace, as of offset `version` of partition `partition` of wallet-inputs."""
 
     workspace_id: str
     partition: int
     version: int
     produced_ms: int
-    """The oldest Kafka timestamp among the chat events behind it, 0 if there is none: for latency."""
+    """The oldest Kafka timestamp, in ms, of the chat events that caused it; 0 if none did. For measuring latency."""
     entries: list[Entry]
     conversations: list[ConversationFact]
     usage: list[UsageFact]
     balance: BalanceFact
     totals: ControlTotals = ControlTotals()
     since: int = -1
-    """The wallet-inputs offset at which the workspace began."""
+    """The wallet-inputs offset of the first input that changed the workspace."""
 
 
 encode_ledger_update = msgspec.json.Encoder().encode
 decode_ledger_update = msgspec.json.Decoder(LedgerUpdate).decode
+"""bytes -> LedgerUpdate. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""

@@ -1,7 +1,8 @@
-"""What the sessionizer tells a wallet, on wallet-inputs, between the account commands.
+"""Metered updates and safe points: what the sessionizer writes to wallet-inputs.
 
-Each record says how a conversation stands now, not what changed, so a repeat changes nothing and a later one replaces
-an earlier one. Its origin is the partition and offset of chat-events that it was built from: the higher is newer.
+A metered update gives the current state of a conversation, not a change to it. So a repeat changes nothing, and a later
+update replaces an earlier one. Its origin is the partition and the offset of the chat event that caused it. Of two
+updates of one conversation the one with the higher offset is newer.
 """
 
 from typing import Annotated, Literal
@@ -12,18 +13,23 @@ from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
 
 State = Literal["open", "closed", "absorbed"]
-"""open: may go on; closed: 15 minutes of silence have passed; absorbed: a late message bridged it into another."""
+"""open: may continue; closed: silent for longer than 15 minutes; absorbed: a late message bridged it into another."""
 
 Kind = Literal["proactive", "alert", "agent", "developer"]
-"""Two kinds of notification, and two of message that are recorded without being billed."""
-
+"""Two kinds of notification, and two kinds of message that are recorded and not billed."""
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""What a checkpoint can hold. Anybody can write to wallet-inputs, and a larger number would end every worker."""
+"""The integers that a checkpoint can hold.
+
+Any Kafka client can write to wallet-inputs. Without this bound a larger number would stop every worker that reads it.
+"""
 
 
 class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What both have in common. `produced_ms` is the Kafka timestamp of the event that caused it, for latency."""
+    """The fields that both metered updates have.
+
+    `produced_ms` is the Kafka timestamp, in ms, of the chat event that caused the update. Latency is measured from it.
+    """
 
     workspace_id: str
     bot_id: str
@@ -35,9 +41,10 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
-    """A conversation as it stands. All counts are 0 when it was absorbed; `requests` > 0 is what makes it billable.
+    """The current state of one conversation. It is billable if `requests` > 0.
 
-    `conversation_id` and `opened_ms` come from the message that arrived first and never change.
+    `conversation_id` and `opened_ms` come from the message that arrived first and never change. `messages`, `requests`
+    and `sessions` are 0 if the conversation was absorbed.
     """
 
     conversation_id: str
@@ -52,7 +59,7 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
 
 
 class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
-    """One event that stands for itself."""
+    """One event that belongs to no conversation: a notification, or a message of an agent or a developer."""
 
     kind: Kind
     unit_id: str
@@ -60,11 +67,12 @@ class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
 
 
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
-    """All that partition `origin_partition` of chat-events caused up to `origin_offset` is in this log already, and its
-    event time has reached `watermark_ms`. Written to every partition of wallet-inputs after each checkpoint.
+    """A promise that every metered update of partition `origin_partition` up to `origin_offset` is already in this log.
 
-    Whatever arrives later with an offset at or below it is a repeat; what is older than the horizon can be forgotten.
-    `counts` are the partition's up to `origin_offset`.
+    The sessionizer writes it after a checkpoint, to every partition of wallet-inputs, about once a minute of event
+    time. A metered update that comes later with an origin at or below `origin_offset` is a repeat. The partition's
+    event time has reached `watermark_ms`, so wallets can forget what no event within the late horizon can change.
+    `counts` are the partition's event counts up to `origin_offset`.
     """
 
     origin_partition: Int64
@@ -76,4 +84,4 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
 
 decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
-"""bytes -> WalletInput. Raises what `schemas.events.decode_event` raises."""
+"""bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""

@@ -1,7 +1,8 @@
-"""The one table of topics: name, what travels there, how it is keyed, kept and sized.
+"""The table of all topics: name, purpose, reader and Kafka settings.
 
-Every topic has the same number of partitions, so that one number says how far the product scales out. Everything of
-one workspace travels in one partition of each topic: records are keyed by workspace_id (docs/adr/0003).
+Every topic has the same number of partitions. That number bounds how many workers can share the load. Records of
+chat-events, wallet-inputs and ledger are keyed by workspace_id, so one partition holds all of a workspace
+(docs/adr/0003).
 """
 
 from typing import Final
@@ -9,11 +10,11 @@ from typing import Final
 import msgspec
 
 MAX_RECORD_BYTES: Final = 32 * 1024 * 1024
-"""The largest record the product writes: a dead letter carries the refused record whole."""
+"""The largest record that the product writes. A dead letter holds a refused record whole, however large that one is."""
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """One topic. `config` holds Kafka's own topic settings; `reader` is the consumer group that drains it."""
+    """One topic. `config` holds Kafka's topic settings. `reader` is the consumer group that reads it, or None."""
 
     name: str
     purpose: str
@@ -26,27 +27,28 @@ AGGREGATOR_GROUP: Final = "aggregator"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
-# An event is in the future if it is ahead of its arrival, and arrival is told by the broker's clock, not the runtime's.
+# An event is refused if its time is too far ahead of its arrival. The broker's clock sets the arrival, not a runtime's.
 _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
-# Whether a replay has begun just now is judged by the broker's clock, one for all operators.
+# How long ago a replay began is measured by the broker's clock, because the clocks of operators differ.
 _REPLAYS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
-# A paused worker that was superseded may still write an old state record after a newer one. Readers take the one of
-# the highest offset, so compaction, which keeps the last, has to lag behind any such pause.
+# A worker that was paused and superseded may still write an old state record after a newer one. A restore uses the
+# record with the highest input offset, but compaction keeps the last one written. So compaction must wait longer than
+# any such pause.
 _COMPACTED = {
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": str(6 * 3_600_000),
-    # Small segments, because the newest one is never compacted and all of it is read at a restore.
+    # Segments are small because Kafka never compacts the newest one, and a restore reads all of it.
     "segment.bytes": str(64 * 1024 * 1024),
     "segment.ms": str(3_600_000),
     "max.message.bytes": str(MAX_RECORD_BYTES),
 }
 
 CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _EVENTS)
-WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, and what was metered", METER_GROUP, _FOR_EVER)
-LEDGER: Final = Topic("ledger", "pages: entries, conversations, usage and balance", AGGREGATOR_GROUP, _FOR_EVER)
+WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _FOR_EVER)
+LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
-REPLAYS: Final = Topic("replays", "dead letters that were put back: what, and where", None, _REPLAYS)
-EVENT_COUNTS: Final = Topic("event-counts", "counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
+REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
+EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
 

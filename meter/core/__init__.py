@@ -1,1 +1,5 @@
-"""The rules, pure: no I/O, no clock, no Faust. Every module is a fold, `step(state, input) -> outputs`."""
+"""The rules of metering and charging, as pure code: no input or output, no clock, no Faust.
+
+The two folds are `sessions.sessionize.Sessions` and `wallet.wallets.Wallets`. Each changes its state by one input at a
+time.
+"""

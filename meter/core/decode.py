@@ -1,4 +1,4 @@
-"""Reading what came over a topic: a typed value, or the reason why not, naming the field."""
+"""Decoding a record's value: a typed value, or a refusal whose reason names the field (DOMAIN, Metering 6)."""
 
 import json
 import re
@@ -17,35 +17,39 @@ T = TypeVar("T")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?")
 _WRONG = re.compile(r"(?P<what>.*) - at `\$\.(?P<path>[^`]*)`", re.DOTALL)
 
-# An escaped backslash, the two halves of one character, or a half that stands alone.
+# Matches an escaped backslash, a pair of surrogates (one character), or a surrogate that stands alone.
 _ESCAPE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-# The codec rounds what is finer than a microsecond, which can move an event to the next day. Time is cut, not rounded.
+# The codec rounds fractions finer than a microsecond, which can move an event to the next day. They must be cut off.
 _FINE = re.compile(rb"\.\d{7}")
 _FINE_TIME = re.compile(rb'("(?:time|expires_at)"\s*:\s*"[^"\\]*\.\d{6})\d+')
 
-# What the codec lets pass and a strict reader does not: a field that is there twice, and an offset without its colon.
-# Nearly every event shows at a glance that it has neither.
+# The codec accepts two things that must be refused: a field that is present twice, and a UTC offset without its colon.
+# Searching for the patterns below is enough to exclude both for nearly every event; only the rest is parsed again.
 _PLAIN_TIME = re.compile(rb'"time" ?: ?"[^"]*[Zz]"')
 _PLAIN_QUOTES = 46
-"""Of an event that has its twelve fields and no other: 12 names and 11 texts."""
+"""Quotes in an event with its twelve fields and no other: two for each of 12 names and 11 texts."""
 _ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 _NAMES = [f'"{name}"'.encode() for name in (*Message.__struct_fields__, *ChatData.__struct_fields__, "type")]
-# A number that no float can hold is JSON all the same, so it is not made one.
+# A number beyond the range of a float is valid JSON, so the parser must not convert numbers.
 _parse = msgspec.json.Decoder(msgspec.Raw).decode
 _ZONE = re.compile(r"([Zz]|[+-][0-9]{2}:[0-9]{2})\Z")
 
 
 def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
-    """Decode one record's value. Never raises: whatever a stranger can write has its reason."""
+    """Decode one record's value.
+
+    Never raises: any client can write to a topic, so any bytes give a value or a refusal. `decode` may raise
+    msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError or OverflowError.
+    """
     if value is None:
         return Rejected("null_value", "value: is null; a CloudEvent in JSON is expected")
     if len(value) > MAX_EVENT_BYTES:
         return Rejected("too_large", f"value: {len(value)} bytes are more than the {MAX_EVENT_BYTES} an event may have")
     try:
         if not value.isascii():
-            value.decode()  # The codec skips unknown fields without looking at their bytes.
+            value.decode()  # Raises if it is not UTF-8. The codec does not check the bytes of unknown fields.
         if _FINE.search(value):
             value = _FINE_TIME.sub(rb"\1", value)
         found = decode(value)
@@ -66,15 +70,17 @@ def read(value: bytes | None, decode: Callable[[bytes], T]) -> T | Rejected:
 
 
 def _without_lone_surrogates(value: bytes, decode: Callable[[bytes], T]) -> T | None:
-    """Read on where half an emoji stands in a field that nobody reads: a text that was cut is no reason not to bill.
+    """Read a value again with its lone surrogates replaced, such as half an emoji at the end of a text that was cut.
 
-    None where that is not what is wrong, or where it stands in a field that counts: another id must stay another.
+    A lone surrogate in a field that the product does not read is no reason to refuse an event. Returns None if there is
+    no lone surrogate, if the value cannot be read even so, or if one is in a field that counts: two ids that differ
+    only there must not become one.
     """
     mended = _replaced(value)
     if mended == value:
         return None
     found = read(mended, decode)
-    # If it mattered what stands there, something else would be read.
+    # With another replacement the result must be the same, or the surrogate is in a field that counts.
     return None if isinstance(found, Rejected) or found != read(_replaced(value, b"\\ufffc"), decode) else found
 
 
@@ -83,7 +89,10 @@ def _replaced(value: bytes, stand_in: bytes = b"\\ufffd") -> bytes:
 
 
 def _not_json(value: bytes) -> Rejected | None:
-    """Whether the rest of a record with a wrong field is JSON at all: if not, that is the reason (Metering 6)."""
+    """The refusal of a value that is not JSON; None if it is JSON.
+
+    A value with a wrong field may be broken after that field. `not_json` goes before the field's fault (Metering 6).
+    """
     try:
         _parse(_replaced(value))
     except RecursionError:
@@ -94,7 +103,10 @@ def _not_json(value: bytes) -> Rejected | None:
 
 
 def _is_plain(value: bytes) -> bool:
-    """Whether a readable event has each of its fields once and a time in UTC, as far as that shows without parsing."""
+    """Whether a readable event certainly has each of its fields once and a time in UTC. Checks without parsing.
+
+    False means only that `_strictly` has to look.
+    """
     if not _PLAIN_TIME.search(value):
         return False
     if value.count(b'"') == _PLAIN_QUOTES and b"\\" not in value:
@@ -103,13 +115,14 @@ def _is_plain(value: bytes) -> bool:
 
 
 class _Object(list[tuple[str, object]]):
-    """A JSON object with every field that it holds, in its order."""
+    """The fields of a JSON object in their order, repeated ones included."""
 
 
 def _strictly(value: bytes, found: T) -> T | Rejected:
-    """Look again at what was read: a field that counts has to be there once, and a time to be RFC 3339.
+    """Check what the codec does not: a field that counts is present once, and a time is RFC 3339.
 
-    Of two fields of one name every program takes another one, and an event must be the same for all who read it.
+    Programs differ in which of two fields with one name they use, and an event must mean the same to every reader.
+    Returns `found`, or the refusal.
     """
     record = json.loads(value, object_pairs_hook=_Object, parse_int=str)
     data = dict(record).get("data")

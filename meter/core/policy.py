@@ -1,4 +1,4 @@
-"""The rulings that a deployment may set otherwise (DOMAIN, marked R there)."""
+"""The rulings of the project that the rules take as parameters (DOMAIN, marked R there)."""
 
 from typing import Literal
 
@@ -9,16 +9,24 @@ from schemas.money import STANDARD_CONVERSATION_MICROS, STANDARD_FREE_GRANT_MICR
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations in milliseconds, money in micro-dollars."""
+    """Parameters of the rules: durations in milliseconds, money in micro-dollars.
+
+    A deployment sets `horizon_ms`, `unknown_workspace` and `debit_order` by environment variables
+    (`meter/settings.py`). The other fields keep their defaults outside tests.
+    """
 
     gap_ms: int = 15 * MINUTE_MS
-    """Inactivity that ends a conversation, and the length of an Enterprise session."""
+    """The longest silence within one conversation, and the length of an Enterprise session."""
     horizon_ms: int = DAY_MS
-    """How far behind the newest event a message may arrive and still count."""
+    """The late horizon: an event that is further behind the watermark is refused."""
     future_ms: int = 5 * MINUTE_MS
-    """How far ahead of its own arrival an event's time may be."""
+    """The most that an event's time may be ahead of its arrival at Kafka."""
     grant_life_ms: int = 90 * DAY_MS
+    """The term of a free grant whose command names no expiry."""
     unknown_workspace: Literal["provision", "hold"] = "provision"
+    """For a workspace that no command created: make it a Standard one, or meter it without charging."""
     debit_order: Literal["free_first", "paid_first"] = "free_first"
     conversation_micros: int = STANDARD_CONVERSATION_MICROS
+    """The price of a conversation on Standard."""
     free_grant_micros: int = STANDARD_FREE_GRANT_MICROS
+    """The initial grant on Standard, if the command names no other."""

@@ -1,10 +1,13 @@
-"""The value that says why an input is not accepted."""
+"""The value that says why an input was refused."""
 
 import msgspec
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """An input that takes no effect. `code` is one of few words, for counting; `reason` names the field."""
+    """A refusal of one input, which had no effect on the state.
+
+    `code` is one of a few words, for counting. `reason` is a sentence that names the field.
+    """
 
     code: str
     reason: str

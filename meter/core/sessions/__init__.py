@@ -1,1 +1,1 @@
-"""Rules that turn chat events into conversations and sessions."""
+"""The rules that turn chat events into conversations, sessions and metered updates."""

@@ -1,7 +1,7 @@
-"""The state of one interaction: its conversations and the ids it has seen (DOMAIN, Metering 1 to 3).
+"""The state of one interaction: its conversations and its accepted events (DOMAIN, Metering 1 to 3).
 
-A conversation is an interval [first, last] with counts. Two intervals at most one gap apart are one: joining is what
-makes arrival order irrelevant. All times are event time in milliseconds.
+A conversation is an interval [first, last] with counts. Intervals that are at most one gap apart are joined to one, so
+the result does not depend on the order of arrival. All times are event times in milliseconds.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,11 @@ InteractionKey = tuple[str, str, str, str]
 
 
 class Conversation(msgspec.Struct, array_like=True):
-    """A maximal chain of user and bot messages. Its id and `opened_ms` are those of the message that arrived first."""
+    """A maximal chain of user and bot messages.
+
+    Its id and `opened_ms` come from the message that arrived first and never change. `first_ms` and `last_ms` are the
+    earliest and the latest message time. `requests` counts the messages of the user.
+    """
 
     conversation_id: str
     opened_ms: int
@@ -27,19 +31,19 @@ class Conversation(msgspec.Struct, array_like=True):
 
     @property
     def billable(self) -> bool:
-        """Holds at least one user message."""
+        """Whether it holds at least one user message."""
         return self.requests > 0
 
     def sessions(self, gap_ms: int) -> int:
-        """Enterprise units on the grid anchored at the first message: max(1, ceil(length / gap))."""
+        """Number of sessions on the grid that begins at the first message: max(1, ceil(length / gap))."""
         return max(1, -((self.first_ms - self.last_ms) // gap_ms))
 
     def touches(self, at_ms: int, gap_ms: int) -> bool:
-        """Whether a message at `at_ms` belongs here: at most `gap_ms` from either end, or between."""
+        """Whether a message at `at_ms` belongs to it: between its ends, or at most `gap_ms` outside."""
         return self.first_ms - gap_ms <= at_ms <= self.last_ms + gap_ms
 
     def absorb(self, later: "Conversation") -> None:
-        """Join a later conversation that a message has bridged to this one."""
+        """Add the interval and the counts of a later conversation that a message has bridged to this one."""
         self.first_ms = min(self.first_ms, later.first_ms)
         self.last_ms = max(self.last_ms, later.last_ms)
         self.messages += later.messages
@@ -47,7 +51,10 @@ class Conversation(msgspec.Struct, array_like=True):
 
 
 class Seen(NamedTuple):
-    """An accepted event: its id (16 bytes), its time, and a code of its type, direction and actor."""
+    """An accepted event: its key (16 bytes, see `schemas.ids.event_key`), its time, and its class.
+
+    A repeat has the same three, in the same interaction. Another event with the same key is a conflict.
+    """
 
     event_key: bytes
     at_ms: int
@@ -55,30 +62,34 @@ class Seen(NamedTuple):
 
 
 class Interaction(msgspec.Struct, array_like=True):
-    """Conversations within reach of a late message, by time, and the events accepted within the horizon."""
+    """The conversations that a late message can still touch, by time, and the events accepted within the horizon.
+
+    `seen` is in order of arrival. Both may hold more than that, until `Sessions.advance` removes it.
+    """
 
     conversations: list[Conversation] = []
     seen: list[Seen] = []
     due_ms: int = 0
-    """The earliest event time at which something here may close or be forgotten."""
+    """The event time of the interaction's next timer: something may close or be forgotten then."""
 
     @property
     def closed_messages(self) -> int:
-        """Messages of its conversations that are closed and not forgotten."""
+        """Messages of its closed conversations, without forgotten ones."""
         return sum(each.messages for each in self.conversations if each.closed)
 
 
 class Joined(NamedTuple):
-    """What one message did: where it belongs now, and the conversation that it bridged into it, if any."""
+    """The result of `join`: the conversation that holds the message, and the one that the message bridged into it."""
 
     conversation: Conversation
     absorbed: Conversation | None
 
 
 def join(interaction: Interaction, at_ms: int, by_user: bool, event_key: bytes, gap_ms: int) -> Joined:
-    """Take one user or bot message into its interaction: open, extend or bridge.
+    """Add one user or bot message to its interaction: open a conversation, extend one, or bridge two.
 
-    At most two conversations can touch one instant, because conversations are more than a gap apart.
+    A message touches at most two conversations, because conversations are more than a gap apart. The caller has
+    checked that the message is no repeat and not late, and decides afterwards whether the conversation is still closed.
     """
     touching = [each for each in interaction.conversations if each.touches(at_ms, gap_ms)]
     if touching:

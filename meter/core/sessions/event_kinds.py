@@ -1,4 +1,4 @@
-"""What kinds of chat event there are: how one is counted, and what has to agree in a true repeat."""
+"""Kinds and classes of chat events. The kind says how an event is counted, the class must agree in a repeat."""
 
 from itertools import product
 from typing import Final
@@ -7,25 +7,25 @@ from schemas.events import AlertNotification, Message, ProactiveNotification
 from schemas.metered import Kind
 
 ChatMessage = Message | ProactiveNotification | AlertNotification
-"""An event that is about an interaction."""
+"""A chat event that belongs to an interaction: any but a tick."""
 
 _TYPES: Final = (Message, ProactiveNotification, AlertNotification)
 _DIRECTIONS: Final = ("in", "out")
 _ACTORS: Final = ("user", "bot", "agent", "developer")
 
 EVENT_CLASSES: Final = tuple(":".join(words) for words in product(("m", "p", "a"), _DIRECTIONS, _ACTORS))
-"""All 24 words for type, direction and actor. State entries hold a word's place here, so the order stays."""
+"""The 24 classes. State entries store the index in this tuple, so its order must not change."""
 
 _CLASSES: Final = dict(zip(product(_TYPES, _DIRECTIONS, _ACTORS), EVENT_CLASSES, strict=True))
 
 
 def class_of(event: ChatMessage) -> str:
-    """Type, direction and actor in one interned word: what must agree, beside key and time, in a true repeat."""
+    """The class of an event: its type, direction and actor in one word. A repeat has the same key, time and class."""
     return _CLASSES[type(event), event.data.direction, event.data.actor]
 
 
 def kind_of(event: ChatMessage) -> Kind | None:
-    """How an event that stands for itself is counted; None for a message of a conversation."""
+    """The kind of an event outside conversations; None for a message of the user or the bot."""
     match event:
         case ProactiveNotification():
             return "proactive"

@@ -1,7 +1,7 @@
-"""Sessionizing one partition of chat-events: events in, conversations as they stand out (DOMAIN, Metering).
+"""The fold that sessionizes one partition of chat-events: chat events in, changed conversations out (DOMAIN, Metering).
 
-The fold is a function of the partition's log alone: what is late is judged by the newest event time before it in the
-log, what is in the future by the record's own Kafka timestamp. So a replay decides as the first run did.
+Its result depends on the partition's log alone. Late is measured from the newest event time earlier in the log, the
+future from the record's own Kafka timestamp. So reading the log again gives the same decisions as the first run.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,10 @@ from schemas.metered import Kind
 
 
 class ConversationTouched(msgspec.Struct, frozen=True):
-    """A user or bot message was taken in. `announce`: a wallet has to hear of the conversation before it closes.
+    """Outcome: a user or bot message was added to `conversation`, and may have bridged `absorbed` into it.
 
-    A wallet has to hear of an absorbed one in any case, because an earlier run may have announced it.
+    `announce` says that a metered update of `conversation` is needed now: its charge changed, or it was closed before.
+    An absorbed conversation always needs an update, because an earlier run may have announced it.
     """
 
     key: InteractionKey
@@ -32,7 +33,7 @@ class ConversationTouched(msgspec.Struct, frozen=True):
 
 
 class OccurrenceCounted(msgspec.Struct, frozen=True):
-    """An event that stands for itself."""
+    """Outcome: an event outside conversations was accepted, a notification or a message of an agent or a developer."""
 
     key: InteractionKey
     kind: Kind
@@ -41,38 +42,43 @@ class OccurrenceCounted(msgspec.Struct, frozen=True):
 
 
 class Ticked(msgspec.Struct, frozen=True):
-    """Event time moved; nobody spoke. `final`: the feed ends here."""
+    """Outcome: the record was a tick. After a final one the caller closes all conversations with `close_all`."""
 
     final: bool
 
 
 class Duplicate(msgspec.Struct, frozen=True):
-    """The same event again."""
+    """Outcome: a repeat of an accepted event. Only the watermark may have moved."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Another event under an id already taken: the first to arrive stands."""
+    """Outcome: another event has the id of an accepted one, which stays. Only the watermark may have moved."""
 
 
 Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflict | Rejected
 
 
 class Sessions:
-    """The state of one partition: interactions, the ids seen in them, and how far event time has come."""
+    """The state of one partition of chat-events: its interactions, its accepted events and its watermark.
+
+    Call `restore` at most once, before the first `step`. After each `step`, exhaust `advance` before the next one: when
+    a conversation closes must depend on the log and not on batches.
+    """
 
     def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:
         self.policy = policy
         self.watermark_ms = watermark_ms
         self.closed_messages = closed_messages
-        """Messages of conversations that are closed, forgotten ones too."""
+        """Messages of all closed conversations since the beginning, forgotten ones included."""
         self.interactions: dict[InteractionKey, Interaction] = {}
         self.touched: set[InteractionKey] = set()
-        """Interactions that changed, or ended, since the last checkpoint; whoever writes it clears this."""
+        """Interactions that changed or ended since the last checkpoint, whose writer replaces the set."""
         self._seen: dict[bytes, tuple[InteractionKey, Seen]] = {}
         self._due: list[tuple[int, InteractionKey]] = []
+        """A heap. An interaction's valid timer is the one at its `due_ms`; others are stale."""
 
     def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
-        """Put back what a checkpoint held, and derive the rest from it."""
+        """Load the interactions of a checkpoint, and derive the accepted events and the timers from them."""
         self.interactions = interactions
         for key, interaction in self.interactions.items():
             for seen in interaction.seen:
@@ -83,7 +89,7 @@ class Sessions:
         heapify(self._due)
 
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
-        """Take in one decoded event that Kafka received at `received_ms`."""
+        """Process one decoded event, whose record Kafka received at `received_ms`. A refused event changes nothing."""
         at_ms = to_ms(event.time)
         refused = untimely(event, at_ms, received_ms, self.policy)
         if refused is not None:
@@ -95,9 +101,9 @@ class Sessions:
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
         seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, class_of(event))
         known = self._seen.get(seen.event_key)
-        # An id is free again once its event is out of reach, whether or not it has been forgotten yet.
+        # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
-            self.watermark_ms = max(self.watermark_ms, at_ms)  # It tells the time all the same.
+            self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
             return Duplicate() if known == (key, seen) else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
             return self._late(at_ms)
@@ -122,7 +128,7 @@ class Sessions:
 
     def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
         gap_ms = self.policy.gap_ms
-        before = {each.conversation_id: _charged_by(each, gap_ms) for each in interaction.conversations}
+        before = {each.conversation_id: _charge_basis(each, gap_ms) for each in interaction.conversations}
         self.closed_messages -= interaction.closed_messages
         joined = join(interaction, seen.at_ms, by_user, seen.event_key, gap_ms)
         conversation = joined.conversation
@@ -130,29 +136,29 @@ class Sessions:
         conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
         self.closed_messages += interaction.closed_messages
         self._schedule(key, interaction, conversation.last_ms + gap_ms + 1)
-        charged_by = _charged_by(conversation, gap_ms)
-        changed = joined.absorbed is not None or charged_by != before.get(conversation.conversation_id)
+        charge_basis = _charge_basis(conversation, gap_ms)
+        changed = joined.absorbed is not None or charge_basis != before.get(conversation.conversation_id)
         return ConversationTouched(
             key, conversation, joined.absorbed, announce=was_closed or (conversation.billable and changed)
         )
 
     def advance(self) -> Iterator[tuple[InteractionKey, Conversation]]:
-        """Close what has been silent for longer than the gap and forget what no late event can reach any more.
+        """Close conversations that were silent for longer than the gap; forget what no late event can reach.
 
-        Yields the conversations that closed, in the order of the time at which they did.
+        Call it after each `step`. Yields the conversations that closed, in order of their timers.
         """
         while self._due and self._due[0][0] <= self.watermark_ms:
             due_ms, key = heappop(self._due)
             interaction = self.interactions.get(key)
             if interaction is None or interaction.due_ms != due_ms:
-                continue  # An older timer of an interaction that has a newer one, or has ended.
+                continue  # A stale timer: the interaction has a newer one, or has ended.
             self.touched.add(key)
             for conversation in self._close(interaction):
                 yield key, conversation
             self._forget(key, interaction)
 
     def close_all(self) -> Iterator[tuple[InteractionKey, Conversation]]:
-        """Close whatever is open, in order of time: a finite feed has come to its end. A message may open it again."""
+        """Close all open conversations, in order of time. Call it after a final tick. Later messages may reopen one."""
         still_open = [
             (conversation.last_ms, key, conversation)
             for key, interaction in self.interactions.items()
@@ -175,9 +181,10 @@ class Sessions:
         self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
-        """Ids in the order in which they came, as far as they are out of reach: what is late waits for those before it.
+        """Remove the events and conversations that no late event can reach, and set the next timer.
 
-        It is free again all the same, and forgetting costs no more than what is forgotten.
+        Events are removed in order of arrival, up to the first one within the horizon. So the cost follows what is
+        removed, and an older event may wait behind a newer one. Its id is free nevertheless: see `step`.
         """
         oldest_ms = self.watermark_ms - self.policy.horizon_ms
         forgotten = 0
@@ -200,7 +207,8 @@ class Sessions:
         gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
         dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
         if interaction.seen:
-            newest = interaction.seen[-1]  # The first one, should this one be out of reach already.
+            # One timer for the last arrival removes many events. If that one is out of reach, the first one blocks it.
+            newest = interaction.seen[-1]
             dues.append((newest if newest.at_ms >= oldest_ms else interaction.seen[0]).at_ms + horizon_ms + 1)
         return min(dues)
 
@@ -214,7 +222,7 @@ _NEVER = 2**62
 
 
 def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) -> Rejected | None:
-    """Why an event is refused for its own time, whatever came before it; None if it is not."""
+    """The refusal of an event that is in the future or before 1970, regardless of earlier events; else None."""
     if at_ms > received_ms + policy.future_ms:
         ahead_s = (at_ms - received_ms) / 1000
         return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
@@ -224,7 +232,7 @@ def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) 
 
 
 def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
-    """Why an event that is too far behind the newest one is refused."""
+    """The refusal of an event that is older than the late horizon. The caller has compared the times."""
     behind_h = (watermark_ms - at_ms) / HOUR_MS
     horizon_h = policy.horizon_ms / HOUR_MS
     return Rejected(
@@ -233,6 +241,6 @@ def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
     )
 
 
-def _charged_by(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
-    """What a charge depends on: whether there is one, from when, and for how many sessions."""
+def _charge_basis(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:
+    """All that a charge depends on: whether there is one, its time and the number of sessions."""
     return conversation.billable, conversation.first_ms, conversation.sessions(gap_ms)

@@ -1,13 +1,13 @@
-"""The bytes of a state entry: one interaction, as a checkpoint holds it. The core and the kernel write the same.
+"""The bytes of a state entry: one interaction as a checkpoint holds it. The core and the kernel write the same bytes.
 
     key    workspace, bot, channel: each its length and its UTF-8; then the channel user's UTF-8, up to the end
     value  due, number of conversations, number of accepted events, the conversations by time, the events by arrival
       conversation   id (16 bytes), opened - due, first - opened, last - first, messages, 2 * requests + closed
-      event          id (16 bytes), its time - that of the event before it (of the first: - due), kind (1 byte)
+      event          id (16 bytes), its time - that of the event before it (of the first: - due), class (1 byte)
 
-Numbers are written in sevens of bits, the lowest first, each byte but the last with its high bit set. Differences can
-be negative: n >= 0 is written as 2n, n < 0 as -2n - 1. Times are in milliseconds. Kinds are places in EVENT_CLASSES.
-An interaction with a conversation of 7.5 messages takes about 200 bytes.
+Numbers are varints: seven bits a byte, the lowest first, the high bit set in each byte but the last. Differences can be
+negative and are zigzag-encoded: n >= 0 as 2n, n < 0 as -2n - 1. Times are in milliseconds. A class is an index in
+EVENT_CLASSES. An interaction with a conversation of 7.5 messages takes about 200 bytes.
 """
 
 from typing import Final
@@ -20,18 +20,18 @@ _CLASS_CODES: Final = {name: code for code, name in enumerate(EVENT_CLASSES)}
 
 
 def pack_key(key: InteractionKey) -> bytes:
-    """The bytes of a key; two different keys have different ones."""
+    """Encode an interaction's key. Different keys give different bytes."""
     packed = bytearray()
     *channel_scope, user = key
     for name in channel_scope:
         text = name.encode()
-        _put(packed, len(text))
+        _append_varint(packed, len(text))
         packed += text
     return bytes(packed + user.encode())
 
 
 def unpack_key(packed: bytes) -> InteractionKey:
-    """What `pack_key` was given. Raises ValueError, or IndexError where it breaks off."""
+    """Decode the bytes of `pack_key`. Raises ValueError if text is not UTF-8, IndexError if a length is missing."""
     channel_scope: list[str] = []
     at = 0
     for _ in range(3):
@@ -43,29 +43,32 @@ def unpack_key(packed: bytes) -> InteractionKey:
 
 
 def pack_interaction(interaction: Interaction) -> bytes:
-    """The bytes of an interaction's state."""
+    """Encode an interaction's state."""
     packed = bytearray()
-    due_ms = before_ms = interaction.due_ms
-    _put_signed(packed, due_ms)
-    _put(packed, len(interaction.conversations))
-    _put(packed, len(interaction.seen))
+    due_ms = previous_ms = interaction.due_ms
+    _append_signed(packed, due_ms)
+    _append_varint(packed, len(interaction.conversations))
+    _append_varint(packed, len(interaction.seen))
     for each in interaction.conversations:
         packed += bytes.fromhex(each.conversation_id)
-        _put_signed(packed, each.opened_ms - due_ms)
-        _put_signed(packed, each.first_ms - each.opened_ms)
-        _put_signed(packed, each.last_ms - each.first_ms)
-        _put(packed, each.messages)
-        _put(packed, 2 * each.requests + each.closed)
+        _append_signed(packed, each.opened_ms - due_ms)
+        _append_signed(packed, each.first_ms - each.opened_ms)
+        _append_signed(packed, each.last_ms - each.first_ms)
+        _append_varint(packed, each.messages)
+        _append_varint(packed, 2 * each.requests + each.closed)
     for seen in interaction.seen:
         packed += seen.event_key
-        _put_signed(packed, seen.at_ms - before_ms)
+        _append_signed(packed, seen.at_ms - previous_ms)
         packed.append(_CLASS_CODES[seen.event_class])
-        before_ms = seen.at_ms
+        previous_ms = seen.at_ms
     return bytes(packed)
 
 
 def unpack_interaction(packed: bytes) -> Interaction:
-    """What `pack_interaction` was given. Raises ValueError, or IndexError where it breaks off."""
+    """Decode the bytes of `pack_interaction`.
+
+    Raises ValueError for bytes left over, IndexError if the bytes end early or hold an unknown class.
+    """
     due_ms, at = _decode_signed(packed, 0)
     conversations, at = _decode_varint(packed, at)
     events, at = _decode_varint(packed, at)
@@ -101,19 +104,19 @@ def _decode_conversation(packed: bytes, at: int, due_ms: int) -> tuple[Conversat
     )
 
 
-def _put(to: bytearray, number: int) -> None:
+def _append_varint(packed: bytearray, number: int) -> None:
     while number >= 0x80:
-        to.append(number & 0x7F | 0x80)
+        packed.append(number & 0x7F | 0x80)
         number >>= 7
-    to.append(number)
+    packed.append(number)
 
 
-def _put_signed(to: bytearray, number: int) -> None:
-    _put(to, 2 * number if number >= 0 else -2 * number - 1)
+def _append_signed(packed: bytearray, number: int) -> None:
+    _append_varint(packed, 2 * number if number >= 0 else -2 * number - 1)
 
 
 def _decode_varint(packed: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at `at`, and where it ends."""
+    """The number that begins at index `at`, and the index after it."""
     number = shift = 0
     while packed[at] >= 0x80:
         number |= (packed[at] & 0x7F) << shift

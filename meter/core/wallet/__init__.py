@@ -1,1 +1,1 @@
-"""Rules that charge conversations to a workspace's wallet."""
+"""The rules that charge conversations to the wallets of workspaces."""

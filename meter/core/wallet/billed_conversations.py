@@ -1,4 +1,4 @@
-"""What a wallet remembers of one conversation, and what of one bot's day: the units of account."""
+"""A conversation as its wallet remembers it, with the units that it was charged."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from schemas.metered import ConversationMetered
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What one lot paid of a unit, and the entry that says so."""
+    """The part of a unit that one lot paid, and the id of the ledger entry that records it."""
 
     entry_id: str
     lot_id: str
@@ -15,7 +15,10 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One charged unit: a conversation, or one Enterprise session of it, and the event time it was charged at."""
+    """One charged unit: a conversation on Standard, a session of it on Enterprise.
+
+    `at_ms` is the unit's own event time, which decided which lots could pay.
+    """
 
     unit_id: str
     at_ms: int
@@ -23,9 +26,10 @@ class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class BilledConversation(msgspec.Struct, array_like=True, gc=False):
-    """A conversation as its wallet knows it. The first fields are those of `ConversationMetered`.
+    """A conversation with its charges. The fields up to `absorbed_into` come from the newest `ConversationMetered`.
 
-    `messages` and `requests` are what the last close published.
+    `messages` and `requests` are those of the last update that was not open, and 0 before. `plan` and `price_micros`
+    are the terms of `units`, the price in micro-dollars a unit. The origin fields say which update is the newest.
     """
 
     conversation_id: str
@@ -51,7 +55,7 @@ class BilledConversation(msgspec.Struct, array_like=True, gc=False):
 
     @classmethod
     def opened_by(cls, metered: ConversationMetered) -> "BilledConversation":
-        """A conversation that knows nothing yet but who the conversation is."""
+        """A conversation with the identity that `metered` names. Its state is set by `update_from`."""
         return cls(
             metered.conversation_id,
             metered.bot_id,
@@ -61,12 +65,12 @@ class BilledConversation(msgspec.Struct, array_like=True, gc=False):
             metered.origin_partition,
         )
 
-    def knows(self, metered: ConversationMetered) -> bool:
-        """Whether `metered` is no news: a repeat, or older than what is known."""
+    def covers(self, metered: ConversationMetered) -> bool:
+        """Whether `metered` is a repeat, or older than the newest update."""
         return metered.origin_partition == self.origin_partition and metered.origin_offset <= self.origin_offset
 
-    def learn(self, metered: ConversationMetered) -> None:
-        """Take over how the conversation stands; counts are published when it closes."""
+    def update_from(self, metered: ConversationMetered) -> None:
+        """Copy the state of a newer update. The counts of messages are copied only if it is closed or absorbed."""
         self.origin_partition, self.origin_offset = metered.origin_partition, metered.origin_offset
         self.state = metered.state
         self.first_ms, self.last_ms = metered.first_ms, metered.last_ms
@@ -78,11 +82,11 @@ class BilledConversation(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def closed_messages(self) -> int:
-        """Its messages, if it is closed now."""
+        """The number of its messages if it is closed now, else 0."""
         return self.messages if self.state == "closed" else 0
 
     def fact(self) -> ConversationFact:
-        """The conversation as the ledger topic tells it."""
+        """The conversation as a fact for a ledger update."""
         return ConversationFact(
             conversation_id=self.conversation_id,
             bot_id=self.bot_id,

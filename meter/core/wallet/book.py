@@ -1,4 +1,4 @@
-"""One workspace's book: who it is, its lots, its conversations, its usage, and the update being written."""
+"""One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerU
 from schemas.metered import Metered
 
 Status = Literal["unknown", "provisioned", "created"]
-"""unknown: nothing created it yet, charges are held; provisioned: its first event did; created: a command did."""
+"""unknown: not created yet, and nothing is charged; provisioned: its first event created it; created: a command did."""
 
 
 class Bot(msgspec.Struct, array_like=True):
-    """A bot as its command named it, with the plan of its own, if it has one."""
+    """A bot as its command named it, with its own plan. An empty timeline means the workspace's plan."""
 
     name: str = ""
     owner: str = ""
@@ -25,7 +25,11 @@ class Bot(msgspec.Struct, array_like=True):
 
 
 class Wallet(msgspec.Struct, array_like=True):
-    """What a workspace owns and under which plan. The balances are kept beside the lots that they are the sums of."""
+    """The lots, plans, bots and balances of a workspace.
+
+    `free_micros` and `paid_micros` are the sums over the lots of that kind, kept up to date by `Book.post`. `seq` is
+    the number of the newest entry.
+    """
 
     workspace_id: str
     status: Status = "unknown"
@@ -36,20 +40,20 @@ class Wallet(msgspec.Struct, array_like=True):
     bots: dict[str, Bot] = {}
     lots: Lots = msgspec.field(default_factory=Lots)
     commands: dict[str, str] = {}
-    """Id of every command taken, with a digest of what it said: a repeat is known however late it comes."""
+    """Key of each command that took effect -> digest of its content. Kept for ever, so that any repeat is found."""
     free_micros: int = 0
     paid_micros: int = 0
     lapsed_micros: int = 0
     since: int = -1
-    """The wallet-inputs offset of the first input that changed anything."""
+    """The wallet-inputs offset of the first input that changed the workspace; -1 before."""
     conversations: int = 0
     messages: int = 0
     occurrences: int = 0
-    """Control totals: see `schemas.ledger.ControlTotals`."""
+    """These three are control totals: see `schemas.ledger.ControlTotals`."""
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """What an entry is about: whose unit or command, and when."""
+    """The subject of an entry: the bot, the unit, its conversation (or ""), and the event time in ms."""
 
     bot_id: str
     unit_id: str
@@ -58,7 +62,11 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
 
 
 class Book:
-    """A wallet with its conversations and usage, and what changed in them since the last update and the last checkpoint."""
+    """A wallet with its conversations and usage, and the changes since the last update and the last checkpoint.
+
+    Its methods note what must go on the next update and into the next checkpoint. Change usage totals only after
+    `usage_of`, and call `touch_conversation` for a changed conversation.
+    """
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
@@ -66,7 +74,7 @@ class Book:
         self.usage: dict[UsageKey, Usage] = {}
         self.entries: list[Entry] = []
         self.new_lots: list[Lot] = []
-        # These hold the objects, not their keys: what is forgotten before the update is taken still goes on it.
+        # These hold objects, because one that is forgotten before the update is drained still has to go on the update.
         self.unpublished_conversations: dict[str, BilledConversation] = {}
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
@@ -74,22 +82,26 @@ class Book:
         self.touched_conversations: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
         self.seen_from_ms = 2**62
-        """The earliest event time that the term of a provisioned workspace's grant has been held against."""
+        """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
 
     @property
     def spendable(self) -> Spendable:
-        """The lots that have something left, in debit order."""
+        """The lots that have credit left, in debit order. Built when first read after `reorder_lots`."""
         if self._spendable is None:
             self._spendable = Spendable(self.wallet.lots.by_id.values())
         return self._spendable
 
     def reorder_lots(self) -> None:
-        """A term has moved, or a lot has something again that had nothing left."""
+        """Drop the debit order. Call it when a lot's term has moved, or an exhausted lot has credit again."""
         self._spendable = None
 
     def post(self, lot: Lot, kind: EntryKind, amount_micros: int, about: Posting, reverses: str = "") -> Entry:
-        """Move `amount_micros` (signed) on a lot and enter it. The entry's id is its place in the workspace's log."""
+        """Change a lot and its balance by `amount_micros` (signed), and add the entry.
+
+        Every movement of credit must go through this method. The entry's id is `WORKSPACE#SEQ`. `reverses` is the id of
+        the entry that this one undoes, or "".
+        """
         wallet = self.wallet
         wallet.seq += 1
         was_spent = amount_micros > 0 and lot.spendable_micros == 0
@@ -118,18 +130,21 @@ class Book:
         return entry
 
     def touch_conversation(self, conversation: BilledConversation) -> None:
-        """The conversation goes on the next update and into the next checkpoint."""
+        """Put a changed conversation on the next update and into the next checkpoint."""
         self.unpublished_conversations[conversation.conversation_id] = conversation
         self.touched_conversations.add(conversation.conversation_id)
         self.changed = True
 
     def add_lot(self, lot: Lot) -> None:
-        """A lot joins the others; whoever watches for its expiry finds it in `new_lots`."""
+        """Add a lot, whose credit is posted next. `Wallets` sets the timers of `new_lots` and empties the list."""
         self.wallet.lots.add(lot)
         self.new_lots.append(lot)
 
     def forget_conversation(self, conversation: BilledConversation) -> None:
-        """No late message can reach the conversation any more. Its day stays until it has no conversation left."""
+        """Remove a conversation that no late message can reach.
+
+        Its day stays in memory until it has no remembered conversation left.
+        """
         del self.conversations[conversation.conversation_id]
         self.touched_conversations.add(conversation.conversation_id)
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
@@ -137,16 +152,16 @@ class Book:
         self.touched_usage.add(key)
 
     def forget_usage(self, key: UsageKey) -> None:
-        """A day that no conversation can change any more; its totals stand in ClickHouse."""
+        """Remove a day that no conversation can change any more. Its totals stay in ClickHouse."""
         del self.usage[key]
         self.touched_usage.add(key)
 
-    def caused_by(self, metered: Metered) -> None:
-        """Keep the oldest Kafka timestamp behind the update, for latency."""
+    def add_cause(self, metered: Metered) -> None:
+        """Note the Kafka timestamp of a metered update. The oldest goes on the ledger update, for measuring latency."""
         self.produced_ms = min(self.produced_ms or metered.produced_ms, metered.produced_ms)
 
     def usage_of(self, key: UsageKey) -> Usage:
-        """The totals of `key`, about to change."""
+        """The totals of `key`, which the caller is about to change. They go on the next update and checkpoint."""
         usage = self.usage.get(key)
         if usage is None:
             usage = self.usage[key] = Usage()
@@ -156,7 +171,10 @@ class Book:
         return usage
 
     def drain_update(self, partition: int, version: int) -> LedgerUpdate | None:
-        """What changed since the last update, as facts of `version`; None if nothing did."""
+        """Return all changes since the last update as one of `version`, and start the next; None if nothing changed.
+
+        Must not be called twice with one `version` if there are changes between: a reader keeps one update a version.
+        """
         if not self.changed:
             return None
         wallet = self.wallet

@@ -1,4 +1,4 @@
-"""Charging units to lots and undoing it (DOMAIN, Debit order)."""
+"""Charging units to lots, and reversing charges (DOMAIN, Debit order)."""
 
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation, Part, Unit
@@ -8,10 +8,12 @@ from meter.core.wallet.plan_terms import Term, in_force
 
 
 def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_ms: int) -> None:
-    """Make what a conversation has been charged equal what it should be, as it stands now.
+    """Make the charges of a conversation equal what its current state and plan require.
 
-    Units that stay keep the lots that paid for them; surplus ones are reversed, the newest first; a change of plan or
-    price reverses all and bills again. The caller keeps the usage totals in step.
+    Units that remain due keep the lots that paid for them. Surplus units are reversed, the newest first. A change of
+    plan or price reverses all units and charges them again. Called after each change of the conversation or of the
+    plans; the workspace must have a plan. The caller must take the conversation out of the usage totals before, and add
+    it after.
     """
     term = _term(book, conversation, policy)
     if (conversation.plan, conversation.price_micros) != (term.plan, term.price_micros):
@@ -24,20 +26,20 @@ def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_m
     for number in range(len(conversation.units), due):
         unit_id, at_ms = _unit(conversation, number, policy)
         about = Posting(conversation.bot_id, unit_id, conversation.conversation_id, at_ms)
-        parts = burn(book, conversation.price_micros, about, policy)
+        parts = debit_unit(book, conversation.price_micros, about, policy)
         conversation.units += (Unit(unit_id, at_ms, parts),)
         _add_charge(book, conversation, parts, +1)
 
 
 def _units_due(conversation: BilledConversation) -> int:
-    """How many units the conversation comes to under its plan."""
+    """The number of units that the conversation has under its plan."""
     if not conversation.billable:
         return 0
     return 1 if conversation.plan == "standard" else conversation.sessions
 
 
 def _unit(conversation: BilledConversation, number: int, policy: Policy) -> tuple[str, int]:
-    """(unit_id, event time) of one unit, counted from 0."""
+    """The id and the event time of unit `number`, counted from 0."""
     if conversation.plan == "standard":
         return conversation.conversation_id, conversation.first_ms
     return f"{conversation.conversation_id}/{number}", conversation.first_ms + number * policy.gap_ms
@@ -52,29 +54,29 @@ def _term(book: Book, conversation: BilledConversation, policy: Policy) -> Term:
     return Term(term.from_ms, "standard", policy.conversation_micros)
 
 
-def burn(book: Book, price_micros: int, about: Posting, policy: Policy) -> tuple[Part, ...]:
-    """Take `price_micros` from the lots in debit order; what no credit covers goes to the overdraft."""
+def debit_unit(book: Book, price_micros: int, about: Posting, policy: Policy) -> tuple[Part, ...]:
+    """Debit `price_micros` from the lots in debit order; the rest from the overdraft. Returns each lot's part."""
     parts: list[Part] = []
     left_micros = price_micros
     for lot in book.spendable.by(about.bot_id, about.occurred_ms, policy.debit_order):
         if left_micros == 0:
             break
         debited_micros = min(left_micros, lot.spendable_micros)
-        _recall_lapsed(book, lot, debited_micros - max(0, lot.remaining_micros), about)
-        parts.append(_debit(book, lot, debited_micros, about))
+        _undo_lapses(book, lot, debited_micros - max(0, lot.remaining_micros), about)
+        parts.append(_debit_lot(book, lot, debited_micros, about))
         left_micros -= debited_micros
     if left_micros:
-        parts.append(_debit(book, book.wallet.lots.overdraft(), left_micros, about))
+        parts.append(_debit_lot(book, book.wallet.lots.overdraft(), left_micros, about))
     return tuple(parts)
 
 
-def _debit(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
+def _debit_lot(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part:
     entry = book.post(lot, "charge", -amount_micros, about)
     return Part(entry.entry_id, lot.lot_id, amount_micros)
 
 
-def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) -> None:
-    """A unit from within the lot's term takes what has lapsed since: the lapse is undone by that much."""
+def _undo_lapses(book: Book, lot: Lot, missing_micros: int, about: Posting) -> None:
+    """Undo the newest lapses of a lot by `missing_micros`, so that a late unit from within its term can be paid."""
     while missing_micros > 0:
         latest = lot.lapses[-1]
         recalled_micros = min(missing_micros, latest.amount_micros)
@@ -87,7 +89,10 @@ def _recall_lapsed(book: Book, lot: Lot, missing_micros: int, about: Posting) ->
 
 
 def _reverse_last(book: Book, conversation: BilledConversation, clock_ms: int) -> None:
-    """Undo the newest unit, crediting each lot with what it paid."""
+    """Reverse the newest unit: credit each lot with the part that it paid.
+
+    Credit that returns to an expired lot lapses at once.
+    """
     unit, conversation.units = conversation.units[-1], conversation.units[:-1]
     for part in unit.parts:
         lot = book.wallet.lots.by_id[part.lot_id]
@@ -98,7 +103,7 @@ def _reverse_last(book: Book, conversation: BilledConversation, clock_ms: int) -
 
 
 def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
-    """Take what is left of a free lot whose term has ended, and record it."""
+    """Debit what is left of a free lot whose term has ended by `clock_ms`. Does nothing for any other lot."""
     if lot.kind != "free" or clock_ms < lot.expires_ms or lot.remaining_micros <= 0:
         return
     amount_micros = lot.remaining_micros
@@ -108,7 +113,7 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
 
 
 def _add_charge(book: Book, conversation: BilledConversation, parts: tuple[Part, ...], sign: int) -> None:
-    """Keep what a conversation was charged, by kind of credit."""
+    """Add (`sign` +1) or subtract (-1) parts in the conversation's totals of free and paid credit."""
     for part in parts:
         if book.wallet.lots.by_id[part.lot_id].kind == "free":
             conversation.charged_free_micros += sign * part.amount_micros

@@ -1,4 +1,4 @@
-"""The totals of one bot on one UTC day."""
+"""Usage: the totals of one bot on one UTC day."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,11 @@ class UsageKey(NamedTuple):
 
 
 class Usage(msgspec.Struct, array_like=True, gc=False):
-    """The totals of one bot's day. `remembered` counts the remembered conversations in it: it may change while > 0."""
+    """The totals of one bot's day.
+
+    `remembered` is the number of conversations in it that the wallet still holds. While it is above 0 the totals may
+    change, and the day must not be forgotten.
+    """
 
     remembered: int = 0
     conversations: int = 0
@@ -32,7 +36,10 @@ class Usage(msgspec.Struct, array_like=True, gc=False):
     charged_paid_micros: int = 0
 
     def count(self, conversation: BilledConversation, sign: int) -> None:
-        """Add (+1) or take out (-1) a conversation, with all its requests, sessions and charges."""
+        """Add (`sign` +1) or subtract (-1) a conversation with its requests, sessions and charges.
+
+        To change a counted conversation, subtract it first and add it again afterwards.
+        """
         self.remembered += sign
         if not conversation.billable:
             return
@@ -44,8 +51,8 @@ class Usage(msgspec.Struct, array_like=True, gc=False):
         self.charged_free_micros += sign * conversation.charged_free_micros
         self.charged_paid_micros += sign * conversation.charged_paid_micros
 
-    def occur(self, kind: Kind) -> None:
-        """Count one event that stands for itself; notifications are units, recorded messages are not."""
+    def count_occurrence(self, kind: Kind) -> None:
+        """Add one event outside conversations. A notification is a unit; a message of an agent or developer is none."""
         match kind:
             case "proactive":
                 self.proactive += 1
@@ -59,7 +66,7 @@ class Usage(msgspec.Struct, array_like=True, gc=False):
                 self.developer += 1
 
     def fact(self, key: UsageKey) -> UsageFact:
-        """The totals as the ledger topic tells them."""
+        """The totals as a fact for a ledger update."""
         return UsageFact(
             bot_id=key.bot_id,
             day=key.day,

@@ -1,4 +1,4 @@
-"""Lots of credit and the order in which they are spent (DOMAIN, Debit order)."""
+"""Lots of credit, and the order in which they pay (DOMAIN, Debit order)."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -11,23 +11,23 @@ import msgspec
 from schemas.ledger import LotKind
 
 OVERDRAFT = "overdraft"
-"""The shared lot that takes what no credit covers; the only one that may fall below zero."""
+"""Id of the shared lot that pays what no credit covers. It is the only lot that may fall below zero."""
 
 _FOR_EVER_MS = 2**62
 
 
 class Lapse(msgspec.Struct, array_like=True, gc=False):
-    """What one entry took when the lot's term had ended, as far as it has not been given back."""
+    """A lapse entry of a lot, and the part of it, in micro-dollars, that has not been undone."""
 
     entry_id: str
     amount_micros: int
 
 
 class Lot(msgspec.Struct, array_like=True, gc=False):
-    """One grant or purchase of `credited_micros`. Amounts in micro-dollars, times in event-time milliseconds.
+    """One grant or purchase of `credited_micros`. Amounts are in micro-dollars, times in milliseconds of event time.
 
-    What remains and what has lapsed is together what is not spent: of an expired free lot a late unit may still take
-    what has lapsed, because its own time decides.
+    The unspent credit is `remaining_micros` plus `lapses`. A late unit from within the term of an expired free lot can
+    still use what has lapsed, because the unit's own time decides what may pay for it.
     """
 
     lot_id: str
@@ -40,28 +40,28 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     lapses: list[Lapse] = []
 
     def pays_at(self, at_ms: int) -> bool:
-        """Free credit pays from assigned_at until, and not at, expires_at; paid credit has no term."""
+        """Whether the lot may pay for a unit at `at_ms`. A free lot does until, and not at, its expiry."""
         return self.kind != "free" or self.assigned_ms <= at_ms < self.expires_ms
 
     @property
     def spendable_micros(self) -> int:
-        """What a unit within its term can still take."""
+        """The credit that a unit within its term can still use, lapsed credit included."""
         left_micros = self.remaining_micros if self.remaining_micros > 0 else 0
         return left_micros + sum(lapse.amount_micros for lapse in self.lapses) if self.lapses else left_micros
 
 
 class Lots(msgspec.Struct, array_like=True):
-    """All lots of a workspace, by id. Exhausted ones stay, because a reversal credits the very lot that paid."""
+    """All lots of a workspace, by id. Exhausted ones stay, because a reversal credits the lot that paid."""
 
     by_id: dict[str, Lot] = {}
 
     def add(self, lot: Lot) -> None:
-        """Add a lot with an id of its own."""
+        """Add a lot. No lot may have its id yet."""
         assert lot.lot_id not in self.by_id
         self.by_id[lot.lot_id] = lot
 
     def overdraft(self) -> Lot:
-        """The shared lot of last resort."""
+        """The overdraft lot. It is created when first needed."""
         lot = self.by_id.get(OVERDRAFT)
         if lot is None:
             lot = self.by_id[OVERDRAFT] = Lot(OVERDRAFT, "shared", "", 0, _FOR_EVER_MS)
@@ -69,29 +69,30 @@ class Lots(msgspec.Struct, array_like=True):
 
 
 class Spendable:
-    """The lots that had something left when this was made, each queue in the order in which it is spent.
+    """The lots that had credit left when it was built, in queues in the order in which they pay.
 
-    A unit then asks the lots it may take from, and not all that a workspace has ever had. What is used up leaves; who
-    credits a lot that had nothing left, or moves a term, makes another.
+    A debit looks only at these lots, and not at all lots that the workspace has ever had. Exhausted lots are removed
+    when they are met. It must be built again when an exhausted lot has credit again or a term moves: see
+    `Book.reorder_lots`.
     """
 
     def __init__(self, lots: Iterable[Lot]) -> None:
         self._free: list[Lot] = []
         self._paid: defaultdict[str, list[Lot]] = defaultdict(list)
-        """By the bot that it is designated to; "" is shared."""
+        """Queues of paid lots by the bot that they are designated to; "" for the shared ones."""
         left = (lot for lot in lots if lot.spendable_micros > 0)
         for lot in sorted(left, key=lambda lot: (lot.expires_ms, lot.assigned_ms, lot.lot_id)):
             (self._free if lot.kind == "free" else self._paid[lot.bot_id]).append(lot)
 
     def by(self, bot_id: str, at_ms: int, order: Literal["free_first", "paid_first"]) -> Iterator[Lot]:
-        """The lots that may pay for a unit of `bot_id` at `at_ms`, first to be taken first.
+        """The lots that may pay for a unit of `bot_id` at `at_ms`, in debit order.
 
-        Free: soonest expiry, then oldest assigned, then id. Then the bot's designated credit, then the shared, each
-        oldest first.
+        Free lots pay by soonest expiry, then oldest assignment, then id. Then come the lots designated to the bot, then
+        the shared ones, each by oldest purchase, then id. `paid_first` puts the free lots last.
         """
         own, shared = self._paid.get(bot_id, _NONE) if bot_id else _NONE, self._paid.get("", _NONE)
         for queue in (self._free, own, shared) if order == "free_first" else (own, shared, self._free):
-            # Grants that ended before come first; they may be many, for what lapsed of them is here for late units.
+            # Expired grants come first. They may be many, because their lapsed credit is kept for late units.
             at = bisect_left(queue, at_ms, key=_expires_ms) if queue and queue[0].expires_ms < at_ms else 0
             while at < len(queue):
                 lot = queue[at]

@@ -1,7 +1,7 @@
-"""When, in event time, a wallet has something to do that no input asks for: show a lapse, forget what is settled.
+"""Timers of the wallets, in event time: when a free lot lapses, and when a conversation or a day can be forgotten.
 
-The heaps are derived from the state, never stored. A timer may be stale by the time it comes up; what it is for
-is looked up again then.
+Timers are derived from the state after a restore and are never stored. A timer may be stale when it fires, so its
+subject is looked up and checked again.
 """
 
 from collections import defaultdict
@@ -17,8 +17,11 @@ from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Three kinds, each a heap of (event time in ms, workspace, what it is for). They hold names and no objects: of
-    millions of timers none is anything that the garbage collector has to look at.
+    """Three kinds of timer, each kind in heaps of (event time in ms, workspace, subject).
+
+    A `watch_` method must be called at each change that its docstring names; a repeated timer does no harm. An
+    `expired_` method removes the timers up to a time and yields their subjects. Timers hold names and no objects, so
+    that the garbage collector does not visit millions of them.
     """
 
     def __init__(self, policy: Policy, books: Mapping[str, Book]) -> None:
@@ -29,28 +32,33 @@ class Timers:
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """A free lot lapses when its term ends; one that is used up may be credited again before."""
+        """Set the timer for the end of a free lot's term. Called when a lot is added or its term moves.
+
+        An exhausted lot keeps its timer, because a reversal may credit it again before its term ends.
+        """
         if lot.kind == "free":
             heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id))
 
     def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
-        """Free lots whose term has ended by `clock_ms`."""
+        """Yield the free lots whose term has ended by `clock_ms`."""
         while self._lots and self._lots[0][0] <= clock_ms:
             _, workspace_id, lot_id = heappop(self._lots)
             book = self._books[workspace_id]
             yield book, book.wallet.lots.by_id[lot_id]
 
     def watch_conversation(self, book: Book, conversation: BilledConversation) -> None:
-        """A conversation is settled once no event within the horizon can touch it; one that is open never is, because
-        it may have gone on without its wallet hearing of it.
+        """Set the timer from when on no event within the horizon can touch a conversation. Called after each change.
+
+        An open conversation gets no timer: it may have gone on without a metered update.
         """
         if conversation.state != "open":
             heap = self._conversations[conversation.origin_partition]
             heappush(heap, (self._expires_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
 
     def expired_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
-        """Settled conversations of a partition of chat-events, but those that are open again, or held for want of a
-        workspace.
+        """Yield the conversations of a partition of chat-events that no event can touch any more.
+
+        Open conversations are left out, and those of a workspace that is not created yet: their charges are held.
         """
         heap = self._conversations[partition]
         while heap and heap[0][0] <= watermark_ms:
@@ -60,17 +68,18 @@ class Timers:
             if conversation is None or self._expires_ms(conversation) > watermark_ms:
                 continue
             if conversation.state == "open" or book.wallet.status == "unknown":
-                continue  # Watched again when it closes, or is charged.
+                continue  # It is watched again when it closes or is charged.
             yield book, conversation
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:
-        """A day is settled once it is out of reach and holds no conversation that may still change: watched when it
-        begins, and again whenever it has lost its last conversation.
+        """Set the timer from when on no event within the horizon can belong to a day.
+
+        Called when the day is added, and again when it has lost its last remembered conversation.
         """
         heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, *key))
 
     def expired_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
-        """Settled days, where `slowest_ms` is the event time that every source has reached."""
+        """Yield the days that no event can change any more. Every source has reached event time `slowest_ms`."""
         while self._usage and self._usage[0][0] <= slowest_ms:
             _, workspace_id, bot_id, day = heappop(self._usage)
             book, key = self._books[workspace_id], UsageKey(bot_id, day)

@@ -1,7 +1,7 @@
-"""The wallets of one partition of wallet-inputs: a fold over its log, workspace by workspace.
+"""The fold that charges one partition of wallet-inputs: its inputs in, ledger updates out.
 
-Inputs are absolute and may repeat. What a wallet has forgotten cannot be charged again, because a safe point came
-first: whatever its partition of chat-events caused up to the safe offset is in this log already (docs/adr/0005).
+Metered updates are absolute and may repeat. A forgotten conversation cannot be charged again: it is forgotten only
+after a safe point, and later updates with an origin up to that point's offset are repeats (docs/adr/0005).
 """
 
 import msgspec
@@ -23,10 +23,11 @@ from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, Saf
 
 
 class Source(msgspec.Struct, array_like=True):
-    """What is known of one partition of chat-events. `recent` are the occurrences' offsets above the safe one.
+    """The figures that wallets keep of one partition of chat-events.
 
-    `newest_offset` is the newest that anything was taken from. `messages` are those of conversations that are closed,
-    `occurrences` all, both since the beginning.
+    `safe_offset` and `watermark_ms` come from its safe points. `recent` holds the offsets of occurrences above the safe
+    one, `newest_offset` is the highest of any update. `messages` (of closed conversations) and `occurrences` are
+    totals since the beginning.
     """
 
     safe_offset: int = -1
@@ -38,22 +39,23 @@ class Source(msgspec.Struct, array_like=True):
 
 
 class Wallets:
-    """The state of one partition."""
+    """The state of one partition of wallet-inputs. Call `restore` first, if at all, then `step` in order of offset."""
 
     def __init__(self, policy: Policy, sources: dict[int, Source] | None = None) -> None:
         self.policy = policy
         self.sources = sources or {}
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
-        """Books that changed since the last checkpoint; whoever writes it clears this."""
+        """Books that changed since the last checkpoint, whose writer replaces the dict."""
         self.open_updates: dict[str, Book] = {}
+        """Books that may have changed since the last `drain_updates`."""
         self._beginning: list[Book] = []
         self._timers = Timers(policy, self.books)
         self.clock_ms = max((source.watermark_ms for source in self.sources.values()), default=0)
-        """Event time: the furthest that any source has come. Decides when a lapse shows, never who pays."""
+        """The highest watermark of any source. It decides when a lapse shows, never which lot pays."""
 
     def restore(self, books: dict[str, Book]) -> None:
-        """Put back what a checkpoint held, and derive the timers from it."""
+        """Load the books of a checkpoint, and derive the timers from them."""
         self.books.update(books)
         for book in books.values():
             for lot in book.wallet.lots.by_id.values():
@@ -63,9 +65,9 @@ class Wallets:
             for key in book.usage:
                 self._timers.watch_usage(book, key)
 
-    def step(self, given: WalletInput, offset: int = 0) -> Rejected | None:
-        """Take one input from the log. Returns why a command was refused; all else shows in the updates."""
-        refused = self._step(given)
+    def step(self, wallet_input: WalletInput, offset: int = 0) -> Rejected | None:
+        """Process the input at `offset`. Returns the refusal of a command, else None; changes show in the updates."""
+        refused = self._step(wallet_input)
         while self._beginning:
             book = self._beginning.pop()
             book.wallet.since = offset if book.changed else -1
@@ -73,39 +75,38 @@ class Wallets:
 
     @property
     def workspaces(self) -> int:
-        """How many have begun: an update holds, or will hold, something of them."""
+        """The number of workspaces that have begun: some input has changed them."""
         return sum(book.wallet.since >= 0 for book in self.books.values())
 
-    def _step(self, given: WalletInput) -> Rejected | None:
-        match given:
+    def _step(self, wallet_input: WalletInput) -> Rejected | None:
+        match wallet_input:
             case ConversationMetered():
-                self._meter(given)
+                self._apply_conversation(wallet_input)
             case OccurrenceMetered():
-                self._occur(given)
+                self._apply_occurrence(wallet_input)
             case SafePoint():
-                self._pass(given)
+                self._apply_safe_point(wallet_input)
             case _:
-                return self._command(given)
+                return self._apply_command(wallet_input)
         return None
 
     def drain_updates(self, partition: int, version: int) -> list[LedgerUpdate]:
-        """The updates of all that changed since they were last taken, as of offset `version` of wallet-inputs."""
+        """An update of each workspace that changed since the last call, as of offset `version` of wallet-inputs."""
         books, self.open_updates = self.open_updates, {}
         updates = (book.drain_update(partition, version) for book in books.values())
         return [update for update in updates if update is not None]
 
     def counts_up_to(self, point: SafePoint) -> Source | None:
-        """What is known of the point's partition as of exactly its offset; asked before the point itself is taken.
+        """The source of a safe point, as of exactly its offset. Call it before `step` processes the point.
 
-        None if the point is a repeat, or if what is newer has been taken already: after a crash the log holds more than
-        the point covers. A later point will be the one.
+        None if the point is a repeat, or if newer updates were processed already, as they may be after a crash.
         """
         source = self._source(point.origin_partition)
         is_news = point.origin_offset > source.safe_offset and point.origin_offset >= source.newest_offset
         return source if is_news else None
 
     def _book(self, workspace_id: str) -> Book:
-        """The workspace's book, about to change."""
+        """The workspace's book, which the caller is about to change."""
         book = self.books.get(workspace_id)
         if book is None:
             book = self.books[workspace_id] = Book(Wallet(workspace_id))
@@ -117,33 +118,33 @@ class Wallets:
     def _source(self, partition: int) -> Source:
         return self.sources.setdefault(partition, Source())
 
-    def _is_repeat(self, given: Metered) -> bool:
-        source = self.sources.get(given.origin_partition)
-        return source is not None and given.origin_offset <= source.safe_offset
+    def _is_repeat(self, metered: Metered) -> bool:
+        source = self.sources.get(metered.origin_partition)
+        return source is not None and metered.origin_offset <= source.safe_offset
 
-    def _meter(self, metered: ConversationMetered) -> None:
+    def _apply_conversation(self, metered: ConversationMetered) -> None:
         if self._is_repeat(metered):
             return
         book = self._book(metered.workspace_id)
         conversation = book.conversations.get(metered.conversation_id)
-        left: UsageKey | None = None
+        previous_day: UsageKey | None = None
         wallet = book.wallet
         if conversation is None:
             conversation = book.conversations[metered.conversation_id] = BilledConversation.opened_by(metered)
             wallet.conversations += 1
-        elif conversation.knows(metered):
+        elif conversation.covers(metered):
             return
         else:
-            left = self._uncount(book, conversation)
+            previous_day = self._subtract_usage(book, conversation)
             self._count_messages(book, conversation, -1)
-        conversation.learn(metered)
+        conversation.update_from(metered)
         self._count_messages(book, conversation, +1)
         if wallet.status != "created":
             self._provision(book, metered.first_ms)
         if wallet.status != "unknown":
             settle(book, conversation, self.policy, self.clock_ms)
-        self._count(book, conversation, left)
-        book.caused_by(metered)
+        self._add_usage(book, conversation, previous_day)
+        book.add_cause(metered)
 
     def _count_messages(self, book: Book, conversation: BilledConversation, sign: int) -> None:
         source = self._source(conversation.origin_partition)
@@ -153,18 +154,18 @@ class Wallets:
             source.messages += sign * conversation.messages
             book.wallet.messages += sign * conversation.messages
 
-    def _occur(self, given: OccurrenceMetered) -> None:
-        source = self._source(given.origin_partition)
-        if self._is_repeat(given) or given.origin_offset in source.recent:
+    def _apply_occurrence(self, metered: OccurrenceMetered) -> None:
+        source = self._source(metered.origin_partition)
+        if self._is_repeat(metered) or metered.origin_offset in source.recent:
             return
-        source.recent.add(given.origin_offset)
-        source.newest_offset = max(source.newest_offset, given.origin_offset)
+        source.recent.add(metered.origin_offset)
+        source.newest_offset = max(source.newest_offset, metered.origin_offset)
         source.occurrences += 1
-        book = self._book(given.workspace_id)
+        book = self._book(metered.workspace_id)
         book.wallet.occurrences += 1
-        self._provision(book, given.at_ms)
-        self._usage(book, given.bot_id, given.at_ms).occur(given.kind)
-        book.caused_by(given)
+        self._provision(book, metered.at_ms)
+        self._usage(book, metered.bot_id, metered.at_ms).count_occurrence(metered.kind)
+        book.add_cause(metered)
 
     def _usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         key = UsageKey(bot_id, day_of(at_ms))
@@ -172,17 +173,17 @@ class Wallets:
             self._timers.watch_usage(book, key)
         return book.usage_of(key)
 
-    def _uncount(self, book: Book, conversation: BilledConversation) -> UsageKey:
-        """Of its day, before the conversation changes; that day."""
+    def _subtract_usage(self, book: Book, conversation: BilledConversation) -> UsageKey:
+        """Subtract a conversation from its day, before it changes. Returns that day."""
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
         book.usage_of(key).count(conversation, -1)
         return key
 
-    def _count(self, book: Book, conversation: BilledConversation, left: UsageKey | None) -> None:
-        """Into its day, now that the conversation has changed; `left` is the day that it was taken out of."""
+    def _add_usage(self, book: Book, conversation: BilledConversation, previous_day: UsageKey | None) -> None:
+        """Add a conversation to its day, after it changed. `previous_day` is the day that it was subtracted from."""
         self._usage(book, conversation.bot_id, conversation.first_ms).count(conversation, +1)
-        if left is not None:
-            self._watch_if_empty(book, left)
+        if previous_day is not None:
+            self._watch_if_empty(book, previous_day)
         book.touch_conversation(conversation)
         self._timers.watch_conversation(book, conversation)
 
@@ -191,16 +192,15 @@ class Wallets:
             self._timers.watch_usage(book, key)
 
     def _provision(self, book: Book, at_ms: int) -> None:
-        """A workspace that no command created becomes a Standard one with its first event, in event time.
-
-        Events arrive in any order, so an earlier one moves its beginning back, and with it the term of its free grant.
+        """Create an unknown workspace as a Standard one, with a free grant from the event's time on. An event with an
+        earlier time that arrives later moves the grant's term back. Does nothing under the policy `hold`.
         """
         if self.policy.unknown_workspace != "provision":
             return
         if book.wallet.status == "unknown":
             book.wallet.status = "provisioned"
             open_wallet(book, "standard", None, at_ms, self.policy, self.clock_ms)
-            # What is assumed is older than whatever a command has said.
+            # The assumed plan must be before the plan of any command.
             book.wallet.plan.assume("standard", self.policy.conversation_micros)
             self._watch_new_lots(book)
         elif at_ms < book.seen_from_ms and book.wallet.status == "provisioned":
@@ -211,7 +211,7 @@ class Wallets:
                 book.reorder_lots()
                 self._timers.watch_lot(book, lot)
 
-    def _command(self, command: AnyCommand) -> Rejected | None:
+    def _apply_command(self, command: AnyCommand) -> Rejected | None:
         book = self._book(command.data.workspace_id)
         outcome = apply_command(book, command, self.policy, self.clock_ms)
         self._watch_new_lots(book)
@@ -220,18 +220,18 @@ class Wallets:
         return outcome if isinstance(outcome, Rejected) else None
 
     def _rebill(self, book: Book) -> None:
-        """A plan has come to light: charge every remembered conversation as it would have been, in order of time."""
+        """Charge every remembered conversation again, in order of time, because a plan may have changed."""
         for conversation in sorted(book.conversations.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            left = self._uncount(book, conversation)
+            previous_day = self._subtract_usage(book, conversation)
             settle(book, conversation, self.policy, self.clock_ms)
-            self._count(book, conversation, left)
+            self._add_usage(book, conversation, previous_day)
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:
             self._timers.watch_lot(book, book.new_lots.pop())
 
-    def _pass(self, point: SafePoint) -> None:
-        """Event time moves on: show lapses, forget what can no longer change."""
+    def _apply_safe_point(self, point: SafePoint) -> None:
+        """Move event time on: lapse expired free lots, forget conversations and days that can no longer change."""
         source = self._source(point.origin_partition)
         if point.origin_offset <= source.safe_offset:
             return

@@ -1,1 +1,1 @@
-"""Account commands and what each one does to a wallet."""
+"""The account commands: the effect of each on a wallet, and the reasons to refuse it."""

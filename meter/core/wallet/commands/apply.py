@@ -1,4 +1,4 @@
-"""Account commands: what each does to a wallet, and what makes one refused (DOMAIN, Prices and Debit order)."""
+"""Applying an account command to a wallet, once (DOMAIN, Metering 7, Prices and Debit order)."""
 
 import msgspec
 
@@ -25,7 +25,15 @@ from schemas.ledger import LotKind
 
 
 def apply_command(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
-    """Apply one command, once: a repeat of (source, id) changes nothing, another content under it is a conflict."""
+    """Apply one command to its workspace's book.
+
+    A command is identified by (source, id) for ever. The same content under it is a repeat and changes nothing. Refused
+    are: other content under it (`conflict`), a time before 1970 (`too_old`), and what the function for the command
+    refuses. A refused command changes nothing in the wallet and leaves its id free.
+
+    After `Done` with `rebill` the caller must charge the remembered conversations again. `clock_ms` is the event time
+    at which lapses show.
+    """
     key = event_key(command.data.workspace_id, command.source, command.id).hex()
     content = _content(command)
     known = book.wallet.commands.get(key)
@@ -38,7 +46,7 @@ def apply_command(book: Book, command: AnyCommand, policy: Policy, clock_ms: int
 
 
 def _content(command: AnyCommand) -> str:
-    """A digest of all that a command says. Instants count as such, in whatever zone they were written."""
+    """A digest of a command's type, times and data. Times count as instants, in any time zone."""
     instants, data = [to_ms(command.time)], command.data
     if isinstance(data, GrantData) and data.expires_at is not None:
         instants.append(to_ms(data.expires_at))
@@ -47,6 +55,7 @@ def _content(command: AnyCommand) -> str:
 
 
 def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
+    """Apply a command that is new. Refuses `too_old` commands, and grants that expire before they begin (`invalid`)."""
     at_ms = to_ms(command.time)
     if at_ms < 0:
         return Rejected("too_old", "time: is before 1970 and cannot take effect")

@@ -1,4 +1,4 @@
-"""Commands that add credit: grants and purchases."""
+"""Adding credit to a wallet: grants, purchases and the initial grant."""
 
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book, Posting
@@ -9,7 +9,12 @@ from schemas.ledger import EntryKind
 
 
 def add_credit(book: Book, lot: Lot, amount_micros: int, clock_ms: int) -> Done | Repeated | Rejected:
-    """Enter a lot with the credit it comes with. The order's or grant's own id makes a second one a repeat."""
+    """Add a lot and its entry of `amount_micros`; the lot must have no credit yet.
+
+    An order id or a grant id credits once. A lot with the same id and the same terms is a repeat and changes nothing.
+    Refused as `conflict` is a lot with the same id and another kind, bot, time, expiry or amount. A free lot whose term
+    has ended by `clock_ms` lapses at once.
+    """
     known = book.wallet.lots.by_id.get(lot.lot_id)
     lot.credited_micros = amount_micros
     if known is not None:
@@ -24,4 +29,5 @@ def add_credit(book: Book, lot: Lot, amount_micros: int, clock_ms: int) -> Done 
 
 
 def _identity(lot: Lot) -> tuple[object, ...]:
+    """The terms that must agree in a repeat."""
     return lot.kind, lot.bot_id, lot.assigned_ms, lot.expires_ms, lot.credited_micros

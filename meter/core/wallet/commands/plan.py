@@ -1,4 +1,4 @@
-"""Commands that name a bot or change a plan."""
+"""The commands that name a bot or change a plan."""
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
@@ -13,7 +13,12 @@ from schemas.commands import (
 
 
 def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Done | Rejected:
-    """Name a bot and its owner, and give it a plan of its own if the command says one."""
+    """Set a bot's name and owner; give it its own plan from `at_ms` on if the command has one.
+
+    An enterprise plan without a price takes the enterprise price of the workspace's plan at `at_ms`, or of its first
+    plan if none is in force yet. Refused as `invalid` if that plan has no enterprise price. A later command for the
+    same bot replaces its name and owner.
+    """
     data = command.data
     bot = book.wallet.bots.get(data.bot_id, Bot())
     if data.plan is not None:
@@ -31,7 +36,10 @@ def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Don
 
 
 def change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) -> Done | Rejected:
-    """Put a plan into force, for the workspace or for one bot."""
+    """Put a plan in force from `at_ms` on, for the workspace, or for one bot if the command names it.
+
+    Refused as `invalid` if it is enterprise without a price. The bot need not be known yet.
+    """
     data = command.data
     price_micros = price_of(data.plan, data.session_price_micros, policy)
     if price_micros is None:
@@ -46,5 +54,8 @@ def change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) ->
 
 
 def price_of(plan: PlanName, session_price_micros: int | None, policy: Policy) -> int | None:
-    """The price of the plan's unit; None where an enterprise contract names none."""
+    """The price of a unit in micro-dollars: the policy's on Standard, the contract's on Enterprise.
+
+    None for an enterprise plan without a price. The caller refuses the command then.
+    """
     return policy.conversation_micros if plan == "standard" else session_price_micros

@@ -1,4 +1,4 @@
-"""The command that creates a workspace, and the free grant that comes with it."""
+"""The command that creates a workspace, and the initial grant of a workspace."""
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
@@ -14,13 +14,18 @@ from schemas.commands import (
 )
 
 INITIAL_GRANT = "initial"
-"""Lot id of the grant that comes with a workspace: it has one, however it came to be."""
+"""Lot id of the initial grant. A workspace has at most one, whether a command or an event created it."""
 
 
 def create_workspace(
     book: Book, command: WorkspaceCreated, at_ms: int, policy: Policy, clock_ms: int
 ) -> Done | Repeated | Rejected:
-    """Create the workspace with its plan and its first grant."""
+    """Create a workspace with its plan from `at_ms` on and its initial grant.
+
+    Refused as `conflict` if a command created it before, and as `invalid` if it is enterprise without a price. A
+    provisioned workspace loses the plan that was assumed, so that this plan charges what came before too; it keeps the
+    grant that it was given.
+    """
     data, wallet = command.data, book.wallet
     if wallet.status == "created":
         return Rejected("conflict", f"data.workspace_id: {data.workspace_id} was created before")
@@ -38,7 +43,10 @@ def create_workspace(
 def open_wallet(
     book: Book, plan: PlanName, free_grant_micros: int | None, at_ms: int, policy: Policy, clock_ms: int
 ) -> None:
-    """Give a workspace, once, the free grant that comes with it (default $500 on Standard, else none)."""
+    """Add the initial grant, with a term that begins at `at_ms`, unless the workspace has one. Refuses nothing.
+
+    `free_grant_micros` None means the default: the policy's on Standard, else 0. An amount of 0 adds no lot.
+    """
     default_micros = policy.free_grant_micros if plan == "standard" else 0
     amount_micros = default_micros if free_grant_micros is None else free_grant_micros
     if amount_micros and INITIAL_GRANT not in book.wallet.lots.by_id:
