@@ -1,6 +1,5 @@
 """`python -m aggregator`: one command for the tables, one for the process that fills them, one that checks them."""
 
-import os
 import sys
 from collections.abc import Callable
 from typing import get_args
@@ -13,7 +12,7 @@ from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation import report
-from aggregator.settings import from_environment
+from aggregator.settings import load
 from aggregator.writer import worker
 
 _ENVIRONMENT = """
@@ -45,7 +44,7 @@ def main() -> None:
 @main.command("migrate", help="Create the tables, or bring them up to date. Safe to repeat.", epilog=_ENVIRONMENT)
 def migrate_command() -> None:
     """Prints what was applied."""
-    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+    with refusals(), ClickHouse(load().clickhouse_dsn) as clickhouse:
         applied = migrate.apply(clickhouse)
     for migration in applied:
         click.echo(f"applied {migration.name}")
@@ -57,13 +56,12 @@ def migrate_command() -> None:
 def worker_command() -> None:
     """Refuses to start, with a sentence, unless ClickHouse, the tables, Kafka and the topics are there."""
     with refusals():
-        settings = from_environment(os.environ)
+        settings = load()
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)
-            port = metrics.serve(settings.metrics_host, settings.metrics_port)
-            line = f"aggregator ready, metrics at http://{settings.metrics_host}:{port}/metrics"
-            worker.run(settings, clickhouse, _once(line))
+            url = metrics.serve(settings.metrics_host, settings.metrics_port)
+            worker.run(settings, clickhouse, _once(f"aggregator ready, metrics at {url}"))
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)
@@ -89,7 +87,7 @@ def reconcile_command(grace_s: float, output_format: report.Format) -> None:
     Exits with 0 if all agree, beside running workers too, and with 1 otherwise: then it names the first rows. A data
     directory (chdb:///DIR) has to be out of use.
     """
-    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+    with refusals(), ClickHouse(load().clickhouse_dsn) as clickhouse:
         migrate.require(clickhouse)
         agrees = report.reconcile(clickhouse, grace_s, output_format)
     if not agrees:
@@ -113,14 +111,14 @@ def sql_command(query: str, output_format: str) -> None:
     python -m aggregator sql "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
     """
     with refusals():
-        sys.stdout.buffer.write(read_only.query(from_environment(os.environ).clickhouse_dsn, query, output_format))
+        sys.stdout.buffer.write(read_only.query(load().clickhouse_dsn, query, output_format))
 
 
 @main.command("summary", epilog=_ENVIRONMENT)
 def summary_command() -> None:
     """Show usage and balances by workspace, and what was refused."""
     with refusals():
-        print_summary(from_environment(os.environ).clickhouse_dsn)
+        print_summary(load().clickhouse_dsn)
 
 
 def _once(line: str) -> Callable[[], None]:

@@ -1,6 +1,5 @@
 """From Kafka records to updates and dead letters."""
 
-from collections.abc import Sequence
 from typing import Protocol
 from zlib import crc32
 
@@ -8,27 +7,13 @@ import msgspec
 
 from aggregator.core.tables import COMPARISON_SLOTS, ComparisonKey, LetterLocation
 from schemas.dead_letters import DeadLetter, from_record
+from schemas.delivery import Fetched
 from schemas.event_counts import CountComparison, decode_comparison
 from schemas.ledger import LedgerUpdate, decode_ledger_update
 
 
-class Fetched(Protocol):
-    """A Kafka record as it was fetched. `timestamp` is in milliseconds since 1970."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
-
-
 class Record(Fetched, Protocol):
-    """The same with the location where it lies."""
+    """A fetched record with the location where it lies."""
 
     @property
     def topic(self) -> str: ...

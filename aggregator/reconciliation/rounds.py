@@ -28,7 +28,7 @@ NAMED_SCOPES: Final = 20
 _WORKSPACE: Final = "workspace"
 _OFFSET: Final = "offset"
 _LETTERS: Final = "letters"
-_STARTED: Final = "workspaces begun"
+_STARTED: Final = "begun"
 
 _Key = tuple[str, str]
 """What kind of scope, and its name."""

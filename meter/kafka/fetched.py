@@ -6,7 +6,7 @@ uncompressed, without transactions' marks and without gaps, the kernel reads the
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, overload
+from typing import Final, overload
 
 import msgspec
 from aiokafka.errors import CorruptRecordException
@@ -14,23 +14,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from meter.kafka.checksum import checksum
-
-
-class Fetched(Protocol):
-    """A record as it was fetched. Where it lies, but for its offset, its batch says: it is made millions of times."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int:
-        """When the broker or the producer had it, in milliseconds since 1970."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+from schemas.delivery import Fetched as Fetched  # For the meter, with all else that a fetch is.
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from meter.stage.fold import Fold, Output
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
+from tests.both import chosen
 from tests.fuzz.cases import BATCH, Case, case, commands, now_of, slice_of
 from tests.fuzz.verdict import otherwise_metered, wrong
 from tests.listed import listed
@@ -169,7 +170,7 @@ class Folded:
         chat = [each.record for each in inputs[CHAT_EVENTS.name]]
         end = Record(None, encode_tick(end_ms, final=True))
         chat.append(stored(CHAT_EVENTS.name, 0, 1 + max((each.offset for each in chat), default=-1), end, now_ms))
-        sessionizer = Sessionizer(Policy(), 0)
+        sessionizer = Sessionizer(Policy(), 0, chosen())
         self._process(sessionizer, chat)
         mark = msgspec.msgpack.decode(sessionizer.mark(), type=Mark)
         self.state = mark.watermark_ms, dict(entry for block in sessionizer.changed() for entry in unpack(block))

@@ -8,6 +8,7 @@ from meter.sessionizer.sessionizer import Sessionizer
 from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
+from tests.both import chosen
 from tests.listed import listed
 from tests.oracle.build import T0, chat
 
@@ -16,7 +17,7 @@ NOW = T0 + DAY_MS
 
 def spoken_to(at_ms: int) -> Sessionizer:
     """A sessionizer that has heard one message, at `at_ms`."""
-    sessionizer = Sessionizer(Policy(), 0)
+    sessionizer = Sessionizer(Policy(), 0, chosen())
     list(sessionizer.process([record(0, chat(at_ms - T0))]))
     return sessionizer
 
@@ -50,4 +51,4 @@ def test_history_is_not_told_the_time_of_today() -> None:
 
 def test_who_has_heard_nothing_is_told_nothing() -> None:
     """An empty partition has no conversation to close."""
-    assert Sessionizer(Policy(), 0).idle(NOW) == []
+    assert Sessionizer(Policy(), 0, chosen()).idle(NOW) == []
