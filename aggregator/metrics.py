@@ -1,14 +1,13 @@
 """What the aggregator tells Prometheus, and the port it tells it on."""
 
-import errno
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from aggregator.core.tables import TABLES
+from schemas.listening import listen
 
 FIRST_PORT: Final = 9102
-PORTS_TRIED: Final = 1000
 
 _ROW_BUCKETS: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _SECOND_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -49,25 +48,9 @@ for _table in TABLES:
         _metric.labels(_table.name)
 
 
-class MetricsPortError(Exception):
-    """One sentence: the port cannot be listened on, and what to do."""
+def serve(host: str, port: int) -> str:
+    """Serve /metrics from a thread; port 0 takes the first free one from 9102 on. Returns the URL.
 
-
-def serve(host: str, port: int) -> int:
-    """Serves /metrics on `host` from a thread and returns the port. 0 takes the first free one from 9102 upward, so
-    that any number of workers start side by side. Raises MetricsPortError.
+    Raises PortsTakenError.
     """
-    ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
-    for candidate in ports:
-        try:
-            start_http_server(candidate, addr=host)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise MetricsPortError(
-                    f"METRICS_HOST: {host} cannot be listened on: {error.strerror}: set it to 127.0.0.1"
-                ) from error
-            continue
-        return candidate
-    raise MetricsPortError(
-        f"METRICS_PORT: nothing free at {ports[0]} to {ports[-1]}: set another, or 0 to have one found"
-    )
+    return f"http://{host}:{listen(start_http_server, host, port, FIRST_PORT)}/metrics"

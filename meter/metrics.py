@@ -1,6 +1,5 @@
 """What Prometheus scrapes from a meter worker, and the endpoint it scrapes."""
 
-import errno
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -11,8 +10,9 @@ from typing import Final
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import HistogramMetricFamily
 
+from schemas.listening import listen
+
 FIRST_PORT: Final = 9100
-_PORTS_TRIED: Final = 500
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _BYTES = tuple(float(4**exponent) for exponent in range(5, 16))
@@ -74,24 +74,9 @@ STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Of those that are held
 REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
 
 
-class PortsTakenError(Exception):
-    """No port is free for the metrics; the message says what to do."""
-
-
 def serve(host: str, port: int) -> str:
-    """Serve /metrics; port 0 takes the first free one from 9100 on, so workers side by side need no configuration.
+    """Serve /metrics from a thread; port 0 takes the first free one from 9100 on. Returns the URL.
 
-    Returns the URL. Raises PortsTakenError.
+    Raises PortsTakenError.
     """
-    ports = [port] if port else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED)
-    for candidate in ports:
-        try:
-            start_http_server(candidate, addr=host)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise PortsTakenError(
-                    f"METRICS_HOST: {host} cannot be listened on: {error.strerror}: set it to 127.0.0.1"
-                ) from error
-            continue
-        return f"http://{host}:{candidate}/metrics"
-    raise PortsTakenError(f"METRICS_PORT: nothing free on {host} from {ports[0]} to {ports[-1]}: set it to a free port")
+    return f"http://{host}:{listen(start_http_server, host, port, FIRST_PORT)}/metrics"

@@ -1,7 +1,6 @@
 """Configuration: environment variables, checked once at the start. What is wrong is refused with a sentence."""
 
 import os
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Annotated, Final, Literal
@@ -10,34 +9,22 @@ import msgspec
 
 from meter.core.policy import Policy
 from meter.kernel import is_built
+from schemas.environment import COMMON_ADVICE, CommonSettings, SettingsError, read, unusable
 from schemas.instants import HOUR_MS
-
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{1,5})")
 
 KernelUse = Literal["auto", "off", "require"]
 Stage = Literal["sessionize", "charge"]
 _STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
+class Settings(CommonSettings, frozen=True, kw_only=True):
+    """What both programs read, and the meter's own."""
 
-class SettingsError(Exception):
-    """A variable cannot be used as it is; the message says which and what to do."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """Field names are the variables' names in lower case."""
-
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
     """How many partitions `meter topics` gives each topic: the most workers that can share the work."""
     kafka_replication_factor: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
     kafka_idempotent: bool = True
     """Off only for a broker that has no idempotent producer, such as the embedded one."""
-    kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = 10.0
-    metrics_host: str = "127.0.0.1"
-    metrics_port: Port = 0
-    """0 takes the first free port from 9100 on."""
     meter_stages: str = "sessionize,charge"
     """Which stages a worker runs, as `stages` reads it."""
     meter_checkpoint_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 1_000
@@ -57,9 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         """The stages that a worker runs: one of them or both. Raises SettingsError."""
         named = {name.strip() for name in self.meter_stages.split(",")}
         if not named <= set(_STAGES):
-            raise SettingsError(
-                f"METER_STAGES={self.meter_stages!r} cannot be used: "
-                "give sessionize, charge, or sessionize,charge for a worker that does both."
+            raise unusable(
+                "METER_STAGES", self.meter_stages, "there is no such stage", f"Set it to {_ADVICE['METER_STAGES']}"
             )
         return frozenset(stage for stage in _STAGES if stage in named)
 
@@ -72,50 +58,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         )
 
 
+_ADVICE: Final = COMMON_ADVICE | {
+    "KAFKA_PARTITIONS": "a whole number from 1 to 10000",
+    "KAFKA_REPLICATION_FACTOR": "a whole number from 1 to 10",
+    "KAFKA_IDEMPOTENT": "true, or to false for a broker that has no idempotent producer",
+    "METER_STAGES": "sessionize, to charge, or to sessionize,charge for a worker that does both",
+    "METER_CHECKPOINT_MS": "whole milliseconds from 10 to 600000",
+    "METER_LATE_HORIZON_H": "hours above 0 and up to 8760",
+    "METER_UNKNOWN_WORKSPACE": "provision or hold",
+    "METER_DEBIT_ORDER": "free_first or paid_first",
+    "METER_KERNEL": "auto, off or require",
+    "METER_SPILL_DIR": "the absolute path of a directory on a local disk that the worker may write to",
+    "METER_SPILL_ABOVE_MB": "mebibytes from 0 to 1000000",
+    "METER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
+}
+
+
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings that `environment` gives. Raises SettingsError."""
-    names = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    given = {name: value for name, value in environment.items() if name in names and value != ""}
-    try:
-        settings = msgspec.convert(given, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        variable = path.rstrip("`")
-        raise SettingsError(
-            f"{variable}={given.get(variable, '')!r} cannot be used: {message}. Correct {variable} or unset it."
-        ) from None
-    _check_servers(settings.kafka_bootstrap_servers)
-    if settings.meter_kernel == "require" and not is_built():
-        raise SettingsError(
-            "METER_KERNEL='require' cannot be used: the kernel is not built. "
-            "Install a C compiler and the product once more, or set METER_KERNEL=auto."
-        )
+    settings = read(environment, Settings, _ADVICE)
     settings.stages()
+    if settings.meter_kernel == "require" and not is_built():
+        raise unusable(
+            "METER_KERNEL",
+            settings.meter_kernel,
+            "the kernel is not built",
+            "Install a C compiler and the product once more, or set METER_KERNEL=auto",
+        )
     _check_spill(settings)
     return settings
+
+
+def spill_unusable(directory: str, why: str, advice: str = "") -> SettingsError:
+    """The error for METER_SPILL_DIR. Without `advice` it says what a directory has to be."""
+    return unusable("METER_SPILL_DIR", directory, why, advice or f"Set it to {_ADVICE['METER_SPILL_DIR']}")
 
 
 def _check_spill(settings: Settings) -> None:
     directory = settings.meter_spill_dir
     if not directory:
         return
-    refused = f"METER_SPILL_DIR={directory!r} cannot be used"
     if settings.meter_kernel == "off" or not is_built():
-        raise SettingsError(
-            f"{refused}: only the compiled kernel can let go of state. "
-            "Build it and leave METER_KERNEL at auto, or unset METER_SPILL_DIR."
+        raise spill_unusable(
+            directory,
+            "only the compiled kernel can let go of state",
+            "Build it and leave METER_KERNEL at auto, or unset METER_SPILL_DIR",
         )
     if find_spec("rocksdict") is None:
-        raise SettingsError(f"{refused}: RocksDB is not installed. Install the product with its extra, spill.")
+        raise spill_unusable(directory, "RocksDB is not installed", "Install the product with its extra, spill")
     if not directory.startswith("/"):
-        raise SettingsError(f"{refused}: it is not an absolute path. Give a directory on a local disk.")
-
-
-def _check_servers(servers: str) -> None:
-    for server in servers.split(","):
-        found = _SERVER.fullmatch(server.strip())
-        if found is None or not 0 < int(found["port"]) < 65536:
-            raise SettingsError(
-                f"KAFKA_BOOTSTRAP_SERVERS={servers!r} cannot be used: {server.strip()!r} is not HOST:PORT. "
-                "Give one, or several with commas between, such as kafka-1:9092,kafka-2:9092."
-            )
+        raise spill_unusable(directory, "it is not an absolute path")

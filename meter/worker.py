@@ -21,11 +21,8 @@ from meter.sessionizer.choose_engine import engine_of
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings
 from meter.stage.stage import Stage
+from schemas.delivery import METADATA_MS
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
-
-METADATA_MS: Final = 5_000
-"""How long a worker may not know the topics. The client does not repeat a failed question before this time is over, and
-a leader that knows no topics gives nobody any partition: a broker's restart could idle a group for five minutes."""
 
 COLLECT_S: Final = 10.0
 """How often cycles are looked for among what is young. By the clock: counting objects, the collector would look at each
@@ -38,11 +35,6 @@ CRASHED: Final = 70
 """Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
 
 logger = logging.getLogger(__name__)
-
-
-def broker_url(bootstrap: str) -> str:
-    """Faust's way to write a list of servers, for our transport."""
-    return ";".join(f"batch://{server.strip()}" for server in bootstrap.split(","))
 
 
 class MeterApp(faust.App):
@@ -65,7 +57,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     """The worker's app: not started, not connected. Faust wants a `datadir` and leaves it empty."""
     app = MeterApp(
         METER_GROUP,
-        broker=broker_url(settings.kafka_bootstrap_servers),
+        broker=settings.broker_url(),
         broker_session_timeout=settings.kafka_session_timeout_s,
         broker_heartbeat_interval=settings.kafka_session_timeout_s / 5,
         broker_request_timeout=max(40.0, settings.kafka_session_timeout_s + 5),

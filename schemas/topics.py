@@ -5,6 +5,7 @@ chat-events, wallet-inputs and ledger are keyed by workspace_id, so one partitio
 (docs/adr/0003).
 """
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -62,3 +63,16 @@ TOPICS: Final = (
     CONVERSATION_STATE,
     WALLET_STATE,
 )
+
+
+def missing_topics(wanted: Iterable[Topic], existing: Collection[str]) -> str | None:
+    """The sentence for topics that do not exist, in the order of `wanted`; None if all exist."""
+    missing = [topic.name for topic in wanted if topic.name not in existing]
+    if not missing:
+        return None
+    return f"the topics {', '.join(missing)} do not exist: run `python -m meter topics` first"
+
+
+def no_broker(bootstrap: str) -> str:
+    """The sentence for a broker that does not answer at `bootstrap`."""
+    return f"no Kafka broker answers at {bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from meter.kernel import is_built
-from meter.sessionizer.choose_engine import engine_by
+from meter.sessionizer.choose_engine import engine_by, engine_of
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.python_engine import CoreEngine
+from meter.settings import load
 
 NOT_BUILT = "the kernel is not built here: install the product where there is a C compiler"
 
@@ -17,6 +18,11 @@ needs_kernel = pytest.mark.skipif(not is_built(), reason=NOT_BUILT)
 core: MakeEngine = CoreEngine
 kernel: MakeEngine = engine_by("auto")
 """To be used by tests that need it only."""
+
+
+def chosen() -> MakeEngine:
+    """The engine that a worker would have here: METER_KERNEL=off runs all tests that use this one with the core."""
+    return engine_of(load())
 
 
 def spilling(directory: Path, above_bytes: int = 0) -> MakeEngine:

@@ -10,9 +10,9 @@ from aggregator.clickhouse.client import ClickHouseAwayError
 from aggregator.clickhouse.directory_lock import DirectoryTakenError
 from aggregator.clickhouse.migrate import TablesError
 from aggregator.clickhouse.read_only import QueryError
-from aggregator.metrics import MetricsPortError
-from aggregator.settings import SettingsError
 from aggregator.writer.worker import KafkaUnusableError
+from schemas.environment import SettingsError
+from schemas.listening import PortsTakenError
 
 FAILED: Final = 1
 """The exit code of a command that failed, or that found differences."""
@@ -34,7 +34,7 @@ def refusals() -> Iterator[None]:
         ClickHouseAwayError,
         DirectoryTakenError,
         KafkaUnusableError,
-        MetricsPortError,
+        PortsTakenError,
         QueryError,
         TablesError,
     ) as refusal:

@@ -1,6 +1,5 @@
 """`python -m aggregator`: the commands that create, fill, check and read the tables."""
 
-import os
 import sys
 from collections.abc import Callable
 from typing import get_args
@@ -13,7 +12,7 @@ from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation import report
-from aggregator.settings import from_environment
+from aggregator.settings import load
 from aggregator.writer import worker
 
 _ENVIRONMENT = """
@@ -62,7 +61,7 @@ def migrate_command() -> None:
       CLICKHOUSE_DSN=clickhouse://default@127.0.0.1:8123/default \\
         python -m aggregator migrate
     """
-    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+    with refusals(), ClickHouse(load().clickhouse_dsn) as clickhouse:
         applied = migrate.apply(clickhouse)
     for migration in applied:
         click.echo(f"applied {migration.name}")
@@ -82,13 +81,12 @@ def worker_command() -> None:
       KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 python -m aggregator worker
     """
     with refusals():
-        settings = from_environment(os.environ)
+        settings = load()
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)
-            port = metrics.serve(settings.metrics_host, settings.metrics_port)
-            line = f"aggregator ready, metrics at http://{settings.metrics_host}:{port}/metrics"
-            worker.run(settings, clickhouse, _once(line))
+            url = metrics.serve(settings.metrics_host, settings.metrics_port)
+            worker.run(settings, clickhouse, _once(f"aggregator ready, metrics at {url}"))
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)
@@ -127,7 +125,7 @@ def reconcile_command(grace_s: float, output_format: report.Format) -> None:
       python -m aggregator reconcile --grace 60
       python -m aggregator reconcile --format json
     """
-    with refusals(), ClickHouse(from_environment(os.environ).clickhouse_dsn) as clickhouse:
+    with refusals(), ClickHouse(load().clickhouse_dsn) as clickhouse:
         migrate.require(clickhouse)
         agrees = report.reconcile(clickhouse, grace_s, output_format)
     if not agrees:
@@ -157,7 +155,7 @@ def sql_command(query: str, output_format: str) -> None:
         "SELECT day, sum(conversations) FROM usage_daily GROUP BY day"
     """
     with refusals():
-        sys.stdout.buffer.write(read_only.query(from_environment(os.environ).clickhouse_dsn, query, output_format))
+        sys.stdout.buffer.write(read_only.query(load().clickhouse_dsn, query, output_format))
 
 
 @main.command("summary", epilog=_ENVIRONMENT)
@@ -176,7 +174,7 @@ def summary_command() -> None:
       CLICKHOUSE_DSN=chdb:///data/clickhouse python -m aggregator summary
     """
     with refusals():
-        print_summary(from_environment(os.environ).clickhouse_dsn)
+        print_summary(load().clickhouse_dsn)
 
 
 def _once(line: str) -> Callable[[], None]:

@@ -1,6 +1,5 @@
 """Decoding Kafka records: the values of ledger, event-counts and dead-letters."""
 
-from collections.abc import Sequence
 from typing import Protocol
 from zlib import crc32
 
@@ -8,23 +7,9 @@ import msgspec
 
 from aggregator.core.tables import COMPARISON_SLOTS, ComparisonKey, LetterLocation
 from schemas.dead_letters import DeadLetter, from_record
+from schemas.delivery import Fetched
 from schemas.event_counts import CountComparison, decode_comparison
 from schemas.ledger import LedgerUpdate, decode_ledger_update
-
-
-class Fetched(Protocol):
-    """A record as the fetch returns it, without its topic and partition. `timestamp` is in milliseconds since 1970."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 class Record(Fetched, Protocol):

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from aggregator import metrics
-from aggregator.core.records import Fetched, Record, read_comparison, read_ledger_update, read_letter
+from aggregator.core.records import Record, read_comparison, read_ledger_update, read_letter
 from aggregator.writer.sink import Findings
+from schemas.delivery import Fetched, is_hole, is_quiet
 from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
 MAX_ROWS: Final = 50_000
@@ -21,9 +22,6 @@ MAX_ROWS: Final = 50_000
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The same in bytes of Kafka values: a dead letter can be large."""
-
-QUIET_S: Final = 5.0
-"""Time without a batch after which a partition is asked whether one was dropped."""
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +133,7 @@ class Intake:
         if assignment != self._assignment:
             return  # A batch of an assignment that is over.
         self._last_batch_s[partition] = _now_s()
-        if batch.base > expected:
+        if is_hole(batch.base, expected):
             await self._go_back(partition, batch.base, expected)
         else:
             self._accept(partition, batch, expected)
@@ -149,13 +147,15 @@ class Intake:
         for partition in self._offsets.assigned():
             assignment = self._assignment
             quiet_s = _now_s() - self._last_batch_s.setdefault(partition, _now_s())
-            if quiet_s > QUIET_S:
+            # Unlike a stage of the meter, other partitions' batches keep none waiting: what is taken is put aside, and
+            # another task writes it.
+            if is_quiet(quiet_s):
                 expected = await self._expect(partition)
                 position = await self._offsets.position(partition)
                 if position is None or assignment != self._assignment:
                     continue
                 self._last_batch_s[partition] = _now_s()
-                if position > expected:
+                if is_hole(position, expected):
                     await self._go_back(partition, position, expected)
                 else:
                     await self._commit_again(partition)
@@ -198,7 +198,8 @@ class Intake:
 
     async def _go_back(self, partition: Partition, beyond: int, expected: int) -> None:
         # Faust drops queued batches when an assignment changes. Later batches of the hole may still be queued; each
-        # ends here too, until the one that begins at or before what is expected.
+        # ends here too, until the one that begins at or before what is expected. Each seeks again, unlike in a stage of
+        # the meter: these are a few batches at most, and nothing is asked of the broker.
         logger.warning("%s: expected offset %d, got %d: reading again", partition, expected, beyond)
         metrics.REFETCHES.inc()
         await self._offsets.seek(partition, expected)

@@ -1,98 +1,76 @@
 """The group's offsets, moved by ourselves and not by Faust.
 
-Faust acknowledges events that it skips while partitions move, and its next commit would carry the group past records
-that nobody has written. So the topics are declared without acknowledgements, and these calls are the only ones that
-move an offset.
+The topics are declared without acknowledgements, and these calls are the only ones that move an offset. The calls
+themselves are the transport's (`batch://`), which this package loads through Faust and does not import.
 """
 
-import asyncio
-import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol, cast
 
 from aggregator.writer.intake import Partition
 
-logger = logging.getLogger(__name__)
+
+class _Consumer(Protocol):
+    """What the transport's consumer offers. A partition may be another worker's by now: then nothing is moved. What is
+    awaited while the worker stops raises CancelledError.
+    """
+
+    def assignment(self) -> Collection[tuple[str, int]]:
+        """This worker's partitions."""
+
+    def known_end(self, partition: Partition) -> int | None:
+        """The offset after the last record, as the last fetch reported it."""
+
+    async def beginning_of(self, partition: Partition) -> int:
+        """The oldest offset that the broker still has."""
+
+    async def committed_offset(self, partition: Partition) -> int | None:
+        """The offset at which the group goes on; None if none was ever committed."""
+
+    async def next_position(self, partition: Partition) -> int | None:
+        """The offset that is fetched next; None while that is not settled."""
+
+    async def seek_to(self, partition: Partition, offset: int) -> None:
+        """Fetch from `offset` on."""
+
+    async def commit_offsets(self, offsets: Mapping[Partition, int]) -> bool:
+        """Make each offset the one at which the group goes on; whether all were committed."""
 
 
 class GroupOffsets:
-    """Asks and moves through the consumer of a running Faust app, in the consumer's own thread."""
+    """The `Offsets` of a running Faust app."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     def assigned(self) -> list[Partition]:
         """The partitions that this worker reads."""
-        return sorted(Partition(*tp) for tp in self._app.consumer.assignment())
+        return sorted(Partition(*tp) for tp in self._consumer.assignment())
 
     async def position(self, partition: Partition) -> int | None:
         """The offset that is fetched next; None while that is not settled."""
-        position: int | None = await self._in_thread(_position, TopicPartition(*partition))
-        return position
+        return await self._consumer.next_position(partition)
 
     async def start_of(self, partition: Partition) -> int:
         """The committed offset; the beginning if none is, or if the log no longer reaches back that far."""
-        return int(await self._in_thread(_start_of, TopicPartition(*partition)))
+        committed = await self._consumer.committed_offset(partition)
+        return max(committed or 0, await self._consumer.beginning_of(partition))
 
     async def seek(self, partition: Partition, offset: int) -> None:
         """Goes on reading at `offset`."""
-        await self._in_thread(_seek, self._app.consumer, TopicPartition(*partition), offset)
+        await self._consumer.seek_to(partition, offset)
 
     async def commit(self, next_offsets: Mapping[Partition, int]) -> None:
-        """Commits for the partitions that are still this worker's."""
-        await self._in_thread(_commit, {TopicPartition(*partition): at for partition, at in next_offsets.items()})
+        """Commits for the partitions that are still this worker's. A worker that has one of the others starts at
+        the last commit and writes the same rows.
+        """
+        await self._consumer.commit_offsets(next_offsets)
 
-    async def ends_of(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    def ends_of(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Where the logs end, as the last fetch saw it; only partitions that are this worker's and were fetched."""
-        ends = await self._in_thread(_ends_of, [TopicPartition(*partition) for partition in partitions])
-        return {Partition(*partition): int(end) for partition, end in ends.items()}
+        ends = {partition: self._consumer.known_end(partition) for partition in partitions}
+        return {partition: end for partition, end in ends.items() if end is not None}
 
-    async def _in_thread(self, ask: Any, *arguments: Any) -> Any:
-        thread = self._app.consumer._thread
-        try:
-            return await thread.call_thread(ask, thread._ensure_consumer(), *arguments)
-        except RuntimeError:
-            if not self._app.should_stop:
-                raise
-            # A worker that stops ends the consumer's thread first. Whoever asks now is about to be cancelled.
-            raise asyncio.CancelledError from None
-
-
-async def _start_of(consumer: Any, partition: TopicPartition) -> int:
-    committed = await consumer.committed(partition)
-    beginning = (await consumer.beginning_offsets([partition]))[partition]
-    return max(int(committed or 0), int(beginning))
-
-
-async def _position(consumer: Any, partition: TopicPartition) -> int | None:
-    if partition not in consumer.assignment():
-        return None
-    state = consumer._subscription.subscription.assignment.state_value(partition)
-    return int(state.position) if state.has_valid_position else None
-
-
-async def _seek(consumer: Any, faust_consumer: Any, partition: TopicPartition, offset: int) -> None:
-    if partition in consumer.assignment():
-        consumer.seek(partition, offset)
-        # Faust drops what lies before the offset it read last.
-        faust_consumer._read_offset[partition] = None
-
-
-async def _ends_of(consumer: Any, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-    mine = [partition for partition in partitions if partition in consumer.assignment()]
-    ends = {partition: consumer.highwater(partition) for partition in mine}
-    return {partition: end for partition, end in ends.items() if end is not None}
-
-
-async def _commit(consumer: Any, next_offsets: Mapping[TopicPartition, int]) -> None:
-    mine = {partition: at for partition, at in next_offsets.items() if partition in consumer.assignment()}
-    if not mine:
-        return
-    try:
-        await consumer.commit(mine)
-    except (CommitFailedError, IllegalStateError) as moved:
-        # The partitions went to another worker meanwhile. It starts at the last commit and writes the same rows.
-        logger.info("not committed, the group moved on: %s", moved)
+    @property
+    def _consumer(self) -> _Consumer:
+        return cast(_Consumer, self._app.consumer)

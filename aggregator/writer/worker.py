@@ -17,17 +17,14 @@ from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation.watch import Watch
 from aggregator.settings import Settings
-from aggregator.writer.intake import QUIET_S, Intake, Partition
+from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER
+from schemas.delivery import METADATA_MS, QUIET_S
+from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER, missing_topics, no_broker
 
-READ: Final = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
+READ: Final = (LEDGER, DEAD_LETTERS, EVENT_COUNTS)
 LAG_EVERY_S: Final = 2.0
-
-METADATA_MS: Final = 5_000
-"""How long a worker may not know the topics: a leader that could not ask for them gives nobody any partition, and the
-client asks again only then."""
 
 
 class KafkaUnusableError(Exception):
@@ -40,18 +37,15 @@ async def require_topics(bootstrap_servers: str) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # What it would say is in the sentences below.
     try:
         await admin.start()
-        missing = set(READ) - set(await admin.list_topics())
+        missing = missing_topics(READ, await admin.list_topics())
         described = [] if missing else await admin.describe_topics([EVENT_COUNTS.name])
     except KafkaError:
-        raise KafkaUnusableError(
-            f"Kafka does not answer at {bootstrap_servers}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"
-        ) from None
+        raise KafkaUnusableError(no_broker(bootstrap_servers)) from None
     finally:
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         await admin.close()
     if missing:
-        names = ", ".join(sorted(missing))
-        raise KafkaUnusableError(f"Kafka lacks the topics {names}: create them with `python -m meter topics`")
+        raise KafkaUnusableError(missing)
     return len(described[0]["partitions"])
 
 
@@ -61,7 +55,7 @@ def build(
     """The app. `on_ready` is called at every assignment of partitions; Faust wants a `datadir` and leaves it empty."""
     app = faust.App(
         AGGREGATOR_GROUP,
-        broker="batch://" + settings.bootstrap_servers.replace(",", ";"),
+        broker=settings.broker_url(),
         store="memory://",
         datadir=datadir,
         web_enabled=False,
@@ -71,19 +65,19 @@ def build(
         stream_buffer_maxsize=4,  # In batches, each of thousands of records.
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=METADATA_MS,
-        broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.session_timeout_s / 3,
+        broker_session_timeout=settings.kafka_session_timeout_s,
+        broker_heartbeat_interval=settings.kafka_session_timeout_s / 3,
         worker_redirect_stdouts=False,
     )
     offsets = GroupOffsets(app)
-    intake = Intake(offsets, partial(write, clickhouse), settings.flush_ms, partitions)
+    intake = Intake(offsets, partial(write, clickhouse), settings.aggregator_flush_ms, partitions)
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
     _measure_lag(app, intake, offsets)
     _look_for_holes(app, intake)
-    if settings.reconcile_s:
-        _reconcile(app, clickhouse, settings.reconcile_s)
+    if settings.aggregator_reconcile_s:
+        _reconcile(app, clickhouse, settings.aggregator_reconcile_s)
     return app
 
 
@@ -92,7 +86,7 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
 
     Raises KafkaUnusableError before anything is started.
     """
-    partitions = asyncio.run(require_topics(settings.bootstrap_servers))
+    partitions = asyncio.run(require_topics(settings.kafka_bootstrap_servers))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with TemporaryDirectory(prefix="aggregator-") as datadir:
@@ -111,8 +105,8 @@ def _read_from(app: Any, intake: Intake) -> None:
 
     for topic in READ:
         # No acknowledgements: aggregator/writer/offsets.py moves the offsets.
-        channel = app.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)
-        app.agent(channel, name=f"aggregator.{topic}", supervisor_strategy=mode.CrashingSupervisor)(read)
+        channel = app.topic(topic.name, key_serializer="raw", value_serializer="raw", acks=False)
+        app.agent(channel, name=f"aggregator.{topic.name}", supervisor_strategy=mode.CrashingSupervisor)(read)
 
 
 def _write_to(app: Any, intake: Intake) -> None:
@@ -137,7 +131,7 @@ def _follow_assignments(app: Any, intake: Intake, on_ready: Callable[[], None]) 
 def _measure_lag(app: Any, intake: Intake, offsets: GroupOffsets) -> None:
     async def measure() -> None:
         written = dict(intake.written)
-        ends = await offsets.ends_of(written)
+        ends = offsets.ends_of(written)
         # Partitions that went to another worker go from here too.
         metrics.LAG.clear()
         for partition, end in ends.items():

@@ -7,14 +7,15 @@ from typing import Final, NoReturn
 import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from meter import metrics
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_files import FeedError
 from meter.kafka import admin
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
-from meter.settings import SettingsError, load
+from meter.settings import load
+from schemas.environment import SettingsError
+from schemas.listening import PortsTakenError
 
 FAILED: Final = 1
 _USAGE_ERROR: Final = 2
@@ -35,7 +36,7 @@ def refusals() -> Iterator[None]:
         admin.TopicsMissingError,
         LetterError,
         TopicsError,
-        metrics.PortsTakenError,
+        PortsTakenError,
         processes.RunError,
         EmbeddedBrokerError,
         KafkaError,

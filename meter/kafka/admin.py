@@ -7,7 +7,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, for_code
 
-from schemas.topics import TOPICS, Topic
+from schemas.topics import TOPICS, Topic, missing_topics, no_broker
 
 _ALREADY_EXISTS: Final = 36
 
@@ -33,8 +33,8 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def broker_away(bootstrap: str) -> BrokerAwayError:
-    """The sentence for a broker that does not answer."""
-    return BrokerAwayError(f"no Kafka broker answers at {bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS")
+    """The error for a broker that does not answer."""
+    return BrokerAwayError(no_broker(bootstrap))
 
 
 async def create_topics(bootstrap: str, partitions: int, replication: int) -> list[tuple[Topic, bool]]:
@@ -52,7 +52,6 @@ async def create_topics(bootstrap: str, partitions: int, replication: int) -> li
 async def require_topics(bootstrap: str) -> None:
     """Raises BrokerAwayError or TopicsMissingError unless all topics are there."""
     async with _admin(bootstrap) as admin:
-        there = set(await admin.list_topics())
-    missing = [topic.name for topic in TOPICS if topic.name not in there]
+        missing = missing_topics(TOPICS, await admin.list_topics())
     if missing:
-        raise TopicsMissingError(f"the topics {', '.join(missing)} do not exist: run `python -m meter topics` first")
+        raise TopicsMissingError(missing)

@@ -6,7 +6,7 @@ uncompressed, without transaction markers and without gaps in their offsets, the
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, overload
+from typing import Final, overload
 
 import msgspec
 from aiokafka.errors import CorruptRecordException
@@ -14,26 +14,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from meter.kafka.checksum import checksum
-
-
-class Fetched(Protocol):
-    """One record as it was fetched.
-
-    It does not hold its topic and partition, which its `Batch` has: millions of these objects are made.
-    """
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int:
-        """Kafka's timestamp of the record, set by the producer or the broker, in milliseconds since 1970."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+from schemas.delivery import Fetched as Fetched  # For the meter, with all else that a fetch is.
 
 
 class Batch(msgspec.Struct, frozen=True):

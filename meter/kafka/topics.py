@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
-from schemas.topics import MAX_RECORD_BYTES
+from schemas.topics import MAX_RECORD_BYTES, no_broker
 
 ALONE_BYTES = 64 * 1024
 """A record as large as this is a batch of its own."""
@@ -50,9 +50,7 @@ class KafkaTopics:
             await producer.start()
         except KafkaConnectionError as error:
             await producer.stop()
-            raise TopicsError(
-                f"no Kafka broker answers at {self._bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS"
-            ) from error
+            raise TopicsError(no_broker(self._bootstrap)) from error
         except KafkaError as error:
             await producer.stop()
             raise TopicsError(

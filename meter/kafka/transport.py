@@ -25,6 +25,7 @@ from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
 from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_offset, last_timestamp_ms, records_from
+from meter.kafka.offsets import ConsumerOffsets
 
 client.MemoryRecords = KeptRecords
 """What the client reads a fetch with: the same, and it keeps the bytes."""
@@ -139,8 +140,8 @@ def _records_of(result: Any, _: None) -> Sequence[Fetched]:
     return found
 
 
-class Consumer(driver.Consumer):
-    """Yields a message per batch. Offsets are moved by who reads, not by acknowledgements."""
+class Consumer(ConsumerOffsets, driver.Consumer):
+    """Yields a message per batch. Its readers move the offsets, by the methods of `ConsumerOffsets`."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -1,6 +1,5 @@
 """The data directory of a run on this machine: who owns it, and where its tables are."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from meter.local.processes import RunError
+from schemas.file_lock import LockHeldError, lock_file
 
 CLICKHOUSE_DIR: Final = "clickhouse"
 """Where, under a data directory, the embedded ClickHouse keeps its tables."""
@@ -33,20 +33,23 @@ def owned_data_directory(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         foreign = any(data.iterdir()) and not (data / MARKER).exists()
     except OSError as error:
-        raise RunError(f"{data} cannot be the data directory: {error.strerror}. Choose another with --data.") from error
+        raise _unusable(data, error) from error
     if foreign:
         raise RunError(f"{data} holds files that are not the meter's: choose an empty directory with --data")
-    with (data / MARKER).open("a+") as marker:
-        try:
-            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            marker.seek(0)
-            owner = marker.read().strip() or "unknown"
-            raise RunError(
-                f"the data directory {data} is in use by another run (pid {owner}): stop it, or choose another"
-            ) from None
-        marker.truncate(0)
-        marker.write(str(os.getpid()))
-        marker.flush()
+    try:
+        marker = lock_file(data / MARKER)
+    except LockHeldError as owner:
+        raise RunError(
+            f"the data directory {data} is in use by another run (pid {owner}): stop it, or choose another"
+        ) from None
+    except OSError as error:
+        raise _unusable(data, error) from error
+    try:
         shutil.rmtree(data / CLICKHOUSE_DIR, ignore_errors=True)
         yield
+    finally:
+        os.close(marker)
+
+
+def _unusable(data: Path, error: OSError) -> RunError:
+    return RunError(f"{data} cannot be the data directory: {error.strerror}. Choose another with --data.")

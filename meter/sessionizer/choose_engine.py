@@ -7,7 +7,7 @@ from meter.kernel import is_built
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.spill.directory import reserve_directory
-from meter.settings import KernelUse, Settings, SettingsError, load
+from meter.settings import KernelUse, Settings, spill_unusable
 
 
 def engine_by(use: KernelUse) -> MakeEngine:
@@ -28,13 +28,5 @@ def engine_of(settings: Settings) -> MakeEngine:
     try:
         directory = reserve_directory(Path(settings.meter_spill_dir))
     except OSError as error:
-        raise SettingsError(
-            f"METER_SPILL_DIR={settings.meter_spill_dir!r} cannot be used: {error.strerror}. "
-            "Give a directory on a local disk that the worker may write to."
-        ) from None
+        raise spill_unusable(settings.meter_spill_dir, error.strerror or str(error)) from None
     return partial(SpillingEngine, directory=directory, above_bytes=int(settings.meter_spill_above_mb * 2**20))
-
-
-def chosen() -> MakeEngine:
-    """The engine that the environment asks for. Raises SettingsError."""
-    return engine_of(load())

@@ -10,7 +10,6 @@ from meter import metrics
 from meter.core.policy import Policy
 from meter.kafka.fetched import Fetched, last_timestamp_ms
 from meter.kafka.records import Record
-from meter.sessionizer.choose_engine import chosen
 from meter.sessionizer.engine import MakeEngine, Processed
 from meter.stage.dead_letter import dead_letters
 from meter.stage.fold import Output
@@ -42,13 +41,13 @@ _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 class Sessionizer:
     """The fold of one partition of chat-events."""
 
-    def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine | None = None) -> None:
+    def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine) -> None:
         self._policy = policy
         self._partition = partition
         self._last_safe_point_ms, self._last_safe_point_offset = _NEVER_MS, 0
         self._saved = Mark()
         self._events, self._outcomes = 0, Counter[str]()
-        self._engine = (make_engine or chosen())(policy, partition)
+        self._engine = make_engine(policy, partition)
         self.spills = self._engine.spills
         self.changed, self.sweep, self.load = self._engine.changed, self._engine.sweep, self._engine.load
 

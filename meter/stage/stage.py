@@ -26,12 +26,12 @@ from meter.stage.checkpoints import Checkpoints, SupersededError
 from meter.stage.fold import MakeFold, Output
 from meter.stage.partition import NEVER_S, Partition
 from meter.stage.ports import Clock, Group, Topics
+from schemas.delivery import is_hole, is_quiet, may_be_dropped
 from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-SEEK_AGAIN_S: Final = 5.0
-TURN_S: Final = 15.0
+SEEK_AGAIN_S: Final = 5.0  # Batches beyond a hole that come so soon after a seek cause no second one.
 IDLE_S: Final = 30.0
 
 
@@ -103,7 +103,7 @@ class Stage:
         partition = await self._partition(batch.tp, generation)
         if partition is None:
             return
-        if batch.base > partition.next_offset:
+        if is_hole(batch.base, partition.next_offset):
             await self._go_back(batch.tp, partition)
             return
         records = since(batch.records, partition.next_offset)
@@ -173,17 +173,17 @@ class Stage:
     async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
         """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
         now_s = self._clock.monotonic()
-        quiet_s = now_s - partition.last_batch_s
-        # While others are taken, what came of this one may be waiting its turn; but not for ever.
-        if min(quiet_s, max(now_s - self._last_processed_s, quiet_s - TURN_S)) > SEEK_AGAIN_S:
+        # One lock: while batches of other partitions are processed, one of this partition may be waiting its turn.
+        if may_be_dropped(now_s - partition.last_batch_s, now_s - self._last_processed_s):
             position = await self._group.position(tp)
-            if position is not None and position > partition.next_offset:
+            if position is not None and is_hole(position, partition.next_offset):
                 await self._go_back(tp, partition)
 
     async def _commit_again(self, tp: TP, partition: Partition) -> None:
         """A commit of an assignment that is over may come in last of all; where nothing arrives, none would follow."""
+        # Unlike the aggregator, without looking where the group stands: a commit is a sign of life too (`_is_owned`).
         now_s = self._clock.monotonic()
-        if min(now_s - partition.last_batch_s, now_s - partition.last_owned_s) > SEEK_AGAIN_S:
+        if is_quiet(min(now_s - partition.last_batch_s, now_s - partition.last_owned_s)):
             await self._commit(tp, partition)
 
     async def _send(self, outputs: Iterable[Output]) -> list[Delivery]:

@@ -95,4 +95,4 @@ def test_worker_wants_kafka(dsn: str) -> None:
     kafka = f"127.0.0.1:{free_port()}"
     code, sentence = refusal("worker", {"CLICKHOUSE_DSN": dsn, "KAFKA_BOOTSTRAP_SERVERS": kafka})
     assert code == 1
-    assert f"Kafka does not answer at {kafka}" in sentence
+    assert f"no Kafka broker answers at {kafka}" in sentence

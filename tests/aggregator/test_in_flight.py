@@ -18,7 +18,7 @@ LONG_S = 10**9
 
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_differs_while_rows_are_on_their_way(seed: int, tmp_path: Path) -> None:
-    """After any insert of a history with crashes, repeats and several inserts for an update, a look finds no difference.
+    """After any insert of a history with crashes, repeats and split updates, a look finds no difference.
 
     It judges what it can, and in the end everything."""
     log = metered(seed)

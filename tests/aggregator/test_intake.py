@@ -124,7 +124,7 @@ async def test_hole_is_read_again() -> None:
 
 async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last batch of all was dropped, so no later one shows it; the place of a quiet consumer does."""
-    monkeypatch.setattr(module, "QUIET_S", -1.0)
+    monkeypatch.setattr("schemas.delivery.QUIET_S", -1.0)
     async with running(World(committed=3)) as world:
         for position in (None, 3):
             world.position_at = position
@@ -140,7 +140,7 @@ async def test_hole_at_the_end_is_read_again(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_late_commit_of_an_old_assignment_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """It moved the group's offset back after all was written; no batch is to come that would move it on again."""
-    monkeypatch.setattr(module, "QUIET_S", -1.0)
+    monkeypatch.setattr("schemas.delivery.QUIET_S", -1.0)
     async with running(World()) as world:
         await world.process(0, 4)
         assert await world.told(2) == [("write", [0, 1, 2, 3, 4]), ("commit", 5)]

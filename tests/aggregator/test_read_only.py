@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from aggregator.clickhouse.read_only import QueryError, query
-from aggregator.settings import SettingsError, from_environment
+from aggregator.settings import load
+from schemas.environment import SettingsError
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1 INTO OUTFILE 'x'", "select 1\ninto  outfile 'x' format CSV"])
@@ -32,4 +33,4 @@ def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_a_dsn_that_names_nothing_is_refused(dsn: str) -> None:
     """The root of the file system is nobody's data directory."""
     with pytest.raises(SettingsError, match="CLICKHOUSE_DSN"):
-        from_environment({"CLICKHOUSE_DSN": dsn})
+        load({"CLICKHOUSE_DSN": dsn})

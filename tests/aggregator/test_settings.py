@@ -2,21 +2,22 @@
 
 import pytest
 
-from aggregator.settings import Settings, SettingsError, from_environment
+from aggregator.settings import Settings, load
+from schemas.environment import SettingsError
 
 
 def test_nothing_set_is_enough() -> None:
     """A worker starts with no configuration; an empty variable, as Compose passes it on, is an unset one."""
-    assert from_environment({}) == Settings()
-    assert from_environment({"METRICS_PORT": "", "HOME": "/"}) == Settings()
-    assert Settings().flush_ms == 500
+    assert load({}) == Settings()
+    assert load({"METRICS_PORT": "", "HOME": "/"}) == Settings()
+    assert Settings().aggregator_flush_ms == 500
 
 
 def test_variables_are_read() -> None:
     """Each variable has its field, with its type."""
-    settings = from_environment(
+    settings = load(
         {
-            "KAFKA_BOOTSTRAP_SERVERS": "a:1,[::1]:2",
+            "KAFKA_BOOTSTRAP_SERVERS": "a:1, [::1]:2",
             "CLICKHOUSE_DSN": "chdb:///data",
             "METRICS_PORT": "9200",
             "AGGREGATOR_FLUSH_MS": "50",
@@ -25,13 +26,14 @@ def test_variables_are_read() -> None:
         }
     )
     assert settings == Settings(
-        bootstrap_servers="a:1,[::1]:2",
+        kafka_bootstrap_servers="a:1, [::1]:2",
         clickhouse_dsn="chdb:///data",
         metrics_port=9200,
-        flush_ms=50,
-        reconcile_s=0,
-        session_timeout_s=1.5,
+        aggregator_flush_ms=50,
+        aggregator_reconcile_s=0,
+        kafka_session_timeout_s=1.5,
     )
+    assert settings.broker_url() == "batch://a:1;batch://[::1]:2"
 
 
 @pytest.mark.parametrize(
@@ -54,15 +56,20 @@ def test_variables_are_read() -> None:
 def test_wrong_value_is_refused_in_one_sentence(name: str, value: str, advice: str) -> None:
     """The sentence names the variable, the value and what to write instead."""
     with pytest.raises(SettingsError) as refusal:
-        from_environment({name: value})
+        load({name: value})
     sentence = str(refusal.value)
-    assert sentence.startswith(f"{name} is {value!r}")
+    assert sentence.startswith(f"{name}={value!r} cannot be used: ")
     assert advice in sentence
     assert "\n" not in sentence
 
 
-def test_password_is_not_repeated() -> None:
+@pytest.mark.parametrize(
+    "dsn", ["clickhuose://user:secret@host", "clickhuose://host?password=secret", "chdb://user:secret@relative"]
+)
+def test_password_is_not_repeated(dsn: str) -> None:
     """A refusal ends up in logs; a password does not."""
-    with pytest.raises(SettingsError) as refusal:
-        from_environment({"CLICKHOUSE_DSN": "clickhuose://user:secret@host"})
+    with pytest.raises(
+        SettingsError, match=r"^CLICKHOUSE_DSN.* cannot be used: .* Set it to clickhouse://USER"
+    ) as refusal:
+        load({"CLICKHOUSE_DSN": dsn})
     assert "secret" not in str(refusal.value)

@@ -29,6 +29,7 @@ from tests.oracle.reading import Command, Event, RefusedError, read
 from tests.packed_records import listed
 from tests.properties.pipeline import MemoryLog, stored
 from tests.properties.view import View, view
+from tests.sessionizer_engines import chosen
 
 READ_AT_ONCE: Final = 400
 """Records in one fetch: a batch's good and bad ones are in several."""
@@ -169,7 +170,7 @@ class Folded:
         chat = [each.record for each in inputs[CHAT_EVENTS.name]]
         end = Record(None, encode_tick(end_ms, final=True))
         chat.append(stored(CHAT_EVENTS.name, 0, 1 + max((each.offset for each in chat), default=-1), end, now_ms))
-        sessionizer = Sessionizer(Policy(), 0)
+        sessionizer = Sessionizer(Policy(), 0, chosen())
         self._process(sessionizer, chat)
         mark = msgspec.msgpack.decode(sessionizer.mark(), type=Mark)
         self.state = mark.watermark_ms, dict(entry for block in sessionizer.changed() for entry in unpack(block))

@@ -32,7 +32,7 @@ AFTER_S: Final = 5.0
 
 @click.command(
     help="Starts a Kafka, ClickHouse's engine, a meter worker and an aggregator worker, writes chat events at a steady "
-    "rate, and prints how long it took from an event's Kafka timestamp to its update on the ledger topic, to the update "
+    "rate, and prints how long it took from an event's Kafka timestamp to its update on the ledger topic, to the one "
     "that leaves its workspace without credit, and to its rows in ClickHouse: by the workers' histograms and as an "
     "independent reader saw it."
 )

@@ -80,7 +80,7 @@ class Observer:
         ]
 
     def to_clickhouse_ms(self, from_ms: float) -> list[float]:
-        """Until a look found the rows of the update or newer ones. Updates of a partition are in order, and so are the looks."""
+        """Until a look found the rows of the update or newer ones. Updates come in order, and so do the looks."""
         ages_ms: list[float] = []
         looks: dict[int, int] = {}
         for update in self._updates:

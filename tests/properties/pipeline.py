@@ -30,6 +30,7 @@ from schemas.events import encode_tick
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.packed_records import listed
 from tests.properties.view import View, view
+from tests.sessionizer_engines import chosen
 
 Stage = Literal["sessionize", "charge"]
 STAGES: tuple[Stage, ...] = ("sessionize", "charge")
@@ -281,10 +282,14 @@ class Pipeline:
     def _worker(self, stage: Stage, partition: int) -> Worker:
         place = stage, partition
         if place not in self._workers:
-            source, fold = (CHAT_EVENTS, Sessionizer) if stage == "sessionize" else (WALLET_INPUTS, Charger)
-            make_fold = partial(fold, self.policy)
+            source, make_fold = self._source(stage)
             self._workers[place] = Worker(self.log, source, partition, self._stores[place], make_fold)
         return self._workers[place]
+
+    def _source(self, stage: Stage) -> tuple[Topic, MakeFold]:
+        if stage == "charge":
+            return WALLET_INPUTS, partial(Charger, self.policy)
+        return CHAT_EVENTS, partial(Sessionizer, self.policy, make_engine=chosen())
 
     def _wake(self) -> None:
         for _ in self._zombies.pop(0):

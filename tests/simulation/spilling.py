@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 from meter.kernel import is_built
 from meter.sessionizer.engine import MakeEngine
 from meter.settings import load
-from tests.sessionizer_engines import spilling
+from tests.sessionizer_engines import core, spilling
 
 
-def a_spilling_engine() -> MakeEngine | None:
-    """One that lets go of all it may; None where only the core is to be used."""
+def a_spilling_engine() -> MakeEngine:
+    """One that lets go of all it may; the core where only that is to be used."""
     if load().meter_kernel == "off" or not is_built():
-        return None
+        return core
     return spilling(Path(_directory().name))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from faust.types import TP
 
-from aggregator.writer.intake import QUIET_S, Intake, Partition
+from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.sink import write
 from meter.charger.charger import Charger
 from meter.core.policy import Policy
@@ -16,6 +16,7 @@ from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import Fold, MakeFold
 from meter.stage.stage import Stage
+from schemas.delivery import QUIET_S
 from schemas.topics import (
     CHAT_EVENTS,
     CONVERSATION_STATE,
@@ -25,6 +26,7 @@ from schemas.topics import (
     WALLET_INPUTS,
     WALLET_STATE,
 )
+from tests.sessionizer_engines import chosen
 from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
@@ -155,7 +157,7 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
     line = Line(broker, process, repeats=drops > 0)
 
     def sessionizer(policy: Policy, partition: int) -> Sessionizer:
-        return Sessionizer(policy, partition, a_spilling_engine() if process.rng.random() < SPILLS else None)
+        return Sessionizer(policy, partition, a_spilling_engine() if process.rng.random() < SPILLS else chosen())
 
     def fold_of(kind: Kind, source: str) -> MakeFold:
         def make_fold(partition: int) -> Fold:

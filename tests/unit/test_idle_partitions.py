@@ -10,13 +10,14 @@ from schemas.metered import ConversationMetered, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.oracle.build import T0, chat
 from tests.packed_records import listed
+from tests.sessionizer_engines import chosen
 
 NOW = T0 + DAY_MS
 
 
 def spoken_to(at_ms: int) -> Sessionizer:
     """A sessionizer that has heard one message, at `at_ms`."""
-    sessionizer = Sessionizer(Policy(), 0)
+    sessionizer = Sessionizer(Policy(), 0, chosen())
     list(sessionizer.process([record(0, chat(at_ms - T0))]))
     return sessionizer
 
@@ -50,4 +51,4 @@ def test_history_is_not_told_the_time_of_today() -> None:
 
 def test_an_empty_partition_gets_no_tick() -> None:
     """An empty partition has no conversation to close."""
-    assert Sessionizer(Policy(), 0).idle(NOW) == []
+    assert Sessionizer(Policy(), 0, chosen()).idle(NOW) == []

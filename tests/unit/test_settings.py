@@ -10,7 +10,8 @@ from meter.core.policy import Policy
 from meter.sessionizer.choose_engine import engine_by, engine_of
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.spill.directory import reserve_directory
-from meter.settings import Settings, SettingsError, load
+from meter.settings import Settings, load
+from schemas.environment import SettingsError
 from schemas.instants import HOUR_MS
 from tests.sessionizer_engines import needs_kernel
 
@@ -86,8 +87,9 @@ def test_what_cannot_be_used_is_refused_by_name(variable: str, value: str) -> No
         load({"KAFKA_PARTITIONS": "3", variable: value})
     sentence = str(refused.value)
     assert sentence.startswith(f"{variable}={value!r} cannot be used: ")
+    assert " Set it to " in sentence
     assert sentence.endswith(".")
-    assert "`$" not in sentence
+    assert "`" not in sentence
 
 
 def test_rulings_follow_the_settings() -> None:
@@ -155,7 +157,9 @@ def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     """As what it is, before anything is read."""
     (tmp_path / "file").write_text("")
     directory = str(tmp_path / "file")
-    with pytest.raises(SettingsError, match=rf"^METER_SPILL_DIR='{directory}' cannot be used: .* Give a directory"):
+    with pytest.raises(
+        SettingsError, match=rf"^METER_SPILL_DIR='{directory}' cannot be used: .* Set it to the absolute path"
+    ):
         engine_of(load({"METER_SPILL_DIR": directory}))
 
 

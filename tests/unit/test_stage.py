@@ -136,6 +136,7 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The consumer has read on, but nothing came: what it read was dropped."""
+    monkeypatch.setattr("schemas.delivery.QUIET_S", -1.0)
     monkeypatch.setattr(module, "SEEK_AGAIN_S", -1.0)
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0, 1))

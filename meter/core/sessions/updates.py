@@ -4,9 +4,23 @@ Records leave in the order of the offset that last changed what they tell, so th
 before a crash is always all up to some offset.
 """
 
+from typing import TypedDict
+
 from meter.core.sessions.conversations import Conversation, InteractionKey
 from meter.core.sessions.sessionize import ConversationTouched, OccurrenceCounted
 from schemas.metered import ConversationMetered, OccurrenceMetered, State
+
+
+class _Common(TypedDict):
+    """The fields that every metered record has: those of `schemas.metered.Metered`."""
+
+    workspace_id: str
+    bot_id: str
+    channel: str
+    channel_user_id: str
+    origin_partition: int
+    origin_offset: int
+    produced_ms: int
 
 
 class MeteredUpdates:
@@ -32,16 +46,9 @@ class MeteredUpdates:
 
     def occurred(self, outcome: OccurrenceCounted, offset: int, produced_ms: int) -> None:
         """An event that stands for itself."""
-        workspace_id, bot_id, channel, channel_user_id = outcome.key
         self._occurrences.append(
             OccurrenceMetered(
-                workspace_id=workspace_id,
-                bot_id=bot_id,
-                channel=channel,
-                channel_user_id=channel_user_id,
-                origin_partition=self._partition,
-                origin_offset=offset,
-                produced_ms=produced_ms,
+                **self._common(outcome.key, offset, produced_ms),
                 kind=outcome.kind,
                 unit_id=outcome.unit_id,
                 at_ms=outcome.at_ms,
@@ -65,16 +72,9 @@ class MeteredUpdates:
     def _metered(
         self, key: InteractionKey, conversation: Conversation, absorbed_into: str, offset: int, produced_ms: int
     ) -> ConversationMetered:
-        workspace_id, bot_id, channel, channel_user_id = key
         state: State = "absorbed" if absorbed_into else "closed" if conversation.closed else "open"
         return ConversationMetered(
-            workspace_id=workspace_id,
-            bot_id=bot_id,
-            channel=channel,
-            channel_user_id=channel_user_id,
-            origin_partition=self._partition,
-            origin_offset=offset,
-            produced_ms=produced_ms,
+            **self._common(key, offset, produced_ms),
             conversation_id=conversation.conversation_id,
             opened_ms=conversation.opened_ms,
             state=state,
@@ -85,3 +85,16 @@ class MeteredUpdates:
             sessions=0 if absorbed_into else conversation.sessions(self._gap_ms),
             absorbed_into=absorbed_into or None,
         )
+
+    def _common(self, key: InteractionKey, offset: int, produced_ms: int) -> _Common:
+        """Whose conversation or event it is, and which record of the partition caused what is told."""
+        workspace_id, bot_id, channel, channel_user_id = key
+        return {
+            "workspace_id": workspace_id,
+            "bot_id": bot_id,
+            "channel": channel,
+            "channel_user_id": channel_user_id,
+            "origin_partition": self._partition,
+            "origin_offset": offset,
+            "produced_ms": produced_ms,
+        }

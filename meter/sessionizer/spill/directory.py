@@ -1,11 +1,11 @@
 """A directory for each worker below METER_SPILL_DIR, which workers may share. Files of killed workers are removed."""
 
-import fcntl
-import os
 import shutil
 from functools import cache
 from itertools import count
 from pathlib import Path
+
+from schemas.file_lock import LockHeldError, lock_file
 
 
 @cache
@@ -17,11 +17,9 @@ def reserve_directory(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         directory = root / f"worker-{number}"
-        lock = os.open(directory.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            lock_file(directory.with_suffix(".lock"))
+        except LockHeldError:
             continue
         # The lock is held until its process ends, so no process uses what this directory contains.
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""Offsets of a consumer group, read and moved through the consumer of `meter/kafka/transport.py`.
+
+Both programs load that transport, so both move offsets here: the meter through `meter/kafka/group.py`, the aggregator
+through `aggregator/writer/offsets.py`. Faust's own acknowledgements are not used: Faust acknowledges events that it
+skips while partitions move, and its next commit would carry the group past records that no one has processed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+TopicAndNumber: TypeAlias = tuple[str, int]
+"""A partition: Faust's `TP`, the client's `TopicPartition`, or any other pair of topic and number."""
+
+
+class ConsumerOffsets:
+    """The part of the transport's `Consumer` that its readers call. Each method may be called for a partition that
+    has gone to another worker.
+
+    The client belongs to the consumer's thread, so its coroutines run there. They raise CancelledError if that thread
+    has ended because the worker stops, and RuntimeError if it has ended for another reason.
+    """
+
+    app: Any
+    _thread: Any
+    _read_offset: Any
+
+    def known_end(self, tp: TopicAndNumber) -> int | None:
+        """The offset after the partition's last record, as the last fetch reported it; asks no broker.
+
+        None if the partition was not fetched yet, or is not this worker's.
+        """
+        # The consumer's thread may take the partition away before the client looks (AssertionError), or while it does.
+        with suppress(AssertionError, AttributeError):
+            end: int | None = self._thread._ensure_consumer().highwater(TopicPartition(*tp))
+            return end
+        return None
+
+    async def beginning_of(self, tp: TopicAndNumber) -> int:
+        """The oldest offset that the broker still has."""
+
+        async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> int:
+            return int((await client.beginning_offsets([tp]))[tp])
+
+        return await self._in_thread(ask, TopicPartition(*tp))
+
+    async def committed_offset(self, tp: TopicAndNumber) -> int | None:
+        """The offset at which the group goes on; None if none was ever committed."""
+
+        async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+            committed: int | None = await client.committed(tp)
+            return committed
+
+        return await self._in_thread(ask, TopicPartition(*tp))
+
+    async def next_position(self, tp: TopicAndNumber) -> int | None:
+        """The offset that is fetched next.
+
+        None if the partition is not this worker's, or while the client has not settled on an offset.
+        """
+
+        async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+            if tp not in client.assignment():
+                return None
+            state = client._subscription.subscription.assignment.state_value(tp)
+            return int(state.position) if state.has_valid_position else None
+
+        return await self._in_thread(ask, TopicPartition(*tp))
+
+    async def seek_to(self, tp: TopicAndNumber, offset: int) -> None:
+        """Fetch from `offset` on. Does nothing if the partition is not this worker's."""
+
+        async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> None:
+            if tp in client.assignment():
+                client.seek(tp, offset)
+                self._read_offset[tp] = None  # Faust drops what lies before the offset that it read last.
+
+        await self._in_thread(ask, TopicPartition(*tp))
+
+    async def commit_offsets(self, offsets: Mapping[TopicAndNumber, int]) -> bool:
+        """Make each offset the one at which the group goes on. Leaves out partitions that are not this worker's.
+
+        True if all were committed. False if one was left out, or if the group has moved on without this worker.
+        """
+
+        async def ask(client: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+            own = {tp: offset for tp, offset in offsets.items() if tp in client.assignment()}
+            if not own:
+                return not offsets
+            try:
+                await client.commit(own)
+            except (CommitFailedError, IllegalStateError) as moved:
+                # The partitions went to another worker meanwhile, which goes on where the group was.
+                names = ", ".join(f"{tp.topic}/{tp.partition}" for tp in own)
+                logger.info("%s: not committed, the group moved on: %s", names, moved)
+                return False
+            return len(own) == len(offsets)
+
+        return await self._in_thread(ask, {TopicPartition(*tp): offset for tp, offset in offsets.items()})
+
+    async def _in_thread(self, ask: Callable[..., Awaitable[Answer]], of: object) -> Answer:
+        try:
+            answer: Answer = await self._thread.call_thread(ask, self._thread._ensure_consumer(), of)
+        except RuntimeError:
+            if not self.app.should_stop:
+                raise
+            # A worker that stops ends the consumer's thread first. The task that asks is about to be cancelled.
+            raise asyncio.CancelledError from None
+        return answer

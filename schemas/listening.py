@@ -1,0 +1,36 @@
+"""The port on which a program serves its metrics: the one that it is given, or the first free one."""
+
+import errno
+from collections.abc import Callable
+from typing import Final
+
+PORTS_TRIED: Final = 1_000
+
+
+class PortsTakenError(Exception):
+    """The metrics cannot be served; the message names the variable and says what to do."""
+
+
+def listen(start: Callable[[int, str], object], host: str, port: int, first_port: int) -> int:
+    """Start a server on `host` and return its port, so that any number of workers start side by side unconfigured.
+
+    `start(port, host)` raises OSError where it cannot listen. Port 0 takes the first free one of the PORTS_TRIED from
+    `first_port` on; another port is that port or an error. Raises PortsTakenError.
+    """
+    ports = [port] if port else range(first_port, first_port + PORTS_TRIED)
+    for candidate in ports:
+        try:
+            start(candidate, host)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise PortsTakenError(
+                    f"METRICS_HOST={host!r} cannot be used: {error.strerror}. "
+                    "Set it to an address of this machine, such as 127.0.0.1 or 0.0.0.0."
+                ) from error
+            continue
+        return candidate
+    why = f"port {port} is not free" if port else f"no port from {ports[0]} to {ports[-1]} is free"
+    raise PortsTakenError(
+        f"METRICS_PORT='{port}' cannot be used: {why} on {host}. "
+        "Set it to a free port, or to 0 to take the first free one."
+    )
