@@ -109,7 +109,7 @@ struct kernel {
     bool restoring;
 };
 
-/* ---- keep.c: interactions and what hangs on them ---- */
+/* ---- index.c: interactions and what hangs on them ---- */
 int kernel_begin(kernel *k); /* after the numbers are set */
 void kernel_end(kernel *k);
 uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t place_bytes, uint64_t hash);
@@ -133,7 +133,7 @@ static inline earlier *earlier_at(const kernel *k, uint32_t number) {
     return pool_at(&k->earliers, number);
 }
 
-/* ---- names.c: texts that are held, places, keys ---- */
+/* ---- strings.c: texts that are held, places, keys ---- */
 void texts_begin(kernel *k);
 uint32_t text_keep(texts *t, const byte *text, uint32_t bytes); /* 0: no memory */
 const byte *text_of(const texts *t, uint32_t text, uint32_t *bytes);
@@ -149,7 +149,7 @@ size_t json_text(byte *to, const byte *text, uint32_t bytes); /* at most six tim
 uint32_t put_length(byte *to, uint32_t length);
 uint32_t get_length(const byte *from, const byte *end, uint32_t *length); /* bytes read; 0: broken off or too large */
 
-/* ---- sessions.c: one event; ageing.c: what its time does ---- */
+/* ---- sessions.c: one event; expiry.c: what its time does ---- */
 enum outcome step(kernel *k, const event *e);
 int close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset, int64_t produced_ms);
 int advance(kernel *k, int64_t offset, int64_t produced_ms);
@@ -160,7 +160,7 @@ static inline uint32_t sessions_of(const kernel *k, int64_t first_ms, int64_t la
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
-/* ---- due.c ---- */
+/* ---- timers.c ---- */
 int due_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than that beyond the watermark */
 void due_end(kernel *k);
 int schedule(kernel *k, uint32_t number, int64_t due_ms);
@@ -169,7 +169,7 @@ int due_extend(kernel *k, int64_t due_ms); /* so that something that is held alr
 int due_tidy(kernel *k); /* after many have left: no more appointments than a few for each that is held */
 int due_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
 
-/* ---- announce.c, metered.c, batches.c ---- */
+/* ---- updates.c, metered.c, batches.c ---- */
 int announce(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms);
 int occurred(kernel *k, uint32_t number, const event *e);
 bool is_announced(const kernel *k, const event_id *id);

@@ -2,8 +2,8 @@
  * meter/core/sessions/sessionize.py, interactions.py and announce.py say the same to be read, and what is done here is compared
  * with them. All times are event time in milliseconds since 1970, at least 0 and less than 2^48.
  *
- *   record ─ scan.c ─> event ─ sessions.c ─> interactions, seen ids ─ due.c, ageing.c ─> what closes, what is forgotten
- *                                  └─ announce.c ─ metered.c, batches.c ─> what wallets are told;  entries.c, restore.c: the state
+ *   record ─ scan.c ─> event ─ sessions.c ─> interactions, seen ids ─ timers.c, expiry.c ─> what closes, what is forgotten
+ *                                  └─ updates.c ─ metered.c, batches.c ─> what wallets are told;  entries.c, restore.c: the state
  *
  * Where memory is short a function returns -1 (or 0 for an index that it should have found), and the kernel is not used
  * again: a step is never half done for whoever restores the checkpoint. What cannot be aborts the process (MUST). */

@@ -39,7 +39,7 @@ typedef struct {
 kernel *usable(Kernel *self); /* NULL with RuntimeError: memory was short once, and a step may be half done */
 PyObject *no_memory(Kernel *self);
 
-/* ---- take.c ---- */
+/* ---- ingest.c ---- */
 enum { GROUP = 64, KEYS_ROOM = 3 * MOST_KEY_BYTES };
 typedef struct {
     event events[GROUP];
@@ -66,7 +66,7 @@ void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to); /* 1 +
 void put_high_first(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
 int add_key(PyObject *list, byte kind, const event_id *id);
 
-/* ---- bring.c ---- */
+/* ---- unspill.c ---- */
 PyObject *list_wanted(Kernel *self, PyObject *none);
 PyObject *bring_interactions(Kernel *self, PyObject *values);
 PyObject *split_block(Kernel *self, PyObject *args);
@@ -74,7 +74,7 @@ PyObject *split_block(Kernel *self, PyObject *args);
 /* ---- crc.c ---- */
 int add_crc32c(PyObject *module); /* where the processor can; -1 with an exception */
 
-/* ---- face.c ---- */
+/* ---- py_entries.c ---- */
 PyObject *list_changed(Kernel *self, PyObject *args);
 PyObject *sweep_entries(Kernel *self, PyObject *args);
 PyObject *load_entries(Kernel *self, PyObject *args);

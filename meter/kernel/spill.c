@@ -1,4 +1,4 @@
-/* Interactions that memory has no room for go to a store on disk. bring.c has the way back.
+/* Interactions that memory has no room for go to a store on disk. unspill.c has the way back.
  *
  * What the store holds, by key:
  *
