@@ -21,7 +21,7 @@ static byte *put_varint(byte *to, int64_t number) {
 }
 
 /* One more record at the batch's end. -1: no memory. */
-static int add(kernel *k, batch *b, const place *p, const byte *value, size_t value_bytes) {
+static int add(kernel *k, batch *b, const channel_scope *p, const byte *value, size_t value_bytes) {
     byte head[MOST_HEAD_BYTES], length[10];
     uint32_t key_bytes, start = get_length(p->key, p->key + p->key_bytes, &key_bytes);
     byte *to = head;
@@ -63,11 +63,11 @@ static int pack_all(kernel *k, PyObject *list, batch *batches, uint32_t partitio
     byte value[MOST_METERED_BYTES];
     uint32_t at[2] = {0, 0};
     bool is_conversation;
-    for (const told *each; (each = next_news(k, at, &is_conversation)) != NULL;) {
-        const place *p = place_at(k, each->place);
+    for (const update *each; (each = next_update(k, at, &is_conversation)) != NULL;) {
+        const channel_scope *p = scope_at(k, each->scope);
         uint32_t partition = p->wallet % partitions;
         batch *b = &batches[partition];
-        size_t bytes = (size_t)(put_metered(value, k, each, is_conversation) - value);
+        size_t bytes = (size_t)(encode_metered(value, k, each, is_conversation) - value);
         if (b->records > 0 && b->count + MOST_HEAD_BYTES + bytes > most_bytes && finish(list, b, partition) < 0) {
             return -1;
         }
@@ -84,7 +84,7 @@ static int pack_all(kernel *k, PyObject *list, batch *batches, uint32_t partitio
     return 0;
 }
 
-PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes) {
+PyObject *pack_updates(kernel *k, uint32_t partitions, size_t most_bytes) {
     batch *batches = calloc(partitions, sizeof *batches);
     PyObject *list = batches == NULL ? PyErr_NoMemory() : PyList_New(0);
     if (list != NULL && pack_all(k, list, batches, partitions, most_bytes) < 0) {
@@ -95,15 +95,15 @@ PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes) {
         free(batches[partition].bytes);
     }
     free(batches);
-    forget_news(k);
+    clear_updates(k);
     return list;
 }
 
-void count_news(const kernel *k, uint64_t counts[KINDS]) {
+void count_updates(const kernel *k, uint64_t counts[KINDS]) {
     uint32_t at[2] = {0, 0};
     bool is_conversation;
     memset(counts, 0, KINDS * sizeof *counts);
-    for (const told *each; (each = next_news(k, at, &is_conversation)) != NULL;) {
+    for (const update *each; (each = next_update(k, at, &is_conversation)) != NULL;) {
         counts[is_conversation ? (int)each->state : kind_of(each)]++;
     }
 }

@@ -15,7 +15,7 @@ int buffer_room(kernel *k, buffer *to, size_t more) {
     return 0;
 }
 
-static byte *put_count(byte *to, uint64_t number) {
+static byte *encode_varint(byte *to, uint64_t number) {
     for (; number >= 0x80; number >>= 7) {
         *to++ = (byte)(number | 0x80);
     }
@@ -23,49 +23,49 @@ static byte *put_count(byte *to, uint64_t number) {
     return to;
 }
 
-static byte *put_signed(byte *to, int64_t number) {
-    return put_count(to, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+static byte *encode_signed(byte *to, int64_t number) {
+    return encode_varint(to, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
 }
 
-static byte *put_said(byte *to, const conversation *c, int64_t due_ms) {
+static byte *encode_conversation(byte *to, const conversation *c, int64_t due_ms) {
     memcpy(to, c->id.bytes, ID_BYTES);
-    to = put_signed(to + ID_BYTES, ms(c->opened) - due_ms);
-    to = put_signed(to, ms(c->first) - ms(c->opened));
-    to = put_signed(to, ms(c->last) - ms(c->first));
-    to = put_count(to, c->messages);
-    return put_count(to, (uint64_t)c->requests << 1 | c->closed);
+    to = encode_signed(to + ID_BYTES, ms(c->opened) - due_ms);
+    to = encode_signed(to, ms(c->first) - ms(c->opened));
+    to = encode_signed(to, ms(c->last) - ms(c->first));
+    to = encode_varint(to, c->messages);
+    return encode_varint(to, (uint64_t)c->requests << 1 | c->closed);
 }
 
-enum { MOST_SAID_BYTES = ID_BYTES + 5 * 10, MOST_SEEN_BYTES = ID_BYTES + 10 + 1, MOST_HEAD_BYTES = 30 };
+enum { MOST_CONVERSATION_BYTES = ID_BYTES + 5 * 10, MOST_ACCEPTED_BYTES = ID_BYTES + 10 + 1, MOST_HEAD_BYTES = 30 };
 
-static int put_value(kernel *k, buffer *to, const interaction *i) {
-    uint32_t conversations = i->speaks, seens = 0, next;
-    for (next = i->older; next != 0; next = earlier_at(k, next)->next == i->older ? 0 : earlier_at(k, next)->next) {
+static int encode_value(kernel *k, buffer *to, const interaction *i) {
+    uint32_t conversations = i->has_latest, accepted = 0, next;
+    for (next = i->older; next != 0; next = older_at(k, next)->next == i->older ? 0 : older_at(k, next)->next) {
         conversations++;
     }
-    for (next = i->seen; next != 0; next = seen_at(k, next)->next == i->seen ? 0 : seen_at(k, next)->next) {
-        seens++;
+    for (next = i->newest_accepted; next != 0; next = accepted_at(k, next)->next == i->newest_accepted ? 0 : accepted_at(k, next)->next) {
+        accepted++;
     }
-    size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_SAID_BYTES + (size_t)seens * MOST_SEEN_BYTES;
+    size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_CONVERSATION_BYTES + (size_t)accepted * MOST_ACCEPTED_BYTES;
     if (buffer_room(k, to, most) < 0) {
         return -1;
     }
     byte *at = to->bytes + to->count;
     int64_t due_ms = ms(i->due), before_ms = due_ms;
-    at = put_count(put_count(put_signed(at, due_ms), conversations), seens);
+    at = encode_varint(encode_varint(encode_signed(at, due_ms), conversations), accepted);
     next = i->older;
-    for (uint32_t left = conversations - i->speaks; left > 0; left--) {
-        next = earlier_at(k, next)->next;
-        at = put_said(at, &earlier_at(k, next)->said, due_ms);
+    for (uint32_t left = conversations - i->has_latest; left > 0; left--) {
+        next = older_at(k, next)->next;
+        at = encode_conversation(at, &older_at(k, next)->conversation, due_ms);
     }
-    at = i->speaks ? put_said(at, &i->latest, due_ms) : at;
-    next = i->seen;
-    for (; seens > 0; seens--) {
-        next = seen_at(k, next)->next;
-        const seen *s = seen_at(k, next);
+    at = i->has_latest ? encode_conversation(at, &i->latest, due_ms) : at;
+    next = i->newest_accepted;
+    for (; accepted > 0; accepted--) {
+        next = accepted_at(k, next)->next;
+        const accepted_event *s = accepted_at(k, next);
         memcpy(at, s->id.bytes, ID_BYTES);
-        at = put_signed(at + ID_BYTES, ms(s->at) - before_ms);
-        *at++ = (byte)s->what;
+        at = encode_signed(at + ID_BYTES, ms(s->at) - before_ms);
+        *at++ = (byte)s->event_class;
         before_ms = ms(s->at);
     }
     to->count = (size_t)(at - to->bytes);
@@ -76,21 +76,21 @@ static int put_value(kernel *k, buffer *to, const interaction *i) {
  * chains of a group are walked side by side, a step of each at a time, before any of them is written. */
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
     enum { MOST_STEPS = 64 };
-    uint32_t seens[FETCH_ENTRIES], olders[FETCH_ENTRIES];
+    uint32_t accepted[FETCH_ENTRIES], olders[FETCH_ENTRIES];
     MUST(count <= FETCH_ENTRIES);
     for (uint32_t each = 0; each < count; each++) {
         __builtin_prefetch(interaction_at(k, numbers[each]));
     }
     for (uint32_t each = 0; each < count; each++) {
         const interaction *i = interaction_at(k, numbers[each]);
-        seens[each] = i->seen;
+        accepted[each] = i->newest_accepted;
         olders[each] = i->older;
-        __builtin_prefetch(pool_at(&k->texts.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
-        if (i->seen != 0) {
-            __builtin_prefetch(seen_at(k, i->seen));
+        __builtin_prefetch(pool_at(&k->strings.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
+        if (i->newest_accepted != 0) {
+            __builtin_prefetch(accepted_at(k, i->newest_accepted));
         }
         if (i->older != 0) {
-            __builtin_prefetch(earlier_at(k, i->older));
+            __builtin_prefetch(older_at(k, i->older));
         }
     }
     uint32_t walking = count;
@@ -98,27 +98,27 @@ void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
         walking = 0;
         for (uint32_t each = 0; each < count; each++) {
             const interaction *i = interaction_at(k, numbers[each]);
-            uint32_t s = seens[each] == 0 ? 0 : seen_at(k, seens[each])->next;
-            uint32_t o = olders[each] == 0 ? 0 : earlier_at(k, olders[each])->next;
-            seens[each] = s == i->seen ? 0 : s;
+            uint32_t s = accepted[each] == 0 ? 0 : accepted_at(k, accepted[each])->next;
+            uint32_t o = olders[each] == 0 ? 0 : older_at(k, olders[each])->next;
+            accepted[each] = s == i->newest_accepted ? 0 : s;
             olders[each] = o == i->older ? 0 : o;
-            if (seens[each] != 0) {
-                __builtin_prefetch(seen_at(k, s));
+            if (accepted[each] != 0) {
+                __builtin_prefetch(accepted_at(k, s));
                 walking++;
             }
             if (olders[each] != 0) {
-                __builtin_prefetch(earlier_at(k, o));
+                __builtin_prefetch(older_at(k, o));
                 walking++;
             }
         }
     }
 }
 
-int put_entry(kernel *k, buffer *to, uint32_t number) {
+int encode_entry(kernel *k, buffer *to, uint32_t number) {
     const interaction *i = interaction_at(k, number);
-    const place *p = place_at(k, i->place);
+    const channel_scope *p = scope_at(k, i->scope);
     uint32_t user_bytes, lengths[2];
-    const byte *user = text_of(&k->texts, i->user, &user_bytes);
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
     uint32_t key_bytes = p->key_bytes + user_bytes;
     size_t start = to->count;
     if (buffer_room(k, to, sizeof lengths + key_bytes) < 0) {
@@ -128,7 +128,7 @@ int put_entry(kernel *k, buffer *to, uint32_t number) {
     memcpy(at, p->key, p->key_bytes);
     memcpy(at + p->key_bytes, user, user_bytes);
     to->count += sizeof lengths + key_bytes;
-    if (!i->ended && put_value(k, to, i) < 0) {
+    if (!i->ended && encode_value(k, to, i) < 0) {
         return -1;
     }
     size_t value_bytes = to->count - start - sizeof lengths - key_bytes;

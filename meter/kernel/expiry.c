@@ -4,78 +4,78 @@
 int close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset, int64_t produced_ms) {
     c->closed = 1;
     k->closed_messages += c->messages;
-    return announce(k, number, c, NULL, offset, produced_ms);
+    return add_conversation_update(k, number, c, NULL, offset, produced_ms);
 }
 
 /* Close those of an interaction that have been silent for longer than the gap, the first one first. */
 static int close_silent(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
     interaction *i = interaction_at(k, number);
-    if (i->behind) {
+    if (i->has_older_open) {
         uint32_t each = i->older;
-        i->behind = 0;
+        i->has_older_open = 0;
         do {
-            each = earlier_at(k, each)->next;
-            conversation *c = &earlier_at(k, each)->said;
+            each = older_at(k, each)->next;
+            conversation *c = &older_at(k, each)->conversation;
             MUST(c->closed || ms(c->last) + k->gap_ms < k->watermark_ms); /* The latest one began after that. */
             if (!c->closed && close_conversation(k, number, c, offset, produced_ms) < 0) {
                 return -1;
             }
         } while (each != i->older);
     }
-    if (i->speaks && !i->latest.closed && ms(i->latest.last) + k->gap_ms < k->watermark_ms) {
+    if (i->has_latest && !i->latest.closed && ms(i->latest.last) + k->gap_ms < k->watermark_ms) {
         return close_conversation(k, number, &i->latest, offset, produced_ms);
     }
     return 0;
 }
 
 /* In the order in which they came, as far as they are out of reach. */
-static int forget_seen(kernel *k, interaction *i, int64_t oldest_ms) {
-    while (i->seen != 0) {
-        seen *newest = seen_at(k, i->seen);
+static int expire_accepted(kernel *k, interaction *i, int64_t oldest_ms) {
+    while (i->newest_accepted != 0) {
+        accepted_event *newest = accepted_at(k, i->newest_accepted);
         uint32_t number = newest->next;
-        seen *s = seen_at(k, number);
+        accepted_event *s = accepted_at(k, number);
         if (ms(s->at) >= oldest_ms) {
             return 0;
         }
-        if (forget_stored(k, s) < 0) {
+        if (drop_stored_id(k, s) < 0) {
             return -1;
         }
         if (!s->shadowed) {
             table_remove(&k->by_id, id_hash(k->id_secret, &s->id), number);
         }
         newest->next = s->next;
-        i->seen = i->seen == number ? 0 : i->seen;
-        pool_give(&k->seens, number);
+        i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
+        pool_release(&k->accepted, number);
     }
     return 0;
 }
 
-static void forget_conversations(kernel *k, interaction *i, int64_t reach_ms) {
+static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
     while (i->older != 0) {
-        uint32_t number = earlier_at(k, i->older)->next;
-        if (ms(earlier_at(k, number)->said.last) >= reach_ms) {
+        uint32_t number = older_at(k, i->older)->next;
+        if (ms(older_at(k, number)->conversation.last) >= reach_ms) {
             return;
         }
-        remove_earlier(k, i, i->older, number);
+        remove_older(k, i, i->older, number);
     }
-    if (i->speaks && ms(i->latest.last) < reach_ms) {
-        i->speaks = 0;
+    if (i->has_latest && ms(i->latest.last) < reach_ms) {
+        i->has_latest = 0;
     }
 }
 
 /* Of the conversations that are closed, the oldest is the first to be forgotten; only the latest can be open. */
 static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest_ms) {
     int64_t found = INT64_MAX;
-    if (i->speaks) {
+    if (i->has_latest) {
         found = ms(i->latest.last) + k->gap_ms + 1 + (i->latest.closed ? k->horizon_ms : 0);
     }
     if (i->older != 0) {
-        int64_t due_ms = ms(earlier_at(k, earlier_at(k, i->older)->next)->said.last) + k->gap_ms + 1 + k->horizon_ms;
+        int64_t due_ms = ms(older_at(k, older_at(k, i->older)->next)->conversation.last) + k->gap_ms + 1 + k->horizon_ms;
         found = due_ms < found ? due_ms : found;
     }
-    if (i->seen != 0) {
-        const seen *s = seen_at(k, i->seen);
-        s = ms(s->at) >= oldest_ms ? s : seen_at(k, s->next);
+    if (i->newest_accepted != 0) {
+        const accepted_event *s = accepted_at(k, i->newest_accepted);
+        s = ms(s->at) >= oldest_ms ? s : accepted_at(k, s->next);
         int64_t due_ms = ms(s->at) + k->horizon_ms + 1;
         found = due_ms < found ? due_ms : found;
     }
@@ -87,20 +87,20 @@ int end_interaction(kernel *k, uint32_t number) {
     i->ended = 1;
     i->due = as_instant(0);
     k->live--;
-    return touch(k, number);
+    return mark_changed(k, number);
 }
 
-static int age(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
+static int expire_interaction(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
     interaction *i = interaction_at(k, number);
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
-    if (touch(k, number) < 0 || close_silent(k, number, offset, produced_ms) < 0) {
+    if (mark_changed(k, number) < 0 || close_silent(k, number, offset, produced_ms) < 0) {
         return -1;
     }
-    if (forget_seen(k, i, oldest_ms) < 0) {
+    if (expire_accepted(k, i, oldest_ms) < 0) {
         return -1;
     }
-    forget_conversations(k, i, oldest_ms - k->gap_ms);
-    if (i->seen == 0 && !i->speaks) {
+    expire_conversations(k, i, oldest_ms - k->gap_ms);
+    if (i->newest_accepted == 0 && !i->has_latest) {
         return end_interaction(k, number);
     }
     return schedule(k, number, next_due_ms(k, i, oldest_ms));
@@ -115,18 +115,18 @@ static int by_key(const void *one, const void *other) {
 
 int advance(kernel *k, int64_t offset, int64_t produced_ms) {
     uint32_t count;
-    while (due_next(k, &count) == 0) {
+    while (timers_next(k, &count) == 0) {
         if (count == 0) {
             return 0;
         }
-        uint32_t *group = k->due.group;
+        uint32_t *group = k->timers.group;
         if (count > 1) {
             sorted_in = k;
             qsort(group, count, sizeof *group, by_key);
         }
         for (uint32_t each = 0; each < count; each++) {
             bool again = each > 0 && group[each] == group[each - 1];
-            if (!again && age(k, group[each], offset, produced_ms) < 0) {
+            if (!again && expire_interaction(k, group[each], offset, produced_ms) < 0) {
                 return -1;
             }
         }
@@ -150,7 +150,7 @@ int close_all(kernel *k, int64_t offset, int64_t produced_ms) {
     int done = 0;
     for (uint32_t number = 1; done == 0 && number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        if (i->used && i->speaks && !i->latest.closed) {
+        if (i->used && i->has_latest && !i->latest.closed) {
             done = grow(&all, &room, count + 1, sizeof *all, &k->held_bytes);
             if (done == 0) {
                 all[count++] = (still_open){ms(i->latest.last), number};
@@ -163,7 +163,7 @@ int close_all(kernel *k, int64_t offset, int64_t produced_ms) {
     }
     for (uint32_t each = 0; done == 0 && each < count; each++) {
         conversation *c = &interaction_at(k, all[each].number)->latest;
-        done = touch(k, all[each].number);
+        done = mark_changed(k, all[each].number);
         done = done == 0 ? close_conversation(k, all[each].number, c, offset, produced_ms) : done;
     }
     k->held_bytes -= room * sizeof *all;

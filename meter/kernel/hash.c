@@ -14,19 +14,19 @@ static const byte ORDER[10][16] = {
 };
 enum { BLOCK_BYTES = 128, ROUNDS = 12 };
 
-static inline uint64_t turned(uint64_t word, int right) {
+static inline uint64_t rotate_right(uint64_t word, int right) {
     return word >> right | word << (64 - right);
 }
 
 static inline void mix(uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d, uint64_t x, uint64_t y) {
     *a += *b + x;
-    *d = turned(*d ^ *a, 32);
+    *d = rotate_right(*d ^ *a, 32);
     *c += *d;
-    *b = turned(*b ^ *c, 24);
+    *b = rotate_right(*b ^ *c, 24);
     *a += *b + y;
-    *d = turned(*d ^ *a, 16);
+    *d = rotate_right(*d ^ *a, 16);
     *c += *d;
-    *b = turned(*b ^ *c, 63);
+    *b = rotate_right(*b ^ *c, 63);
 }
 
 static void compress(uint64_t state[8], const byte *block, uint64_t bytes_so_far, bool last) {
@@ -85,15 +85,15 @@ void conversation_id(const event_id *first, int64_t at_ms, event_id *id) {
 
 static inline void sip_round(uint64_t v[4]) {
     v[0] += v[1];
-    v[1] = turned(v[1], 51) ^ v[0];
-    v[0] = turned(v[0], 32);
+    v[1] = rotate_right(v[1], 51) ^ v[0];
+    v[0] = rotate_right(v[0], 32);
     v[2] += v[3];
-    v[3] = turned(v[3], 48) ^ v[2];
+    v[3] = rotate_right(v[3], 48) ^ v[2];
     v[0] += v[3];
-    v[3] = turned(v[3], 43) ^ v[0];
+    v[3] = rotate_right(v[3], 43) ^ v[0];
     v[2] += v[1];
-    v[1] = turned(v[1], 47) ^ v[2];
-    v[2] = turned(v[2], 32);
+    v[1] = rotate_right(v[1], 47) ^ v[2];
+    v[2] = rotate_right(v[2], 32);
 }
 
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {

@@ -2,9 +2,9 @@
 #include "kernel.h"
 
 uint32_t key_of(const kernel *k, const interaction *i, byte *key) {
-    const place *p = place_at(k, i->place);
+    const channel_scope *p = scope_at(k, i->scope);
     uint32_t user_bytes;
-    const byte *user = text_of(&k->texts, i->user, &user_bytes);
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
     memcpy(key, p->key, p->key_bytes);
     memcpy(key + p->key_bytes, user, user_bytes);
     return p->key_bytes + user_bytes;
@@ -20,8 +20,8 @@ static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash
     return true;
 }
 
-static bool hash_of_seen(const kernel *k, uint32_t number, uint64_t *hash) {
-    const seen *s = seen_at(k, number);
+static bool hash_of_accepted(const kernel *k, uint32_t number, uint64_t *hash) {
+    const accepted_event *s = accepted_at(k, number);
     if (s->owner == 0 || s->shadowed) {
         return false;
     }
@@ -36,67 +36,67 @@ static bool hash_of_none(const kernel *k, uint32_t number, uint64_t *hash) {
 
 int kernel_begin(kernel *k) {
     pool_begin(&k->interactions, sizeof(interaction), &k->held_bytes);
-    pool_begin(&k->earliers, sizeof(earlier), &k->held_bytes);
-    pool_begin(&k->seens, sizeof(seen), &k->held_bytes);
-    pool_begin(&k->places, sizeof(place), &k->held_bytes);
-    texts_begin(k);
+    pool_begin(&k->older_conversations, sizeof(older_conversation), &k->held_bytes);
+    pool_begin(&k->accepted, sizeof(accepted_event), &k->held_bytes);
+    pool_begin(&k->scopes, sizeof(channel_scope), &k->held_bytes);
+    strings_begin(k);
     if (table_make_room(k, &k->by_key, &k->interactions, hash_of_none) < 0 ||
-        table_make_room(k, &k->by_id, &k->seens, hash_of_none) < 0 ||
-        table_make_room(k, &k->by_place, &k->places, hash_of_none) < 0) {
+        table_make_room(k, &k->by_id, &k->accepted, hash_of_none) < 0 ||
+        table_make_room(k, &k->by_scope, &k->scopes, hash_of_none) < 0) {
         return -1;
     }
-    return due_begin(k, k->watermark_ms);
+    return timers_begin(k, k->watermark_ms);
 }
 
 void kernel_end(kernel *k) {
-    for (uint32_t number = 1; number <= k->places.made; number++) {
-        place *p = place_at(k, number);
+    for (uint32_t number = 1; number <= k->scopes.made; number++) {
+        channel_scope *p = scope_at(k, number);
         if (p->uses > 0) {
             free(p->key);
         }
     }
-    pool *pools[] = {&k->interactions, &k->earliers, &k->seens, &k->places};
+    pool *pools[] = {&k->interactions, &k->older_conversations, &k->accepted, &k->scopes};
     for (size_t each = 0; each < sizeof pools / sizeof *pools; each++) {
         pool_end(pools[each]);
     }
-    for (int size = 0; size < TEXT_SIZES; size++) {
-        pool_end(&k->texts.sizes[size]);
+    for (int size = 0; size < STRING_SIZES; size++) {
+        pool_end(&k->strings.sizes[size]);
     }
-    table *tables[] = {&k->by_key, &k->by_id, &k->by_place};
+    table *tables[] = {&k->by_key, &k->by_id, &k->by_scope};
     for (size_t each = 0; each < sizeof tables / sizeof *tables; each++) {
         drop_zeroed(tables[each]->slots, tables[each]->size * sizeof *tables[each]->slots);
     }
     void *memory[] = {
-        k->news.conversations.items, k->news.occurrences.items, k->news.slots, k->news.names, k->touched.items, k->loaded_at, k->unstored.items,
+        k->updates.conversations.items, k->updates.occurrences.items, k->updates.slots, k->updates.users, k->changed.items, k->loaded_at, k->dropped_ids.items,
     };
     for (size_t each = 0; each < sizeof memory / sizeof *memory; each++) {
         free(memory[each]);
     }
-    due_end(k);
+    timers_end(k);
 }
 
-uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t place_bytes, uint64_t hash) {
+uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
     uint32_t at = table_home(&k->by_key, hash), number;
     while ((number = table_next(&k->by_key, hash, &at)) != 0) {
-        if (is_key_of(k, interaction_at(k, number), key, key_bytes, place_bytes)) {
+        if (is_key_of(k, interaction_at(k, number), key, key_bytes, scope_bytes)) {
             return number;
         }
     }
     return 0;
 }
 
-uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t place_bytes, uint64_t hash) {
+uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
     if (table_make_room(k, &k->by_key, &k->interactions, hash_of_interaction) < 0) {
         return 0;
     }
-    uint32_t in = place_use(k, key, place_bytes);
-    uint32_t user = in == 0 ? 0 : text_keep(&k->texts, key + place_bytes, key_bytes - place_bytes);
-    uint32_t number = user == 0 ? 0 : pool_take(&k->interactions);
+    uint32_t in = scope_acquire(k, key, scope_bytes);
+    uint32_t user = in == 0 ? 0 : string_add(&k->strings, key + scope_bytes, key_bytes - scope_bytes);
+    uint32_t number = user == 0 ? 0 : pool_allocate(&k->interactions);
     if (number == 0) {
         return 0;
     }
     interaction *i = interaction_at(k, number);
-    i->place = in;
+    i->scope = in;
     i->user = user;
     i->used = 1;
     table_put(&k->by_key, hash, number);
@@ -104,65 +104,65 @@ uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_
     return number;
 }
 
-void drop_interaction(kernel *k, uint32_t number) {
+void remove_interaction(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
     uint64_t hash;
-    MUST(i->ended && i->seen == 0 && !i->speaks && hash_of_interaction(k, number, &hash));
+    MUST(i->ended && i->newest_accepted == 0 && !i->has_latest && hash_of_interaction(k, number, &hash));
     table_remove(&k->by_key, hash, number);
-    text_drop(&k->texts, i->user);
-    place_leave(k, i->place);
-    pool_give(&k->interactions, number);
+    string_remove(&k->strings, i->user);
+    scope_release(k, i->scope);
+    pool_release(&k->interactions, number);
 }
 
-int touch(kernel *k, uint32_t number) {
+int mark_changed(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
-    if (i->touched) {
+    if (i->changed) {
         return 0;
     }
-    i->touched = 1;
-    if (grow(&k->touched.items, &k->touched.room, k->touched.count + 1, sizeof *k->touched.items, &k->held_bytes) < 0) {
+    i->changed = 1;
+    if (grow(&k->changed.items, &k->changed.room, k->changed.count + 1, sizeof *k->changed.items, &k->held_bytes) < 0) {
         return -1;
     }
-    k->touched.items[k->touched.count++] = number;
+    k->changed.items[k->changed.count++] = number;
     return 0;
 }
 
-void add_seen(kernel *k, interaction *i, uint32_t number) {
-    seen *s = seen_at(k, number), *newest = i->seen == 0 ? s : seen_at(k, i->seen);
-    s->next = i->seen == 0 ? number : newest->next;
+void append_accepted(kernel *k, interaction *i, uint32_t number) {
+    accepted_event *s = accepted_at(k, number), *newest = i->newest_accepted == 0 ? s : accepted_at(k, i->newest_accepted);
+    s->next = i->newest_accepted == 0 ? number : newest->next;
     newest->next = number;
-    i->seen = number;
+    i->newest_accepted = number;
 }
 
-void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number) {
-    earlier *one = earlier_at(k, number), *previous = i->older == 0 ? one : earlier_at(k, after ? after : i->older);
+void insert_older(kernel *k, interaction *i, uint32_t after, uint32_t number) {
+    older_conversation *one = older_at(k, number), *previous = i->older == 0 ? one : older_at(k, after ? after : i->older);
     one->next = i->older == 0 ? number : previous->next;
     previous->next = number;
     i->older = after == i->older ? number : i->older;
 }
 
-void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number) {
-    earlier_at(k, before)->next = earlier_at(k, number)->next;
+void remove_older(kernel *k, interaction *i, uint32_t before, uint32_t number) {
+    older_at(k, before)->next = older_at(k, number)->next;
     if (i->older == number) {
         i->older = before == number ? 0 : before;
     }
-    pool_give(&k->earliers, number);
+    pool_release(&k->older_conversations, number);
 }
 
-uint32_t find_seen(const kernel *k, const event_id *id, uint64_t hash) {
+uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash) {
     uint32_t at = table_home(&k->by_id, hash), number;
     while ((number = table_next(&k->by_id, hash, &at)) != 0) {
-        if (memcmp(seen_at(k, number)->id.bytes, id->bytes, ID_BYTES) == 0) {
+        if (memcmp(accepted_at(k, number)->id.bytes, id->bytes, ID_BYTES) == 0) {
             return number;
         }
     }
     return 0;
 }
 
-int index_seen(kernel *k, uint32_t number) {
-    seen *s = seen_at(k, number);
+int index_accepted(kernel *k, uint32_t number) {
+    accepted_event *s = accepted_at(k, number);
     s->shadowed = 1; /* Not in the table yet, should it be made anew. */
-    if (table_make_room(k, &k->by_id, &k->seens, hash_of_seen) < 0) {
+    if (table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted) < 0) {
         return -1;
     }
     s->shadowed = 0;
@@ -170,14 +170,14 @@ int index_seen(kernel *k, uint32_t number) {
     return 0;
 }
 
-int forget_stored(kernel *k, seen *s) {
+int drop_stored_id(kernel *k, accepted_event *s) {
     if (!s->stored) {
         return 0;
     }
     s->stored = 0;
-    if (grow(&k->unstored.items, &k->unstored.room, k->unstored.count + 1, sizeof *k->unstored.items, &k->held_bytes) < 0) {
+    if (grow(&k->dropped_ids.items, &k->dropped_ids.room, k->dropped_ids.count + 1, sizeof *k->dropped_ids.items, &k->held_bytes) < 0) {
         return -1;
     }
-    k->unstored.items[k->unstored.count++] = s->id;
+    k->dropped_ids.items[k->dropped_ids.count++] = s->id;
     return 0;
 }

@@ -14,12 +14,12 @@ static byte *put_text(byte *to, const text *part) {
 static void prepare(const kernel *k, const chat_event *read, event *e, byte *key) {
     byte *end = put_text(put_text(put_text(key, &read->workspace), &read->bot), &read->channel);
     e->key = key;
-    e->place_bytes = (uint32_t)(end - key);
+    e->scope_bytes = (uint32_t)(end - key);
     memcpy(end, read->user.at, read->user.bytes);
-    e->key_bytes = e->place_bytes + read->user.bytes;
-    e->what = read->what;
+    e->key_bytes = e->scope_bytes + read->user.bytes;
+    e->event_class = read->event_class;
     e->at_ms = read->at_ms;
-    identify(&read->workspace, &read->source, &read->id, &e->id);
+    event_id_of(&read->workspace, &read->source, &read->id, &e->id);
     e->id_hash = id_hash(k->id_secret, &e->id);
     e->key_hash = keyed_hash(k->key_secret, key, e->key_bytes);
     __builtin_prefetch(&k->by_id.slots[table_home(&k->by_id, e->id_hash)]);
@@ -53,23 +53,23 @@ void fetch_group(const kernel *k, const group *g) {
             __builtin_prefetch(interaction_at(k, numbers[each]), 1);
         }
         if (known != 0) {
-            __builtin_prefetch(seen_at(k, known));
+            __builtin_prefetch(accepted_at(k, known));
         }
     }
     for (uint32_t each = 0; each < g->count; each++) {
         if (numbers[each] != 0) {
             const interaction *i = interaction_at(k, numbers[each]);
-            __builtin_prefetch(pool_at(&k->texts.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
-            if (i->seen != 0) {
-                __builtin_prefetch(seen_at(k, i->seen), 1);
+            __builtin_prefetch(pool_at(&k->strings.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
+            if (i->newest_accepted != 0) {
+                __builtin_prefetch(accepted_at(k, i->newest_accepted), 1);
             }
         }
     }
 }
 
 static void begin_batch(kernel *k) {
-    if (k->news.conversations.count + k->news.occurrences.count > 0) {
-        forget_news(k); /* nobody asked for what the last batch had to tell */
+    if (k->updates.conversations.count + k->updates.occurrences.count > 0) {
+        clear_updates(k); /* nobody asked for what the last batch had to tell */
     }
 }
 
@@ -107,7 +107,7 @@ PyObject *begin_sent(Kernel *self, PyObject *args) {
 }
 
 /* take() -> the index of the next record of the batch that others have to judge; at its end, how many it had. */
-PyObject *take_records(Kernel *self, PyObject *Py_UNUSED(none)) {
+PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
     kernel *k = usable(self);
     if (k == NULL || self->source.from == NULL) {
         return k == NULL ? NULL : (PyErr_SetString(PyExc_RuntimeError, "begin() comes first"), NULL);
@@ -165,7 +165,7 @@ static int text_from(PyObject *from, text *found) {
 }
 
 /* step(workspace_id, bot_id, channel, channel_user_id, source, id, at_ms, what, offset, produced_ms) -> outcome */
-PyObject *take_fields(Kernel *self, PyObject *args) {
+PyObject *ingest_fields(Kernel *self, PyObject *args) {
     PyObject *names[6];
     long long at_ms, offset, produced_ms;
     int what;
@@ -177,9 +177,9 @@ PyObject *take_fields(Kernel *self, PyObject *args) {
                                        &names[5], &at_ms, &what, &offset, &produced_ms)) {
         return NULL;
     }
-    text *texts[] = {&read.workspace, &read.bot, &read.channel, &read.user, &read.source, &read.id};
+    text *strings[] = {&read.workspace, &read.bot, &read.channel, &read.user, &read.source, &read.id};
     for (int each = 0; each < 6; each++) {
-        if (text_from(names[each], texts[each]) < 0) {
+        if (text_from(names[each], strings[each]) < 0) {
             return NULL;
         }
     }
@@ -188,7 +188,7 @@ PyObject *take_fields(Kernel *self, PyObject *args) {
         return NULL;
     }
     read.at_ms = at_ms;
-    read.what = (byte)what;
+    read.event_class = (byte)what;
     prepare(k, &read, &e, key);
     e.offset = offset;
     e.produced_ms = produced_ms;

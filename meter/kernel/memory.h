@@ -79,8 +79,8 @@ typedef struct {
 } pool;
 void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes);
 void pool_end(pool *items);
-uint32_t pool_take(pool *items); /* 0: no memory */
-void pool_give(pool *items, uint32_t number);
+uint32_t pool_allocate(pool *items); /* 0: no memory */
+void pool_release(pool *items, uint32_t number);
 static inline void *pool_at(const pool *items, uint32_t number) {
     return items->chunks[number >> items->shift] + (size_t)(number & ((1u << items->shift) - 1)) * items->item_bytes;
 }
@@ -95,7 +95,7 @@ typedef struct {
     uint32_t *slots; /* 5 bits of hash, 27 bits of number; 0: free; GONE: taken out */
     uint32_t size, filled;
 } table;
-#define GONE UINT32_MAX
+#define REMOVED UINT32_MAX
 typedef struct kernel kernel;
 typedef bool (*hash_of_item)(const kernel *k, uint32_t number, uint64_t *hash); /* false: not in the table */
 int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of); /* for one more */
@@ -112,7 +112,7 @@ static inline uint32_t table_slot(uint64_t hash, uint32_t number) {
 static inline uint32_t table_next(const table *t, uint64_t hash, uint32_t *at) {
     for (uint32_t slot; (slot = t->slots[*at]) != 0;) {
         *at = *at + 1 == t->size ? 0 : *at + 1;
-        if (slot >> ITEM_BITS == (hash & 31) && slot != GONE) {
+        if (slot >> ITEM_BITS == (hash & 31) && slot != REMOVED) {
             return slot & NUMBERS;
         }
     }

@@ -31,7 +31,7 @@ static byte *put_id(byte *to, const event_id *id) {
     return to;
 }
 
-static byte *put_conversation(byte *to, const kernel *k, const told *each) {
+static byte *put_conversation(byte *to, const kernel *k, const update *each) {
     static const char *const STATES[] = {"open", "closed", "absorbed"};
     to = PUT(to, "{\"type\":\"meter.conversation\",\"conversation_id\":\"");
     to = put_id(to, &each->id);
@@ -58,11 +58,11 @@ static byte *put_conversation(byte *to, const kernel *k, const told *each) {
 }
 
 /* By its type, or by who spoke. */
-int kind_of(const told *each) {
-    return OF_OCCURRENCE + (each->what >> 3 ? (each->what >> 3) - 1 : each->what & 3);
+int kind_of(const update *each) {
+    return OF_OCCURRENCE + (each->event_class >> 3 ? (each->event_class >> 3) - 1 : each->event_class & 3);
 }
 
-static byte *put_occurrence(byte *to, const told *each) {
+static byte *put_occurrence(byte *to, const update *each) {
     static const char *const KINDS_TOLD[] = {"proactive", "alert", "agent", "developer"};
     const char *kind = KINDS_TOLD[kind_of(each) - OF_OCCURRENCE];
     to = PUT(to, "{\"type\":\"meter.occurrence\",\"kind\":\"");
@@ -73,10 +73,10 @@ static byte *put_occurrence(byte *to, const told *each) {
     return put_number(to, each->first_ms);
 }
 
-static byte *put_origin(byte *to, const kernel *k, const told *each) {
-    const place *p = place_at(k, each->place);
+static byte *put_origin(byte *to, const kernel *k, const update *each) {
+    const channel_scope *p = scope_at(k, each->scope);
     to = put(to, (const char *)p->key + p->key_bytes, p->json_bytes);
-    to += json_text(to, k->news.names + each->user_at, each->user_bytes);
+    to += json_text(to, k->updates.users + each->user_at, each->user_bytes);
     to = PUT(to, "\",\"origin_partition\":");
     to = put_number(to, k->partition);
     to = PUT(to, ",\"origin_offset\":");
@@ -86,6 +86,6 @@ static byte *put_origin(byte *to, const kernel *k, const told *each) {
     return PUT(to, "}");
 }
 
-byte *put_metered(byte *to, const kernel *k, const told *each, bool is_conversation) {
+byte *encode_metered(byte *to, const kernel *k, const update *each, bool is_conversation) {
     return put_origin(is_conversation ? put_conversation(to, k, each) : put_occurrence(to, each), k, each);
 }

@@ -60,7 +60,7 @@ static void kernel_dealloc(Kernel *self) {
 }
 
 /* tick(at_ms, offset, produced_ms): event time has come to `at_ms`. */
-static PyObject *take_tick(Kernel *self, PyObject *args) {
+static PyObject *tick_clock(Kernel *self, PyObject *args) {
     long long at_ms, offset, produced_ms;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "LLL:tick", &at_ms, &offset, &produced_ms)) {
@@ -78,7 +78,7 @@ static PyObject *take_tick(Kernel *self, PyObject *args) {
 }
 
 /* close_all(offset, produced_ms): the feed ends here. */
-static PyObject *take_end(Kernel *self, PyObject *args) {
+static PyObject *close_feed(Kernel *self, PyObject *args) {
     long long offset, produced_ms;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "LL:close_all", &offset, &produced_ms)) {
@@ -97,7 +97,7 @@ static PyObject *list_counts(Kernel *self, PyObject *Py_UNUSED(none)) {
     if (k == NULL) {
         return NULL;
     }
-    count_news(k, c);
+    count_updates(k, c);
     memcpy(o, k->outcomes, sizeof o);
     memset(k->outcomes, 0, sizeof o);
     return Py_BuildValue("(KKKKKKK)(KKKK)", (unsigned long long)c[0], (unsigned long long)c[1],
@@ -118,7 +118,7 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "what is told goes to at least one partition");
         return NULL;
     }
-    PyObject *packed = pack_news(k, (uint32_t)partitions, (size_t)most_bytes);
+    PyObject *packed = pack_updates(k, (uint32_t)partitions, (size_t)most_bytes);
     self->is_broken = packed == NULL;
     return packed;
 }
@@ -134,16 +134,16 @@ enum { INTERACTION_BYTES = 104, EARLIER_BYTES = 48, SEEN_BYTES = 36 }; /* with t
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
     const kernel *k = &self->k;
     return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
-                             (size_t)k->earliers.used * EARLIER_BYTES + (size_t)k->seens.used * SEEN_BYTES);
+                             (size_t)k->older_conversations.used * EARLIER_BYTES + (size_t)k->accepted.used * SEEN_BYTES);
 }
 
 static PyMethodDef METHODS[] = {
     {"begin", (PyCFunction)begin_listed, METH_O, NULL},
     {"begin_sent", (PyCFunction)begin_sent, METH_VARARGS, NULL},
-    {"take", (PyCFunction)take_records, METH_NOARGS, NULL},
-    {"step", (PyCFunction)take_fields, METH_VARARGS, NULL},
-    {"tick", (PyCFunction)take_tick, METH_VARARGS, NULL},
-    {"close_all", (PyCFunction)take_end, METH_VARARGS, NULL},
+    {"take", (PyCFunction)ingest_records, METH_NOARGS, NULL},
+    {"step", (PyCFunction)ingest_fields, METH_VARARGS, NULL},
+    {"tick", (PyCFunction)tick_clock, METH_VARARGS, NULL},
+    {"close_all", (PyCFunction)close_feed, METH_VARARGS, NULL},
     {"counts", (PyCFunction)list_counts, METH_NOARGS, NULL},
     {"pack", (PyCFunction)list_packed, METH_VARARGS, NULL},
     {"changed", (PyCFunction)list_changed, METH_VARARGS, NULL},
@@ -152,8 +152,8 @@ static PyMethodDef METHODS[] = {
     {"finish", (PyCFunction)finish_entries, METH_VARARGS, NULL},
     {"spill", (PyCFunction)spill_interactions, METH_VARARGS, NULL},
     {"wanted", (PyCFunction)list_wanted, METH_NOARGS, NULL},
-    {"bring_back", (PyCFunction)bring_interactions, METH_O, NULL},
-    {"forgotten", (PyCFunction)list_forgotten, METH_NOARGS, NULL},
+    {"bring_back", (PyCFunction)unspill_interactions, METH_O, NULL},
+    {"forgotten", (PyCFunction)list_dropped_ids, METH_NOARGS, NULL},
     {"split", (PyCFunction)split_block, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -187,7 +187,7 @@ static PyModuleDef MODULE = {
 
 PyMODINIT_FUNC PyInit__kernel(void) {
     PyObject *module = PyModule_Create(&MODULE);
-    PyObject *type = module == NULL || name_attributes() < 0 ? NULL : PyType_FromSpec(&SPEC);
+    PyObject *type = module == NULL || intern_attribute_names() < 0 ? NULL : PyType_FromSpec(&SPEC);
     if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0 || add_crc32c(module) < 0) {
         Py_CLEAR(module);
     }

@@ -18,7 +18,7 @@ typedef struct { /* a record; `value`: NULL where there is none */
     size_t value_bytes;
     int64_t offset, produced_ms;
 } fetched;
-int name_attributes(void);
+int intern_attribute_names(void);
 void open_list(source *s, PyObject *records);
 void open_sent(source *s, PyObject *data, int64_t start, Py_ssize_t bytes);
 int next_record(source *s, fetched *found); /* 0: no more; -1 with an exception */
@@ -55,20 +55,20 @@ bool read_record(const kernel *k, group *g, const fetched *record); /* false: fo
 void fetch_group(const kernel *k, const group *g); /* what it will look at, into the cache */
 PyObject *begin_listed(Kernel *self, PyObject *records);
 PyObject *begin_sent(Kernel *self, PyObject *args);
-PyObject *take_records(Kernel *self, PyObject *none);
-PyObject *take_fields(Kernel *self, PyObject *args);
+PyObject *ingest_records(Kernel *self, PyObject *none);
+PyObject *ingest_fields(Kernel *self, PyObject *args);
 
 /* ---- spill.c ---- */
 enum { STORED_HEAD_BYTES = 12 };
 PyObject *spill_interactions(Kernel *self, PyObject *args);
-PyObject *list_forgotten(Kernel *self, PyObject *none);
+PyObject *list_dropped_ids(Kernel *self, PyObject *none);
 void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to); /* 1 + ID_BYTES */
-void put_high_first(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
+void encode_descending(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
 int add_key(PyObject *list, byte kind, const event_id *id);
 
 /* ---- unspill.c ---- */
 PyObject *list_wanted(Kernel *self, PyObject *none);
-PyObject *bring_interactions(Kernel *self, PyObject *values);
+PyObject *unspill_interactions(Kernel *self, PyObject *values);
 PyObject *split_block(Kernel *self, PyObject *args);
 
 /* ---- crc.c ---- */

@@ -7,7 +7,7 @@ enum { SLAB_CHUNKS = 64, LARGE_PAGE_BYTES = 2 * 1024 * 1024 };
 /* Memory of its own from the system, zeroed, which goes back to it whole; in large pages if there are any: a look into a
  * gigabyte then costs no second one into its page tables. The heap would keep what growing tables leave behind. */
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-static void *large(size_t bytes) {
+static void *map_large(size_t bytes) {
     size_t spare = LARGE_PAGE_BYTES;
     byte *found = mmap(NULL, bytes + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED) {
@@ -21,14 +21,14 @@ static void *large(size_t bytes) {
     (void)madvise(found + before, bytes, MADV_HUGEPAGE);
     return found + before;
 }
-static void drop_large(void *memory, size_t bytes) {
+static void unmap_large(void *memory, size_t bytes) {
     munmap(memory, bytes);
 }
 #else
-static void *large(size_t bytes) {
+static void *map_large(size_t bytes) {
     return calloc(1, bytes);
 }
-static void drop_large(void *memory, size_t bytes) {
+static void unmap_large(void *memory, size_t bytes) {
     (void)bytes;
     free(memory);
 }
@@ -40,14 +40,14 @@ static size_t in_pages(size_t bytes) {
 }
 
 void *zeroed(size_t bytes) {
-    return bytes < LARGE_PAGE_BYTES ? calloc(1, bytes) : large(in_pages(bytes));
+    return bytes < LARGE_PAGE_BYTES ? calloc(1, bytes) : map_large(in_pages(bytes));
 }
 
 void drop_zeroed(void *memory, size_t bytes) {
     if (bytes < LARGE_PAGE_BYTES) {
         free(memory);
     } else {
-        drop_large(memory, in_pages(bytes));
+        unmap_large(memory, in_pages(bytes));
     }
 }
 
@@ -125,7 +125,7 @@ static bool add_chunks(pool *items) {
     return true;
 }
 
-uint32_t pool_take(pool *items) {
+uint32_t pool_allocate(pool *items) {
     uint32_t number = items->freed;
     if (number != 0) {
         memcpy(&items->freed, pool_at(items, number), sizeof items->freed);
@@ -141,7 +141,7 @@ uint32_t pool_take(pool *items) {
     return number;
 }
 
-void pool_give(pool *items, uint32_t number) {
+void pool_release(pool *items, uint32_t number) {
     MUST(number != 0 && number <= items->made && items->used > 0);
     byte *item = pool_at(items, number);
     memset(item, 0, items->item_bytes);

@@ -11,16 +11,16 @@ static void drop_buffer(kernel *k, buffer *b) {
 }
 
 /* What has been told of is not touched any more; of what ended not even its key is left. */
-static void settle(kernel *k, uint32_t number) {
+static void mark_written(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
-    i->touched = 0;
+    i->changed = 0;
     if (i->ended) {
-        drop_interaction(k, number);
+        remove_interaction(k, number);
     }
 }
 
 /* The buffer as a block, unless something went wrong. */
-static PyObject *finished(Kernel *self, buffer *b, int done) {
+static PyObject *block_or_error(Kernel *self, buffer *b, int done) {
     PyObject *block = done < 0 ? NULL : as_bytes(b, 0, b->count);
     drop_buffer(&self->k, b);
     if (done < 0) {
@@ -39,19 +39,19 @@ PyObject *list_changed(Kernel *self, PyObject *args) {
     }
     buffer b = {NULL, 0, 0};
     int done = 0;
-    for (uint32_t fetched = 0; done == 0 && k->touched.count > 0 && (Py_ssize_t)b.count < size; fetched--) {
+    for (uint32_t fetched = 0; done == 0 && k->changed.count > 0 && (Py_ssize_t)b.count < size; fetched--) {
         if (fetched == 0) {
-            fetched = k->touched.count < FETCH_ENTRIES ? k->touched.count : FETCH_ENTRIES;
-            fetch_entries(k, k->touched.items + k->touched.count - fetched, fetched);
+            fetched = k->changed.count < FETCH_ENTRIES ? k->changed.count : FETCH_ENTRIES;
+            fetch_entries(k, k->changed.items + k->changed.count - fetched, fetched);
         }
-        uint32_t number = k->touched.items[k->touched.count - 1];
-        done = put_entry(k, &b, number);
+        uint32_t number = k->changed.items[k->changed.count - 1];
+        done = encode_entry(k, &b, number);
         if (done == 0) {
-            k->touched.count--;
-            settle(k, number);
+            k->changed.count--;
+            mark_written(k, number);
         }
     }
-    return finished(self, &b, done);
+    return block_or_error(self, &b, done);
 }
 
 /* The numbers of the next live interactions from `number` on. */
@@ -86,12 +86,12 @@ PyObject *sweep_entries(Kernel *self, PyObject *args) {
         fetch_entries(k, group, count);
         next = count == 0 ? end : next;
         for (uint32_t each = 0; done == 0 && each < count && (Py_ssize_t)b.count < size; each++) {
-            done = put_entry(k, &b, group[each]);
+            done = encode_entry(k, &b, group[each]);
             next = (size_t)group[each] + 1;
         }
     }
     Py_ssize_t after = next >= end ? 0 : (Py_ssize_t)next;
-    PyObject *block = finished(self, &b, done);
+    PyObject *block = block_or_error(self, &b, done);
     return block == NULL ? NULL : Py_BuildValue("Nn", block, after);
 }
 

@@ -98,7 +98,7 @@ static byte *put_part(byte *to, const text *part, bool first) {
 }
 
 /* As schemas.ids.event_key; no part is empty. */
-void identify(const text *workspace, const text *source, const text *id, event_id *found) {
+void event_id_of(const text *workspace, const text *source, const text *id, event_id *found) {
     byte message[3 * (MOST_TEXT_BYTES + 12)];
     byte *end = put_part(message, workspace, true);
     end = put_part(end, source, false);

@@ -2,29 +2,29 @@
 #include "kernel.h"
 
 void empty_interaction(kernel *k, interaction *i) {
-    while (i->seen != 0) {
-        uint32_t number = seen_at(k, i->seen)->next;
-        seen_at(k, i->seen)->next = seen_at(k, number)->next;
-        i->seen = i->seen == number ? 0 : i->seen;
-        pool_give(&k->seens, number);
+    while (i->newest_accepted != 0) {
+        uint32_t number = accepted_at(k, i->newest_accepted)->next;
+        accepted_at(k, i->newest_accepted)->next = accepted_at(k, number)->next;
+        i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
+        pool_release(&k->accepted, number);
     }
     while (i->older != 0) {
-        remove_earlier(k, i, i->older, earlier_at(k, i->older)->next);
+        remove_older(k, i, i->older, older_at(k, i->older)->next);
     }
-    i->speaks = 0;
+    i->has_latest = 0;
     i->due = as_instant(0);
 }
 
 static int load_entry(kernel *k, int64_t offset, const entry *e) {
-    uint32_t place_bytes = place_bytes_of(e->key, e->key_bytes);
-    if (place_bytes == 0) {
+    uint32_t scope_bytes = scope_bytes_of(e->key, e->key_bytes);
+    if (scope_bytes == 0) {
         return -2;
     }
     uint64_t hash = keyed_hash(k->key_secret, e->key, e->key_bytes);
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, place_bytes, hash);
+    uint32_t number = find_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     bool known = number != 0;
     if (!known) {
-        number = add_interaction(k, e->key, e->key_bytes, place_bytes, hash);
+        number = add_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     }
     if (number == 0 || grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes) < 0) {
         return -1;
@@ -36,7 +36,7 @@ static int load_entry(kernel *k, int64_t offset, const entry *e) {
     k->loaded_at[number] = offset;
     empty_interaction(k, i);
     i->ended = e->ended;
-    return e->ended ? 0 : take_value(k, number, e->value, e->value_bytes);
+    return e->ended ? 0 : decode_value(k, number, e->value, e->value_bytes);
 }
 
 int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
@@ -51,52 +51,52 @@ int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
     return found;
 }
 
-int load_alone(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
+int load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
     const byte *end = at + bytes;
     entry e;
-    uint32_t place_bytes = next_entry(&at, end, &e) > 0 && !e.ended && at == end ? place_bytes_of(e.key, e.key_bytes) : 0;
-    if (place_bytes == 0) {
+    uint32_t scope_bytes = next_entry(&at, end, &e) > 0 && !e.ended && at == end ? scope_bytes_of(e.key, e.key_bytes) : 0;
+    if (scope_bytes == 0) {
         return -2;
     }
     uint64_t hash = keyed_hash(k->key_secret, e.key, e.key_bytes);
-    if (find_interaction(k, e.key, e.key_bytes, place_bytes, hash) != 0) {
+    if (find_interaction(k, e.key, e.key_bytes, scope_bytes, hash) != 0) {
         return -2;
     }
-    *number = add_interaction(k, e.key, e.key_bytes, place_bytes, hash);
-    return *number == 0 ? -1 : take_value(k, *number, e.value, e.value_bytes);
+    *number = add_interaction(k, e.key, e.key_bytes, scope_bytes, hash);
+    return *number == 0 ? -1 : decode_value(k, *number, e.value, e.value_bytes);
 }
 
 bool fits_time(const kernel *k, const interaction *i) {
-    return ms(i->due) > k->watermark_ms && (!i->speaks || ms(i->latest.last) <= k->watermark_ms);
+    return ms(i->due) > k->watermark_ms && (!i->has_latest || ms(i->latest.last) <= k->watermark_ms);
 }
 
 int index_newest(kernel *k, uint32_t number) {
-    seen *s = seen_at(k, number);
+    accepted_event *s = accepted_at(k, number);
     uint64_t hash = id_hash(k->id_secret, &s->id);
-    uint32_t known = find_seen(k, &s->id, hash);
+    uint32_t known = find_accepted(k, &s->id, hash);
     if (known == 0) {
-        return index_seen(k, number);
+        return index_accepted(k, number);
     }
-    bool is_newer = ms(seen_at(k, known)->at) < ms(s->at);
-    seen *older = is_newer ? seen_at(k, known) : s;
+    bool is_newer = ms(accepted_at(k, known)->at) < ms(s->at);
+    accepted_event *older = is_newer ? accepted_at(k, known) : s;
     if (is_newer) {
         s->shadowed = 0;
         table_replace(&k->by_id, hash, known, number);
     }
     older->shadowed = 1;
-    return forget_stored(k, older);
+    return drop_stored_id(k, older);
 }
 
-static int derive_seen(kernel *k, const interaction *i) {
-    for (uint32_t number = i->seen; number != 0;) {
-        number = seen_at(k, number)->next;
-        if (ms(seen_at(k, number)->at) > k->watermark_ms) {
+static int index_accepted_events(kernel *k, const interaction *i) {
+    for (uint32_t number = i->newest_accepted; number != 0;) {
+        number = accepted_at(k, number)->next;
+        if (ms(accepted_at(k, number)->at) > k->watermark_ms) {
             return -2;
         }
         if (index_newest(k, number) < 0) {
             return -1;
         }
-        if (number == i->seen) {
+        if (number == i->newest_accepted) {
             break;
         }
     }
@@ -114,7 +114,7 @@ int finish_loading(kernel *k, int64_t floor) {
         if (i->ended || k->loaded_at[number] <= floor) {
             empty_interaction(k, i);
             i->ended = 1;
-            drop_interaction(k, number);
+            remove_interaction(k, number);
             continue;
         }
         if (!fits_time(k, i)) {
@@ -123,12 +123,12 @@ int finish_loading(kernel *k, int64_t floor) {
         k->live++;
         furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
     }
-    if (due_begin(k, furthest_ms) < 0) {
+    if (timers_begin(k, furthest_ms) < 0) {
         return -1;
     }
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        int done = i->used && !i->ended ? derive_seen(k, i) : 0;
+        int done = i->used && !i->ended ? index_accepted_events(k, i) : 0;
         if (done == 0 && i->used && !i->ended) {
             done = schedule(k, number, ms(i->due));
         }

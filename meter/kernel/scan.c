@@ -71,7 +71,7 @@ static bool find_quotes(scanner *s) {
 }
 
 /* Reads a text, of which the opening quote comes next; false if it does not, or the other one is missing. */
-static inline bool take_text(scanner *s, text *found) {
+static inline bool read_text(scanner *s, text *found) {
     if (s->read + 2 > s->count || s->start + s->quotes[s->read] != s->at) {
         return false;
     }
@@ -112,10 +112,10 @@ static inline int field_of(const text *name, bool inside) {
 }
 
 /* A field that nobody reads: a text, a whole number of few digits, true, false or null. */
-static bool pass_over(scanner *s) {
+static bool skip_value(scanner *s) {
     text ignored;
     if (next(s) == '"') {
-        return take_text(s, &ignored);
+        return read_text(s, &ignored);
     }
     static const char *const WORDS[] = {"true", "false", "null"};
     for (int word = 0; word < 3; word++) {
@@ -134,7 +134,7 @@ static bool pass_over(scanner *s) {
     return s->at > start && (*start != '0' || s->at == start + 1);
 }
 
-static bool take_object(scanner *s, bool inside) {
+static bool read_object(scanner *s, bool inside) {
     if (next(s) != '{') {
         return false;
     }
@@ -142,14 +142,14 @@ static bool take_object(scanner *s, bool inside) {
         text name;
         s->at++;
         next(s);
-        if (!take_text(s, &name) || next(s) != ':') {
+        if (!read_text(s, &name) || next(s) != ':') {
             return false;
         }
         s->at++;
         byte first = next(s);
         int field = field_of(&name, inside);
         if (field == FIELDS) {
-            if (first == 0 || !pass_over(s)) {
+            if (first == 0 || !skip_value(s)) {
                 return false;
             }
             continue;
@@ -158,7 +158,7 @@ static bool take_object(scanner *s, bool inside) {
             return false;
         }
         s->found |= 1u << field;
-        if (field == DATA ? !take_object(s, true) : !take_text(s, &s->fields[field])) {
+        if (field == DATA ? !read_object(s, true) : !read_text(s, &s->fields[field])) {
             return false;
         }
     } while (next(s) == ',');
@@ -181,7 +181,7 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
     s.at = s.start = value;
     s.end = value + bytes;
     s.read = s.found = 0;
-    if (!find_quotes(&s) || !take_object(&s, false) || next(&s) != 0 || s.at != s.end || s.found != ALL) {
+    if (!find_quotes(&s) || !read_object(&s, false) || next(&s) != 0 || s.at != s.end || s.found != ALL) {
         return false;
     }
     text *f = s.fields;
@@ -202,7 +202,7 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
         }
     }
     found->at_ms = scan_time(&f[TIME]);
-    found->what = (byte)(type * 8 + out * 4 + actor);
+    found->event_class = (byte)(type * 8 + out * 4 + actor);
     found->workspace = f[WORKSPACE];
     found->bot = f[BOT];
     found->channel = f[CHANNEL];

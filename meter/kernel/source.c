@@ -7,7 +7,7 @@ enum { BROKERS_TIME = 8 }; /* of the attributes: when the broker had them counts
 
 static PyObject *OFFSET, *TIMESTAMP, *VALUE;
 
-int name_attributes(void) {
+int intern_attribute_names(void) {
     OFFSET = PyUnicode_InternFromString("offset");
     TIMESTAMP = PyUnicode_InternFromString("timestamp");
     VALUE = PyUnicode_InternFromString("value");
@@ -45,7 +45,7 @@ static const byte *get_part(const byte *at, const byte *end, const byte **part, 
     return *bytes < 0 ? at : at + *bytes;
 }
 
-static int not_whole(void) {
+static int refuse_batch(void) {
     PyErr_SetString(PyExc_ValueError, "a batch of records does not hold together, although its checksum fits");
     return -1;
 }
@@ -54,7 +54,7 @@ static int next_batch(source *s) {
     const byte *at = s->batch_end;
     int64_t bytes = s->end - at < HEAD_BYTES ? -1 : number_at(at + AT_LENGTH, 4) + NOT_IN_LENGTH;
     if (bytes < HEAD_BYTES || bytes > s->end - at) {
-        return not_whole();
+        return refuse_batch();
     }
     bool is_brokers_time = at[AT_ATTRIBUTES + 1] & BROKERS_TIME;
     s->base_offset = number_at(at, 8);
@@ -79,7 +79,7 @@ static int next_sent(source *s, fetched *found) {
         int64_t bytes, ms_after, offsets_after, value_bytes;
         const byte *at = get_varint(s->at, s->batch_end, &bytes), *key;
         if (at == NULL || bytes < 1 || bytes > s->batch_end - at) {
-            return not_whole();
+            return refuse_batch();
         }
         const byte *end = at + bytes;
         at = get_varint(at + 1, end, &ms_after);
@@ -88,7 +88,7 @@ static int next_sent(source *s, fetched *found) {
         at = at == NULL ? NULL : get_part(at, end, &found->value, &value_bytes);
         /* Without gaps offsets follow from places, and the last record ends where the batch does. */
         if (at == NULL || offsets_after != s->count - s->left || (s->left == 1 && end != s->batch_end)) {
-            return not_whole();
+            return refuse_batch();
         }
         found->value_bytes = value_bytes < 0 ? 0 : (size_t)value_bytes;
         found->offset = s->base_offset + offsets_after;

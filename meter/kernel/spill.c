@@ -14,7 +14,7 @@
 enum { DUE_KEY_BYTES = 1 + 8 + ID_BYTES };
 enum { LOOK_AHEAD = 64 };
 
-void put_high_first(byte *to, int64_t number) {
+void encode_descending(byte *to, int64_t number) {
     for (int each = 0; each < 8; each++) {
         to[each] = (byte)((uint64_t)number >> (56 - 8 * each));
     }
@@ -45,16 +45,16 @@ static int add_pair(PyObject *list, const byte *key, size_t key_bytes, const byt
 
 /* The ids that the store does not have yet, and of those that are shadowed their places, written to `to` from `at` on. */
 static int add_ids(kernel *k, const interaction *i, const byte *digest, PyObject *pairs, buffer *to, uint32_t *shadowed) {
-    uint32_t place = 0;
-    for (uint32_t number = i->seen; number != 0; place++) {
-        number = seen_at(k, number)->next;
-        const seen *s = seen_at(k, number);
+    uint32_t position = 0;
+    for (uint32_t number = i->newest_accepted; number != 0; position++) {
+        number = accepted_at(k, number)->next;
+        const accepted_event *s = accepted_at(k, number);
         if (s->shadowed) {
-            if (buffer_room(k, to, sizeof place) < 0) {
+            if (buffer_room(k, to, sizeof position) < 0) {
                 return -1;
             }
-            memcpy(to->bytes + to->count, &place, sizeof place);
-            to->count += sizeof place;
+            memcpy(to->bytes + to->count, &position, sizeof position);
+            to->count += sizeof position;
             ++*shadowed;
         } else if (!s->stored) {
             byte key[1 + ID_BYTES] = {'s'};
@@ -63,7 +63,7 @@ static int add_ids(kernel *k, const interaction *i, const byte *digest, PyObject
                 return -1;
             }
         }
-        if (number == i->seen) {
+        if (number == i->newest_accepted) {
             break;
         }
     }
@@ -72,17 +72,17 @@ static int add_ids(kernel *k, const interaction *i, const byte *digest, PyObject
 
 static int add_stored(kernel *k, uint32_t number, buffer *b, PyObject *pairs) {
     const interaction *i = interaction_at(k, number);
-    byte digest[1 + ID_BYTES], due[DUE_KEY_BYTES] = {'d'}, is_open = i->speaks && !i->latest.closed, key[MOST_KEY_BYTES];
+    byte digest[1 + ID_BYTES], due[DUE_KEY_BYTES] = {'d'}, is_open = i->has_latest && !i->latest.closed, key[MOST_KEY_BYTES];
     uint32_t shadowed = 0;
     digest_of_key('i', key, key_of(k, i, key), digest);
-    put_high_first(due + 1, ms(i->due));
+    encode_descending(due + 1, ms(i->due));
     memcpy(due + 9, digest + 1, ID_BYTES);
     b->count = 0;
     if (buffer_room(k, b, STORED_HEAD_BYTES) < 0) {
         return -1;
     }
     b->count = STORED_HEAD_BYTES;
-    if (add_ids(k, i, digest, pairs, b, &shadowed) < 0 || put_entry(k, b, number) < 0) {
+    if (add_ids(k, i, digest, pairs, b, &shadowed) < 0 || encode_entry(k, b, number) < 0) {
         return -1;
     }
     memcpy(b->bytes, due + 1, 8);
@@ -92,18 +92,18 @@ static int add_stored(kernel *k, uint32_t number, buffer *b, PyObject *pairs) {
 
 static void leave_memory(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
-    for (uint32_t each = i->seen; each != 0;) {
-        each = seen_at(k, each)->next;
-        const seen *s = seen_at(k, each);
+    for (uint32_t each = i->newest_accepted; each != 0;) {
+        each = accepted_at(k, each)->next;
+        const accepted_event *s = accepted_at(k, each);
         if (!s->shadowed) {
             table_remove(&k->by_id, id_hash(k->id_secret, &s->id), each);
         }
-        each = each == i->seen ? 0 : each;
+        each = each == i->newest_accepted ? 0 : each;
     }
     empty_interaction(k, i);
     i->ended = 1;
     k->live--;
-    drop_interaction(k, number);
+    remove_interaction(k, number);
 }
 
 /* spill(cursor, most) -> (what the store is to hold, how many interactions that is, next cursor): from the cursor on, 1 to
@@ -126,7 +126,7 @@ PyObject *spill_interactions(Kernel *self, PyObject *args) {
         if (cursor + LOOK_AHEAD <= (Py_ssize_t)k->interactions.made) {
             __builtin_prefetch(interaction_at(k, (uint32_t)cursor + LOOK_AHEAD));
         }
-        if (i->used && !i->ended && !i->touched) {
+        if (i->used && !i->ended && !i->changed) {
             done = add_stored(k, (uint32_t)cursor, &b, pairs);
             if (done == 0) {
                 leave_memory(k, (uint32_t)cursor);
@@ -136,7 +136,7 @@ PyObject *spill_interactions(Kernel *self, PyObject *args) {
     }
     k->held_bytes -= b.room;
     free(b.bytes);
-    if (done < 0 || due_tidy(k) < 0) {
+    if (done < 0 || timers_compact(k) < 0) {
         Py_XDECREF(pairs);
         return no_memory(self);
     }
@@ -144,18 +144,18 @@ PyObject *spill_interactions(Kernel *self, PyObject *args) {
 }
 
 /* forgotten() -> keys of the ids that the store had and need not have any more, since last asked. */
-PyObject *list_forgotten(Kernel *self, PyObject *Py_UNUSED(none)) {
+PyObject *list_dropped_ids(Kernel *self, PyObject *Py_UNUSED(none)) {
     kernel *k = usable(self);
     PyObject *keys = k == NULL ? NULL : PyList_New(0);
     int done = keys == NULL ? -1 : 0;
-    for (uint32_t each = 0; done == 0 && each < k->unstored.count; each++) {
-        done = add_key(keys, 's', &k->unstored.items[each]);
+    for (uint32_t each = 0; done == 0 && each < k->dropped_ids.count; each++) {
+        done = add_key(keys, 's', &k->dropped_ids.items[each]);
     }
     if (done < 0) {
         Py_CLEAR(keys);
         self->is_broken |= k != NULL;
         return NULL;
     }
-    k->unstored.count = 0;
+    k->dropped_ids.count = 0;
     return keys;
 }

@@ -1,21 +1,21 @@
 /* Texts that are held, and the places that interactions share: (workspace, bot, channel), each once. */
 #include "kernel.h"
 
-static const uint32_t ROOM[TEXT_SIZES] = {16, 24, 32, 48, 64, 128, 256, 512, 1024, 2 + MOST_TEXT_BYTES};
+static const uint32_t STRING_ROOM[STRING_SIZES] = {16, 24, 32, 48, 64, 128, 256, 512, 1024, 2 + MOST_TEXT_BYTES};
 
-void texts_begin(kernel *k) {
-    for (int size = 0; size < TEXT_SIZES; size++) {
-        pool_begin(&k->texts.sizes[size], ROOM[size], &k->held_bytes);
+void strings_begin(kernel *k) {
+    for (int size = 0; size < STRING_SIZES; size++) {
+        pool_begin(&k->strings.sizes[size], STRING_ROOM[size], &k->held_bytes);
     }
 }
 
-uint32_t text_keep(texts *t, const byte *text, uint32_t bytes) {
+uint32_t string_add(strings *t, const byte *text, uint32_t bytes) {
     MUST(bytes <= MOST_TEXT_BYTES);
     uint32_t size = 0;
-    while (ROOM[size] < bytes + 2) {
+    while (STRING_ROOM[size] < bytes + 2) {
         size++;
     }
-    uint32_t number = pool_take(&t->sizes[size]);
+    uint32_t number = pool_allocate(&t->sizes[size]);
     if (number == 0) {
         return 0;
     }
@@ -26,7 +26,7 @@ uint32_t text_keep(texts *t, const byte *text, uint32_t bytes) {
     return size << ITEM_BITS | number;
 }
 
-const byte *text_of(const texts *t, uint32_t text, uint32_t *bytes) {
+const byte *string_at(const strings *t, uint32_t text, uint32_t *bytes) {
     const byte *item = pool_at(&t->sizes[text >> ITEM_BITS], text & NUMBERS);
     uint16_t length;
     memcpy(&length, item, sizeof length);
@@ -34,8 +34,8 @@ const byte *text_of(const texts *t, uint32_t text, uint32_t *bytes) {
     return item + 2;
 }
 
-void text_drop(texts *t, uint32_t text) {
-    pool_give(&t->sizes[text >> ITEM_BITS], text & NUMBERS);
+void string_remove(strings *t, uint32_t text) {
+    pool_release(&t->sizes[text >> ITEM_BITS], text & NUMBERS);
 }
 
 uint32_t put_length(byte *to, uint32_t length) {
@@ -86,7 +86,7 @@ size_t json_text(byte *to, const byte *text, uint32_t bytes) {
 }
 
 /* The three texts as JSON, ready to stand before a channel user. */
-static size_t place_json(byte *to, const byte *key, uint32_t bytes) {
+static size_t scope_json(byte *to, const byte *key, uint32_t bytes) {
     static const char *const NAMES[] = {",\"workspace_id\":\"", "\",\"bot_id\":\"", "\",\"channel\":\""};
     static const char LAST[] = "\",\"channel_user_id\":\"";
     byte *start = to;
@@ -103,36 +103,36 @@ static size_t place_json(byte *to, const byte *key, uint32_t bytes) {
     return (size_t)(to + sizeof LAST - 1 - start);
 }
 
-static uint64_t place_hash(const kernel *k, const byte *key, uint32_t bytes) {
+static uint64_t scope_hash(const kernel *k, const byte *key, uint32_t bytes) {
     return keyed_hash(k->key_secret, key, bytes);
 }
 
-static bool hash_of_place(const kernel *k, uint32_t number, uint64_t *hash) {
-    const place *p = place_at(k, number);
+static bool hash_of_scope(const kernel *k, uint32_t number, uint64_t *hash) {
+    const channel_scope *p = scope_at(k, number);
     if (p->uses == 0) {
         return false;
     }
-    *hash = place_hash(k, p->key, p->key_bytes);
+    *hash = scope_hash(k, p->key, p->key_bytes);
     return true;
 }
 
-uint32_t place_use(kernel *k, const byte *key, uint32_t bytes) {
-    if (table_make_room(k, &k->by_place, &k->places, hash_of_place) < 0) {
+uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
+    if (table_make_room(k, &k->by_scope, &k->scopes, hash_of_scope) < 0) {
         return 0;
     }
-    uint64_t hash = place_hash(k, key, bytes);
-    uint32_t at = table_home(&k->by_place, hash), number;
-    while ((number = table_next(&k->by_place, hash, &at)) != 0) {
-        place *p = place_at(k, number);
+    uint64_t hash = scope_hash(k, key, bytes);
+    uint32_t at = table_home(&k->by_scope, hash), number;
+    while ((number = table_next(&k->by_scope, hash, &at)) != 0) {
+        channel_scope *p = scope_at(k, number);
         if (p->key_bytes == bytes && memcmp(p->key, key, bytes) == 0) {
             p->uses++;
             return number;
         }
     }
     byte json[3 * 6 * MOST_TEXT_BYTES + 100];
-    size_t json_bytes = place_json(json, key, bytes);
+    size_t json_bytes = scope_json(json, key, bytes);
     byte *kept = resized(NULL, 0, bytes + json_bytes, &k->held_bytes);
-    number = kept == NULL ? 0 : pool_take(&k->places);
+    number = kept == NULL ? 0 : pool_allocate(&k->scopes);
     if (number == 0) {
         return 0;
     }
@@ -140,45 +140,45 @@ uint32_t place_use(kernel *k, const byte *key, uint32_t bytes) {
     memcpy(kept + bytes, json, json_bytes);
     uint32_t wallet_bytes, start = get_length(key, key + bytes, &wallet_bytes);
     uint32_t wallet = kafka_hash(key + start, wallet_bytes);
-    *place_at(k, number) = (place){0, 1, kept, bytes, (uint32_t)json_bytes, wallet};
-    table_put(&k->by_place, hash, number);
+    *scope_at(k, number) = (channel_scope){0, 1, kept, bytes, (uint32_t)json_bytes, wallet};
+    table_put(&k->by_scope, hash, number);
     return number;
 }
 
-void place_leave(kernel *k, uint32_t number) {
-    place *p = place_at(k, number);
+void scope_release(kernel *k, uint32_t number) {
+    channel_scope *p = scope_at(k, number);
     MUST(p->uses > 0);
     if (--p->uses > 0) {
         return;
     }
-    table_remove(&k->by_place, place_hash(k, p->key, p->key_bytes), number);
+    table_remove(&k->by_scope, scope_hash(k, p->key, p->key_bytes), number);
     k->held_bytes -= p->key_bytes + p->json_bytes;
     free(p->key);
-    pool_give(&k->places, number);
+    pool_release(&k->scopes, number);
 }
 
-bool is_key_of(const kernel *k, const interaction *i, const byte *key, uint32_t key_bytes, uint32_t place_bytes) {
-    const place *p = place_at(k, i->place);
+bool is_key_of(const kernel *k, const interaction *i, const byte *key, uint32_t key_bytes, uint32_t scope_bytes) {
+    const channel_scope *p = scope_at(k, i->scope);
     uint32_t user_bytes;
-    const byte *user = text_of(&k->texts, i->user, &user_bytes);
-    return p->key_bytes == place_bytes && user_bytes == key_bytes - place_bytes &&
-           memcmp(user, key + place_bytes, user_bytes) == 0 && memcmp(p->key, key, place_bytes) == 0;
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
+    return p->key_bytes == scope_bytes && user_bytes == key_bytes - scope_bytes &&
+           memcmp(user, key + scope_bytes, user_bytes) == 0 && memcmp(p->key, key, scope_bytes) == 0;
 }
 
-static int compare_texts(const byte *one, uint32_t one_bytes, const byte *other, uint32_t other_bytes) {
+static int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint32_t other_bytes) {
     /* Bytes of UTF-8 are in the order of the characters. */
     int order = memcmp(one, other, one_bytes < other_bytes ? one_bytes : other_bytes);
     return order ? order : one_bytes < other_bytes ? -1 : one_bytes > other_bytes;
 }
 
 int compare_keys(const kernel *k, const interaction *one, const interaction *other) {
-    const place *p = place_at(k, one->place), *q = place_at(k, other->place);
+    const channel_scope *p = scope_at(k, one->scope), *q = scope_at(k, other->scope);
     const byte *a = p->key, *b = q->key;
     for (int part = 0; p != q && part < 3; part++) {
         uint32_t a_bytes, b_bytes;
         a += get_length(a, p->key + p->key_bytes, &a_bytes);
         b += get_length(b, q->key + q->key_bytes, &b_bytes);
-        int order = compare_texts(a, a_bytes, b, b_bytes);
+        int order = compare_strings(a, a_bytes, b, b_bytes);
         if (order) {
             return order;
         }
@@ -186,7 +186,7 @@ int compare_keys(const kernel *k, const interaction *one, const interaction *oth
         b += b_bytes;
     }
     uint32_t a_bytes, b_bytes;
-    a = text_of(&k->texts, one->user, &a_bytes);
-    b = text_of(&k->texts, other->user, &b_bytes);
-    return compare_texts(a, a_bytes, b, b_bytes);
+    a = string_at(&k->strings, one->user, &a_bytes);
+    b = string_at(&k->strings, other->user, &b_bytes);
+    return compare_strings(a, a_bytes, b, b_bytes);
 }

@@ -6,16 +6,16 @@
 
 enum { FIRST_SLOTS = 64 };
 
-static uint32_t most_filled(uint32_t size) {
+static uint32_t max_filled(uint32_t size) {
     return (uint32_t)((uint64_t)size * 13 / 16);
 }
 
 int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
-    if (t->filled < most_filled(t->size)) {
+    if (t->filled < max_filled(t->size)) {
         return 0;
     }
     table grown = {NULL, t->size ? t->size : FIRST_SLOTS, 0};
-    while ((uint64_t)most_filled(grown.size) * 9 / 10 < items->used) {
+    while ((uint64_t)max_filled(grown.size) * 9 / 10 < items->used) {
         grown.size += grown.size / 4; /* Larger only if it is full of items, and not of marks. */
     }
     size_t bytes = grown.size * sizeof *grown.slots;
@@ -37,7 +37,7 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
 
 void table_put(table *t, uint64_t hash, uint32_t number) {
     uint32_t at = table_home(t, hash);
-    while (t->slots[at] != 0 && t->slots[at] != GONE) {
+    while (t->slots[at] != 0 && t->slots[at] != REMOVED) {
         at = at + 1 == t->size ? 0 : at + 1;
     }
     t->filled += t->slots[at] == 0;
@@ -57,8 +57,8 @@ static uint32_t slot_of(const table *t, uint64_t hash, uint32_t number) {
 void table_remove(table *t, uint64_t hash, uint32_t number) {
     uint32_t at = slot_of(t, hash, number);
     uint32_t after = at + 1 == t->size ? 0 : at + 1;
-    t->slots[at] = GONE;
-    while (t->slots[after] == 0 && t->slots[at] == GONE) {
+    t->slots[at] = REMOVED;
+    while (t->slots[after] == 0 && t->slots[at] == REMOVED) {
         t->slots[at] = 0;
         t->filled--;
         after = at;

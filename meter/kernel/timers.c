@@ -7,8 +7,8 @@
 
 #define SLOTS ((int64_t)1 << RING_BITS)
 
-int due_begin(kernel *k, int64_t furthest_ms) {
-    due_times *d = &k->due;
+int timers_begin(kernel *k, int64_t furthest_ms) {
+    timers *d = &k->timers;
     int64_t span_ms = k->gap_ms + k->horizon_ms + 1;
     span_ms = furthest_ms - k->watermark_ms > span_ms ? furthest_ms - k->watermark_ms : span_ms;
     d->shift = 0;
@@ -17,22 +17,22 @@ int due_begin(kernel *k, int64_t furthest_ms) {
     }
     d->slot = k->watermark_ms >> d->shift;
     if (d->ring == NULL) {
-        pool_begin(&d->pages, sizeof(due_page), &k->held_bytes);
+        pool_begin(&d->pages, sizeof(timer_page), &k->held_bytes);
         d->ring = calloc((size_t)SLOTS, sizeof *d->ring);
         k->held_bytes += (size_t)SLOTS * sizeof *d->ring;
     }
     return d->ring == NULL ? -1 : 0;
 }
 
-void due_end(kernel *k) {
-    free(k->due.near);
-    free(k->due.group);
-    free(k->due.ring);
-    pool_end(&k->due.pages);
+void timers_end(kernel *k) {
+    free(k->timers.near);
+    free(k->timers.group);
+    free(k->timers.ring);
+    pool_end(&k->timers.pages);
 }
 
-static int put_near(kernel *k, uint32_t number, int64_t due_ms) {
-    due_times *d = &k->due;
+static int heap_push(kernel *k, uint32_t number, int64_t due_ms) {
+    timers *d = &k->timers;
     if (grow(&d->near, &d->near_room, d->near_count + 1, sizeof *d->near, &k->held_bytes) < 0) {
         return -1;
     }
@@ -40,12 +40,12 @@ static int put_near(kernel *k, uint32_t number, int64_t due_ms) {
     for (; at > 0 && d->near[(at - 1) / 2].due_ms > due_ms; at = (at - 1) / 2) {
         d->near[at] = d->near[(at - 1) / 2];
     }
-    d->near[at] = (appointment){due_ms, number};
+    d->near[at] = (timer){due_ms, number};
     return 0;
 }
 
-static appointment take_near(due_times *d) {
-    appointment first = d->near[0], last = d->near[--d->near_count];
+static timer heap_pop(timers *d) {
+    timer first = d->near[0], last = d->near[--d->near_count];
     uint32_t at = 0, below;
     while ((below = 2 * at + 1) < d->near_count) {
         below += below + 1 < d->near_count && d->near[below + 1].due_ms < d->near[below].due_ms;
@@ -59,58 +59,58 @@ static appointment take_near(due_times *d) {
     return first;
 }
 
-static int put_far(kernel *k, uint32_t number, int64_t slot) {
-    due_times *d = &k->due;
+static int ring_add(kernel *k, uint32_t number, int64_t slot) {
+    timers *d = &k->timers;
     uint32_t at = (uint32_t)(slot & (SLOTS - 1));
     MUST(slot - d->slot < SLOTS);
     if (d->ring[at].page == 0 || d->ring[at].filled == PAGE_ITEMS) {
-        uint32_t page = pool_take(&d->pages);
+        uint32_t page = pool_allocate(&d->pages);
         if (page == 0) {
             return -1;
         }
-        ((due_page *)pool_at(&d->pages, page))->next = d->ring[at].page;
+        ((timer_page *)pool_at(&d->pages, page))->next = d->ring[at].page;
         d->ring[at].page = page;
         d->ring[at].filled = 0;
     }
-    ((due_page *)pool_at(&d->pages, d->ring[at].page))->items[d->ring[at].filled++] = number;
+    ((timer_page *)pool_at(&d->pages, d->ring[at].page))->items[d->ring[at].filled++] = number;
     d->far_count++;
     return 0;
 }
 
 int schedule(kernel *k, uint32_t number, int64_t due_ms) {
     interaction_at(k, number)->due = as_instant(due_ms);
-    int64_t slot = due_ms >> k->due.shift;
-    return slot <= k->due.slot ? put_near(k, number, due_ms) : put_far(k, number, slot);
+    int64_t slot = due_ms >> k->timers.shift;
+    return slot <= k->timers.slot ? heap_push(k, number, due_ms) : ring_add(k, number, slot);
 }
 
 /* Go on to the next slot: those of its appointments that are still valid become near. */
-static int turn(kernel *k) {
-    due_times *d = &k->due;
+static int enter_next_slot(kernel *k) {
+    timers *d = &k->timers;
     d->slot++;
     uint32_t at = (uint32_t)(d->slot & (SLOTS - 1)), filled = d->ring[at].filled;
     for (uint32_t number = d->ring[at].page, next; number != 0; number = next, filled = PAGE_ITEMS) {
-        due_page *page = pool_at(&d->pages, number);
+        timer_page *page = pool_at(&d->pages, number);
         for (uint32_t each = 0; each < filled; each++) {
             __builtin_prefetch(interaction_at(k, page->items[each]));
         }
         for (uint32_t each = 0; each < filled; each++) {
             const interaction *i = interaction_at(k, page->items[each]);
             int64_t due_ms = ms(i->due);
-            if (i->used && !i->ended && due_ms >> d->shift == d->slot && put_near(k, page->items[each], due_ms) < 0) {
+            if (i->used && !i->ended && due_ms >> d->shift == d->slot && heap_push(k, page->items[each], due_ms) < 0) {
                 return -1;
             }
         }
         d->far_count -= filled;
         next = page->next;
-        pool_give(&d->pages, number);
+        pool_release(&d->pages, number);
     }
     d->ring[at].page = d->ring[at].filled = 0;
     return 0;
 }
 
 /* Make all appointments anew: one for each interaction. */
-static int renew(kernel *k) {
-    due_times *d = &k->due;
+static int timers_rebuild(kernel *k) {
+    timers *d = &k->timers;
     int64_t furthest_ms = k->watermark_ms;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
@@ -118,13 +118,13 @@ static int renew(kernel *k) {
     }
     for (int64_t at = 0; at < SLOTS; at++) {
         for (uint32_t number = d->ring[at].page, next; number != 0; number = next) {
-            next = ((due_page *)pool_at(&d->pages, number))->next;
-            pool_give(&d->pages, number);
+            next = ((timer_page *)pool_at(&d->pages, number))->next;
+            pool_release(&d->pages, number);
         }
         d->ring[at].page = d->ring[at].filled = 0;
     }
     d->far_count = d->near_count = 0;
-    if (due_begin(k, furthest_ms) < 0) {
+    if (timers_begin(k, furthest_ms) < 0) {
         return -1;
     }
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
@@ -136,26 +136,26 @@ static int renew(kernel *k) {
     return 0;
 }
 
-int due_extend(kernel *k, int64_t due_ms) {
-    return (due_ms >> k->due.shift) - k->due.slot < SLOTS ? 0 : renew(k);
+int timers_extend(kernel *k, int64_t due_ms) {
+    return (due_ms >> k->timers.shift) - k->timers.slot < SLOTS ? 0 : timers_rebuild(k);
 }
 
 /* Appointments of those that have left stay in the ring until their time comes, which may be a day. */
-int due_tidy(kernel *k) {
-    bool is_tidy = k->due.far_count / 4 < k->interactions.used + PAGE_ITEMS * 64;
-    return is_tidy ? 0 : renew(k);
+int timers_compact(kernel *k) {
+    bool is_tidy = k->timers.far_count / 4 < k->interactions.used + PAGE_ITEMS * 64;
+    return is_tidy ? 0 : timers_rebuild(k);
 }
 
 /* Everything near that is due at the instant of the first of them; one may be there twice. */
-static int take_group(kernel *k) {
-    due_times *d = &k->due;
+static int collect_instant(kernel *k) {
+    timers *d = &k->timers;
     int64_t due_ms = d->near[0].due_ms;
     uint32_t count = 0;
     while (d->near_count > 0 && d->near[0].due_ms == due_ms) {
         if (grow(&d->group, &d->group_room, count + 1, sizeof *d->group, &k->held_bytes) < 0) {
             return -1;
         }
-        uint32_t number = take_near(d).number;
+        uint32_t number = heap_pop(d).number;
         const interaction *i = interaction_at(k, number);
         if (i->used && !i->ended && ms(i->due) == due_ms) {
             d->group[count++] = number;
@@ -164,27 +164,27 @@ static int take_group(kernel *k) {
     return (int)count;
 }
 
-int due_reach(kernel *k) {
-    due_times *d = &k->due;
+int timers_advance(kernel *k) {
+    timers *d = &k->timers;
     int64_t reached = k->watermark_ms >> d->shift;
     while (d->slot < reached) {
         if (d->far_count == 0) {
             d->slot = reached;
-        } else if (turn(k) < 0) {
+        } else if (enter_next_slot(k) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-int due_next(kernel *k, uint32_t *count) {
-    due_times *d = &k->due;
+int timers_next(kernel *k, uint32_t *count) {
+    timers *d = &k->timers;
     *count = 0;
-    if (due_reach(k) < 0) {
+    if (timers_advance(k) < 0) {
         return -1;
     }
     while (*count == 0 && d->near_count > 0 && d->near[0].due_ms <= k->watermark_ms) {
-        int found = take_group(k);
+        int found = collect_instant(k);
         if (found < 0) {
             return -1;
         }

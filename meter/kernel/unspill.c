@@ -6,14 +6,14 @@
 typedef struct { PyObject *interactions, *ids, *others; int64_t until_ms; } wanted;
 
 static int add_wanted(const kernel *k, const event *e, wanted *w) {
-    if (find_interaction(k, e->key, e->key_bytes, e->place_bytes, e->key_hash) == 0) {
+    if (find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash) == 0) {
         event_id digest;
         blake2b_16(e->key, e->key_bytes, NULL, &digest);
         if (add_key(w->interactions, 'i', &digest) < 0) {
             return -1;
         }
     }
-    if (find_seen(k, &e->id, e->id_hash) == 0 && add_key(w->ids, 's', &e->id) < 0) {
+    if (find_accepted(k, &e->id, e->id_hash) == 0 && add_key(w->ids, 's', &e->id) < 0) {
         return -1;
     }
     w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
@@ -76,11 +76,11 @@ PyObject *list_wanted(Kernel *self, PyObject *Py_UNUSED(none)) {
     return found;
 }
 
-static bool is_listed(const byte *places, uint32_t count, uint32_t place) {
+static bool is_listed(const byte *positions, uint32_t count, uint32_t position) {
     for (uint32_t each = 0; each < count; each++) {
         uint32_t listed;
-        memcpy(&listed, places + each * sizeof listed, sizeof listed);
-        if (listed == place) {
+        memcpy(&listed, positions + each * sizeof listed, sizeof listed);
+        if (listed == position) {
             return true;
         }
     }
@@ -88,29 +88,29 @@ static bool is_listed(const byte *places, uint32_t count, uint32_t place) {
 }
 
 /* Put the ids into the table. Those that the store may have for another interaction are added to `unsure`, as its keys. */
-static int index_ids(kernel *k, const interaction *i, const byte *places, uint32_t shadowed, PyObject *unsure) {
+static int index_ids(kernel *k, const interaction *i, const byte *positions, uint32_t shadowed, PyObject *unsure) {
     bool is_stored = shadowed != NOT_STORED;
-    uint32_t place = 0;
-    for (uint32_t number = i->seen; number != 0; place++) {
-        number = seen_at(k, number)->next;
-        seen *s = seen_at(k, number);
+    uint32_t position = 0;
+    for (uint32_t number = i->newest_accepted; number != 0; position++) {
+        number = accepted_at(k, number)->next;
+        accepted_event *s = accepted_at(k, number);
         if (ms(s->at) > k->watermark_ms) {
             return -2;
         }
         /* Of a checkpoint's ids that are out of reach nobody knows which came again; and nobody will ask for them. */
-        bool counts = is_stored ? !is_listed(places, shadowed, place) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
+        bool counts = is_stored ? !is_listed(positions, shadowed, position) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
         s->stored = counts && is_stored;
         if (counts && (index_newest(k, number) < 0 || (!is_stored && add_key(unsure, 's', &s->id) < 0))) {
             return -1;
         }
-        if (number == i->seen) {
+        if (number == i->newest_accepted) {
             break;
         }
     }
     return 0;
 }
 
-static int bring_back(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
+static int unspill_one(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
     uint32_t shadowed, number;
     if (bytes < STORED_HEAD_BYTES) {
         return -2;
@@ -120,8 +120,8 @@ static int bring_back(kernel *k, const byte *value, size_t bytes, PyObject *unsu
     if (bytes - STORED_HEAD_BYTES < listed) {
         return -2;
     }
-    const byte *places = value + STORED_HEAD_BYTES;
-    int done = load_alone(k, places + listed, bytes - STORED_HEAD_BYTES - listed, &number);
+    const byte *positions = value + STORED_HEAD_BYTES;
+    int done = load_one(k, positions + listed, bytes - STORED_HEAD_BYTES - listed, &number);
     if (done < 0) {
         return done;
     }
@@ -129,17 +129,17 @@ static int bring_back(kernel *k, const byte *value, size_t bytes, PyObject *unsu
     if (!fits_time(k, i)) {
         return -2;
     }
-    done = index_ids(k, i, places, shadowed, unsure);
-    if (done == 0 && (due_extend(k, ms(i->due)) < 0 || schedule(k, number, ms(i->due)) < 0)) {
+    done = index_ids(k, i, positions, shadowed, unsure);
+    if (done == 0 && (timers_extend(k, ms(i->due)) < 0 || schedule(k, number, ms(i->due)) < 0)) {
         return -1;
     }
     /* A sweep has to meet it, and may have passed its number: so the next checkpoint writes it. */
-    return done < 0 || shadowed == NOT_STORED ? done : touch(k, number);
+    return done < 0 || shadowed == NOT_STORED ? done : mark_changed(k, number);
 }
 
 /* bring_back(values) -> keys of ids: interactions as the store holds them, or a checkpoint; of a checkpoint's the ids, which
  * the store may have for others, since the horizon may have been shorter when they were accepted. */
-PyObject *bring_interactions(Kernel *self, PyObject *values) {
+PyObject *unspill_interactions(Kernel *self, PyObject *values) {
     kernel *k = usable(self);
     if (k == NULL || !PyList_Check(values)) {
         return k == NULL ? NULL : (PyErr_SetString(PyExc_TypeError, "they are brought back as a list"), NULL);
@@ -153,7 +153,7 @@ PyObject *bring_interactions(Kernel *self, PyObject *values) {
             PyErr_SetString(PyExc_TypeError, "what is brought back is bytes");
             return NULL;
         }
-        done = bring_back(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value), unsure);
+        done = unspill_one(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value), unsure);
     }
     if (done == 0) {
         return unsure;
@@ -206,7 +206,7 @@ PyObject *split_block(Kernel *self, PyObject *args) {
             break;
         }
         digest_of_key('l', e.key, e.key_bytes, key);
-        put_high_first(key + 1 + ID_BYTES, INT64_MAX - offset);
+        encode_descending(key + 1 + ID_BYTES, INT64_MAX - offset);
         if (add_loaded(pairs, key, e.whole, e.ended ? 0 : (size_t)(at - e.whole)) < 0) {
             Py_CLEAR(pairs);
         }

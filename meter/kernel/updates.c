@@ -3,12 +3,12 @@
 #include "kernel.h"
 
 static uint32_t home(const kernel *k, const event_id *id) {
-    return (uint32_t)id_hash(k->id_secret, id) & k->news.mask;
+    return (uint32_t)id_hash(k->id_secret, id) & k->updates.mask;
 }
 
 /* The slot of a conversation's newest announcement, or the free one where it would be. */
 static uint32_t *slot_of(const kernel *k, const event_id *id) {
-    const announcements *n = &k->news;
+    const updates *n = &k->updates;
     uint32_t at = home(k, id);
     while (n->slots[at] != 0 && memcmp(n->conversations.items[n->slots[at] - 1].id.bytes, id->bytes, ID_BYTES) != 0) {
         at = (at + 1) & n->mask;
@@ -16,12 +16,12 @@ static uint32_t *slot_of(const kernel *k, const event_id *id) {
     return &n->slots[at];
 }
 
-bool is_announced(const kernel *k, const event_id *id) {
-    return k->news.slots != NULL && *slot_of(k, id) != 0;
+bool has_update(const kernel *k, const event_id *id) {
+    return k->updates.slots != NULL && *slot_of(k, id) != 0;
 }
 
 static int make_room(kernel *k) {
-    announcements *n = &k->news;
+    updates *n = &k->updates;
     if (n->slots != NULL && 2 * (n->conversations.count + 1) <= n->mask) {
         return 0;
     }
@@ -35,7 +35,7 @@ static int make_room(kernel *k) {
     n->slots = slots;
     n->mask = size - 1;
     for (uint32_t number = 1; number <= n->conversations.count; number++) {
-        const told *each = &n->conversations.items[number - 1];
+        const update *each = &n->conversations.items[number - 1];
         if (!each->replaced) {
             *slot_of(k, &each->id) = number;
         }
@@ -44,43 +44,43 @@ static int make_room(kernel *k) {
 }
 
 /* One more at the end of the list, with the names of its interaction. NULL: no memory. */
-static told *add(kernel *k, told_list *list, uint32_t number) {
-    announcements *n = &k->news;
+static update *add(kernel *k, update_list *list, uint32_t number) {
+    updates *n = &k->updates;
     const interaction *i = interaction_at(k, number);
     uint32_t user_bytes;
-    const byte *user = text_of(&k->texts, i->user, &user_bytes);
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
     if (grow(&list->items, &list->room, list->count + 1, sizeof *list->items, &k->held_bytes) < 0) {
         return NULL;
     }
-    if (n->names_room - n->names_bytes < user_bytes) {
-        size_t room = 2 * n->names_room + 2 * MOST_TEXT_BYTES;
-        byte *names = resized(n->names, n->names_room, room, &k->held_bytes);
+    if (n->users_room - n->users_bytes < user_bytes) {
+        size_t room = 2 * n->users_room + 2 * MOST_TEXT_BYTES;
+        byte *names = resized(n->users, n->users_room, room, &k->held_bytes);
         if (names == NULL) {
             return NULL;
         }
-        n->names = names;
-        n->names_room = room;
+        n->users = names;
+        n->users_room = room;
     }
-    told *one = &list->items[list->count++];
+    update *one = &list->items[list->count++];
     memset(one, 0, sizeof *one);
-    memcpy(n->names + n->names_bytes, user, user_bytes);
-    one->user_at = n->names_bytes;
+    memcpy(n->users + n->users_bytes, user, user_bytes);
+    one->user_at = n->users_bytes;
     one->user_bytes = (uint16_t)user_bytes;
-    n->names_bytes += user_bytes;
-    one->place = i->place;
-    place_at(k, i->place)->uses++;
+    n->users_bytes += user_bytes;
+    one->scope = i->scope;
+    scope_at(k, i->scope)->uses++;
     return one;
 }
 
-int announce(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms) {
+int add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms) {
     if (make_room(k) < 0) {
         return -1;
     }
     uint32_t *slot = slot_of(k, &c->id);
     if (*slot != 0) {
-        k->news.conversations.items[*slot - 1].replaced = true;
+        k->updates.conversations.items[*slot - 1].replaced = true;
     }
-    told *one = add(k, &k->news.conversations, number);
+    update *one = add(k, &k->updates.conversations, number);
     if (one == NULL) {
         return -1;
     }
@@ -97,40 +97,40 @@ int announce(kernel *k, uint32_t number, const conversation *c, const event_id *
         one->messages = c->messages;
         one->requests = c->requests;
     }
-    *slot = k->news.conversations.count;
+    *slot = k->updates.conversations.count;
     return 0;
 }
 
-int occurred(kernel *k, uint32_t number, const event *e) {
-    told *one = add(k, &k->news.occurrences, number);
+int add_occurrence_update(kernel *k, uint32_t number, const event *e) {
+    update *one = add(k, &k->updates.occurrences, number);
     if (one == NULL) {
         return -1;
     }
     one->id = e->id;
-    one->what = e->what;
+    one->event_class = e->event_class;
     one->first_ms = e->at_ms;
     one->offset = e->offset;
     one->produced_ms = e->produced_ms;
     return 0;
 }
 
-const told *next_news(const kernel *k, uint32_t at[2], bool *is_conversation) {
-    const told_list *said = &k->news.conversations, *happened = &k->news.occurrences;
+const update *next_update(const kernel *k, uint32_t at[2], bool *is_conversation) {
+    const update_list *said = &k->updates.conversations, *happened = &k->updates.occurrences;
     while (at[0] < said->count && said->items[at[0]].replaced) {
         at[0]++;
     }
-    const told *one = at[0] < said->count ? &said->items[at[0]] : NULL;
-    const told *other = at[1] < happened->count ? &happened->items[at[1]] : NULL;
+    const update *one = at[0] < said->count ? &said->items[at[0]] : NULL;
+    const update *other = at[1] < happened->count ? &happened->items[at[1]] : NULL;
     /* Of what one event caused, conversations come first. */
     *is_conversation = other == NULL || (one != NULL && one->offset <= other->offset);
-    const told *next = *is_conversation ? one : other;
+    const update *next = *is_conversation ? one : other;
     at[*is_conversation ? 0 : 1] += next != NULL;
     return next;
 }
 
-static void forget_list(kernel *k, told_list *list, uint32_t most_room) {
+static void clear_list(kernel *k, update_list *list, uint32_t most_room) {
     for (uint32_t each = 0; each < list->count; each++) {
-        place_leave(k, list->items[each].place);
+        scope_release(k, list->items[each].scope);
     }
     list->count = 0;
     if (list->room > most_room) {
@@ -141,17 +141,17 @@ static void forget_list(kernel *k, told_list *list, uint32_t most_room) {
     }
 }
 
-void forget_news(kernel *k) {
+void clear_updates(kernel *k) {
     enum { USUAL = 16 * 1024 }; /* Room that is kept for the next batch. */
-    announcements *n = &k->news;
-    forget_list(k, &n->conversations, USUAL);
-    forget_list(k, &n->occurrences, USUAL);
-    n->names_bytes = 0;
-    if (n->names_room > USUAL * 64) {
-        k->held_bytes -= n->names_room;
-        free(n->names);
-        n->names = NULL;
-        n->names_room = 0;
+    updates *n = &k->updates;
+    clear_list(k, &n->conversations, USUAL);
+    clear_list(k, &n->occurrences, USUAL);
+    n->users_bytes = 0;
+    if (n->users_room > USUAL * 64) {
+        k->held_bytes -= n->users_room;
+        free(n->users);
+        n->users = NULL;
+        n->users_room = 0;
     }
     if (n->slots != NULL && n->mask < 4 * USUAL) {
         memset(n->slots, 0, (n->mask + 1) * sizeof *n->slots);

@@ -27,7 +27,7 @@ int next_entry(const byte **at, const byte *end, entry *found) {
 enum { KINDS_OF_EVENT = 24 };
 typedef struct { const byte *at, *end; bool wrong; } reader;
 
-static uint64_t take_count(reader *r) {
+static uint64_t decode_varint(reader *r) {
     uint64_t found = 0;
     for (int shift = 0; shift < 63 && r->at < r->end; shift += 7) {
         byte each = *r->at++;
@@ -40,14 +40,14 @@ static uint64_t take_count(reader *r) {
     return 0;
 }
 
-static int64_t take_signed(reader *r) {
-    uint64_t found = take_count(r);
+static int64_t decode_signed(reader *r) {
+    uint64_t found = decode_varint(r);
     return (int64_t)(found >> 1) ^ -(int64_t)(found & 1);
 }
 
 /* A time, so and so far from another one. */
-static int64_t take_time(reader *r, int64_t from_ms) {
-    int64_t found = from_ms + take_signed(r); /* Both are smaller than 2^62. */
+static int64_t decode_time(reader *r, int64_t from_ms) {
+    int64_t found = from_ms + decode_signed(r); /* Both are smaller than 2^62. */
     if (found < 0 || found >= TIME_LIMIT_MS) {
         r->wrong = true;
         return 0;
@@ -55,7 +55,7 @@ static int64_t take_time(reader *r, int64_t from_ms) {
     return found;
 }
 
-static void take_id(reader *r, event_id *id) {
+static void decode_id(reader *r, event_id *id) {
     if (r->end - r->at < ID_BYTES) {
         r->wrong = true;
         return;
@@ -64,11 +64,11 @@ static void take_id(reader *r, event_id *id) {
     r->at += ID_BYTES;
 }
 
-static conversation take_said(reader *r, int64_t due_ms) {
+static conversation decode_conversation(reader *r, int64_t due_ms) {
     conversation c = {.closed = 0};
-    take_id(r, &c.id);
-    int64_t opened_ms = take_time(r, due_ms), first_ms = take_time(r, opened_ms), last_ms = take_time(r, first_ms);
-    uint64_t messages = take_count(r), requests = take_count(r);
+    decode_id(r, &c.id);
+    int64_t opened_ms = decode_time(r, due_ms), first_ms = decode_time(r, opened_ms), last_ms = decode_time(r, first_ms);
+    uint64_t messages = decode_varint(r), requests = decode_varint(r);
     if (last_ms < first_ms || messages > UINT32_MAX / 8 || requests >> 1 > messages) {
         r->wrong = true;
         return c;
@@ -82,56 +82,56 @@ static conversation take_said(reader *r, int64_t due_ms) {
     return c;
 }
 
-static int take_parts(kernel *k, uint32_t number, reader *r) {
+static int decode_parts(kernel *k, uint32_t number, reader *r) {
     interaction *i = interaction_at(k, number);
-    int64_t due_ms = take_time(r, 0);
-    uint64_t conversations = take_count(r), seens = take_count(r);
-    r->wrong |= due_ms == 0 || conversations + seens == 0;
+    int64_t due_ms = decode_time(r, 0);
+    uint64_t conversations = decode_varint(r), accepted = decode_varint(r);
+    r->wrong |= due_ms == 0 || conversations + accepted == 0;
     for (uint64_t each = 0; each < conversations && !r->wrong; each++) {
-        conversation said = take_said(r, due_ms);
+        conversation said = decode_conversation(r, due_ms);
         /* Nothing closes before it is due. What is forgotten may be due later than now: the horizon may have been longer. */
         r->wrong |= !said.closed && due_ms > ms(said.last) + k->gap_ms + 1;
-        if (i->speaks) {
+        if (i->has_latest) {
             /* They follow one another, and of all but the last it is known that they have ended. */
             r->wrong |= ms(said.first) <= ms(i->latest.last) || !i->latest.closed;
-            uint32_t older = pool_take(&k->earliers);
+            uint32_t older = pool_allocate(&k->older_conversations);
             if (older == 0) {
                 return -1;
             }
-            earlier_at(k, older)->said = i->latest;
-            add_earlier(k, i, i->older, older);
+            older_at(k, older)->conversation = i->latest;
+            insert_older(k, i, i->older, older);
         }
         i->latest = said;
-        i->speaks = 1;
+        i->has_latest = 1;
     }
     int64_t at_ms = due_ms;
-    for (uint64_t each = 0; each < seens && !r->wrong; each++) {
-        uint32_t next = pool_take(&k->seens);
+    for (uint64_t each = 0; each < accepted && !r->wrong; each++) {
+        uint32_t next = pool_allocate(&k->accepted);
         if (next == 0) {
             return -1;
         }
-        seen *s = seen_at(k, next);
-        take_id(r, &s->id);
-        at_ms = take_time(r, at_ms);
+        accepted_event *s = accepted_at(k, next);
+        decode_id(r, &s->id);
+        at_ms = decode_time(r, at_ms);
         s->at = as_instant(at_ms);
         uint32_t what = r->at < r->end ? *r->at : KINDS_OF_EVENT;
         r->wrong |= what >= KINDS_OF_EVENT;
-        s->what = what & 31;
+        s->event_class = what & 31;
         r->at += !r->wrong;
         s->owner = number & NUMBERS;
         s->shadowed = 1; /* Until all is there. */
-        add_seen(k, i, next);
+        append_accepted(k, i, next);
     }
     i->due = as_instant(due_ms);
     return r->wrong || r->at != r->end ? -2 : 0;
 }
 
-int take_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
+int decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
     reader r = {value, value + bytes, false};
-    return take_parts(k, number, &r);
+    return decode_parts(k, number, &r);
 }
 
-uint32_t place_bytes_of(const byte *key, uint32_t bytes) {
+uint32_t scope_bytes_of(const byte *key, uint32_t bytes) {
     const byte *at = key, *end = key + bytes;
     for (int part = 0; part < 3; part++) {
         uint32_t length, read = get_length(at, end, &length);
