@@ -20,8 +20,8 @@ static byte *put_varint(byte *to, int64_t number) {
     return to;
 }
 
-/* One more record at the batch's end. -1: no memory. */
-static int add(kernel *k, batch *b, const channel_scope *p, const byte *value, size_t value_bytes) {
+/* One more record at the batch's end. */
+static enum status add(kernel *k, batch *b, const channel_scope *p, const byte *value, size_t value_bytes) {
     byte head[MOST_HEAD_BYTES], length[10];
     uint32_t key_bytes, start = get_length(p->key, p->key + p->key_bytes, &key_bytes);
     byte *to = head;
@@ -36,7 +36,7 @@ static int add(kernel *k, batch *b, const channel_scope *p, const byte *value, s
         size_t room = 2 * b->room + wanted + 4096;
         byte *bytes = resized(b->bytes, b->room, room, &k->held_bytes);
         if (bytes == NULL) {
-            return -1;
+            return STATUS_NO_MEMORY;
         }
         b->bytes = bytes;
         b->room = room;
@@ -47,19 +47,19 @@ static int add(kernel *k, batch *b, const channel_scope *p, const byte *value, s
     to[head_bytes + value_bytes] = 0; /* headers: none */
     b->count = (size_t)(to + head_bytes + value_bytes + 1 - b->bytes);
     b->records++;
-    return 0;
+    return STATUS_OK;
 }
 
 /* The batch joins the list, and begins anew. */
-static int finish(PyObject *list, batch *b, uint32_t partition) {
+static enum status finish(PyObject *list, batch *b, uint32_t partition) {
     PyObject *packed = Py_BuildValue("Iy#I", partition, (const char *)b->bytes, (Py_ssize_t)b->count, b->records);
     int added = packed == NULL ? -1 : PyList_Append(list, packed);
     Py_XDECREF(packed);
     b->count = b->records = 0;
-    return added;
+    return added < 0 ? STATUS_RAISED : STATUS_OK;
 }
 
-static int pack_all(kernel *k, PyObject *list, batch *batches, uint32_t partitions, size_t most_bytes) {
+static enum status pack_all(kernel *k, PyObject *list, batch *batches, uint32_t partitions, size_t most_bytes) {
     byte value[MOST_METERED_BYTES];
     uint32_t at[2] = {0, 0};
     bool is_conversation;
@@ -69,19 +69,19 @@ static int pack_all(kernel *k, PyObject *list, batch *batches, uint32_t partitio
         batch *b = &batches[partition];
         size_t bytes = (size_t)(encode_metered(value, k, each, is_conversation) - value);
         if (b->records > 0 && b->count + MOST_HEAD_BYTES + bytes > most_bytes && finish(list, b, partition) < 0) {
-            return -1;
+            return STATUS_RAISED;
         }
         if (add(k, b, p, value, bytes) < 0) {
             PyErr_NoMemory();
-            return -1;
+            return STATUS_RAISED;
         }
     }
     for (uint32_t partition = 0; partition < partitions; partition++) {
         if (batches[partition].records > 0 && finish(list, &batches[partition], partition) < 0) {
-            return -1;
+            return STATUS_RAISED;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
 PyObject *pack_updates(kernel *k, uint32_t partitions, size_t most_bytes) {

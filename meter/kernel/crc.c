@@ -40,7 +40,7 @@ static PyObject *crc32c(PyObject *Py_UNUSED(module), PyObject *data) {
     return PyLong_FromUnsignedLong(checksum((const byte *)bytes, (size_t)size));
 }
 
-int add_crc32c(PyObject *module) {
+enum status add_crc32c(PyObject *module) {
     static PyMethodDef CRC32C[] = {{"crc32c", crc32c, METH_O, NULL}, {NULL, NULL, 0, NULL}};
-    return can_count() ? PyModule_AddFunctions(module, CRC32C) : 0;
+    return can_count() && PyModule_AddFunctions(module, CRC32C) < 0 ? STATUS_RAISED : STATUS_OK;
 }

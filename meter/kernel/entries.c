@@ -1,18 +1,18 @@
 /* One interaction as a checkpoint holds it: the format that meter/core/sessions/state_codec.py describes. */
 #include "kernel.h"
 
-int buffer_room(kernel *k, buffer *to, size_t more) {
+enum status buffer_room(kernel *k, buffer *to, size_t more) {
     if (to->room - to->count >= more) {
-        return 0;
+        return STATUS_OK;
     }
     size_t room = 2 * to->room + more;
     byte *bytes = resized(to->bytes, to->room, room, &k->held_bytes);
     if (bytes == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     to->bytes = bytes;
     to->room = room;
-    return 0;
+    return STATUS_OK;
 }
 
 static byte *encode_varint(byte *to, uint64_t number) {
@@ -38,7 +38,7 @@ static byte *encode_conversation(byte *to, const conversation *c, int64_t due_ms
 
 enum { MOST_CONVERSATION_BYTES = ID_BYTES + 5 * 10, MOST_ACCEPTED_BYTES = ID_BYTES + 10 + 1, MOST_HEAD_BYTES = 30 };
 
-static int encode_value(kernel *k, buffer *to, const interaction *i) {
+static enum status encode_value(kernel *k, buffer *to, const interaction *i) {
     uint32_t conversations = i->has_latest, accepted = 0, next;
     for (next = i->older; next != 0; next = older_at(k, next)->next == i->older ? 0 : older_at(k, next)->next) {
         conversations++;
@@ -47,9 +47,7 @@ static int encode_value(kernel *k, buffer *to, const interaction *i) {
         accepted++;
     }
     size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_CONVERSATION_BYTES + (size_t)accepted * MOST_ACCEPTED_BYTES;
-    if (buffer_room(k, to, most) < 0) {
-        return -1;
-    }
+    TRY(buffer_room(k, to, most));
     byte *at = to->bytes + to->count;
     int64_t due_ms = ms(i->due), before_ms = due_ms;
     at = encode_varint(encode_varint(encode_signed(at, due_ms), conversations), accepted);
@@ -69,7 +67,7 @@ static int encode_value(kernel *k, buffer *to, const interaction *i) {
         before_ms = ms(s->at);
     }
     to->count = (size_t)(at - to->bytes);
-    return 0;
+    return STATUS_OK;
 }
 
 /* Where the next event or older conversation lies says only the one before it, and each is a wait for memory. So the
@@ -114,29 +112,27 @@ void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
     }
 }
 
-int encode_entry(kernel *k, buffer *to, uint32_t number) {
+enum status encode_entry(kernel *k, buffer *to, uint32_t number) {
     const interaction *i = interaction_at(k, number);
     const channel_scope *p = scope_at(k, i->scope);
     uint32_t user_bytes, lengths[2];
     const byte *user = string_at(&k->strings, i->user, &user_bytes);
     uint32_t key_bytes = p->key_bytes + user_bytes;
     size_t start = to->count;
-    if (buffer_room(k, to, sizeof lengths + key_bytes) < 0) {
-        return -1;
-    }
+    TRY(buffer_room(k, to, sizeof lengths + key_bytes));
     byte *at = to->bytes + start + sizeof lengths;
     memcpy(at, p->key, p->key_bytes);
     memcpy(at + p->key_bytes, user, user_bytes);
     to->count += sizeof lengths + key_bytes;
     if (!i->ended && encode_value(k, to, i) < 0) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     size_t value_bytes = to->count - start - sizeof lengths - key_bytes;
     if (value_bytes >= UINT32_MAX) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     lengths[0] = key_bytes;
     lengths[1] = i->ended ? UINT32_MAX : (uint32_t)value_bytes;
     memcpy(to->bytes + start, lengths, sizeof lengths);
-    return 0;
+    return STATUS_OK;
 }

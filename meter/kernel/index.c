@@ -34,7 +34,7 @@ static bool hash_of_none(const kernel *k, uint32_t number, uint64_t *hash) {
     return false;
 }
 
-int kernel_begin(kernel *k) {
+enum status kernel_begin(kernel *k) {
     pool_begin(&k->interactions, sizeof(interaction), &k->held_bytes);
     pool_begin(&k->older_conversations, sizeof(older_conversation), &k->held_bytes);
     pool_begin(&k->accepted, sizeof(accepted_event), &k->held_bytes);
@@ -43,7 +43,7 @@ int kernel_begin(kernel *k) {
     if (table_make_room(k, &k->by_key, &k->interactions, hash_of_none) < 0 ||
         table_make_room(k, &k->by_id, &k->accepted, hash_of_none) < 0 ||
         table_make_room(k, &k->by_scope, &k->scopes, hash_of_none) < 0) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     return timers_begin(k, k->watermark_ms);
 }
@@ -82,7 +82,7 @@ uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, 
             return number;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
 uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
@@ -114,17 +114,15 @@ void remove_interaction(kernel *k, uint32_t number) {
     pool_release(&k->interactions, number);
 }
 
-int mark_changed(kernel *k, uint32_t number) {
+enum status mark_changed(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
     if (i->changed) {
-        return 0;
+        return STATUS_OK;
     }
     i->changed = 1;
-    if (grow(&k->changed.items, &k->changed.room, k->changed.count + 1, sizeof *k->changed.items, &k->held_bytes) < 0) {
-        return -1;
-    }
+    TRY(grow(&k->changed.items, &k->changed.room, k->changed.count + 1, sizeof *k->changed.items, &k->held_bytes));
     k->changed.items[k->changed.count++] = number;
-    return 0;
+    return STATUS_OK;
 }
 
 void append_accepted(kernel *k, interaction *i, uint32_t number) {
@@ -159,25 +157,21 @@ uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash) {
     return 0;
 }
 
-int index_accepted(kernel *k, uint32_t number) {
+enum status index_accepted(kernel *k, uint32_t number) {
     accepted_event *s = accepted_at(k, number);
     s->shadowed = 1; /* Not in the table yet, should it be made anew. */
-    if (table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted) < 0) {
-        return -1;
-    }
+    TRY(table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted));
     s->shadowed = 0;
     table_put(&k->by_id, id_hash(k->id_secret, &s->id), number);
-    return 0;
+    return STATUS_OK;
 }
 
-int drop_stored_id(kernel *k, accepted_event *s) {
+enum status drop_stored_id(kernel *k, accepted_event *s) {
     if (!s->stored) {
-        return 0;
+        return STATUS_OK;
     }
     s->stored = 0;
-    if (grow(&k->dropped_ids.items, &k->dropped_ids.room, k->dropped_ids.count + 1, sizeof *k->dropped_ids.items, &k->held_bytes) < 0) {
-        return -1;
-    }
+    TRY(grow(&k->dropped_ids.items, &k->dropped_ids.room, k->dropped_ids.count + 1, sizeof *k->dropped_ids.items, &k->held_bytes));
     k->dropped_ids.items[k->dropped_ids.count++] = s->id;
-    return 0;
+    return STATUS_OK;
 }

@@ -116,11 +116,11 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
     source *s = &self->source;
     for (uint32_t most = FIRST_GROUP;; most = 2 * most < GROUP ? 2 * most : GROUP) {
         fetched record;
-        int read = 1;
+        enum status read = STATUS_OK;
         bool is_ours = true;
         g.count = g.keys_bytes = 0;
         while (is_ours && g.count < most && has_room(&g) &&
-               (read = next_record(s, &record)) > 0) {
+               (read = next_record(s, &record)) == STATUS_OK) {
             is_ours = read_record(k, &g, &record);
             g.after[g.count - is_ours] = *s;
         }
@@ -130,8 +130,8 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
         }
         fetch_group(k, &g);
         for (uint32_t each = 0; each < g.count; each++) {
-            enum outcome found = step(k, &g.events[each]);
-            if (found == NO_MEMORY) {
+            enum outcome found;
+            if (step(k, &g.events[each], &found) < 0) {
                 return no_memory(self);
             }
             if (found == LATE) {
@@ -139,9 +139,9 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
                 return PyLong_FromSsize_t(s->index - 1);
             }
         }
-        if (read == 0 || !is_ours) {
+        if (read == STATUS_END || !is_ours) {
             Py_ssize_t index = s->index - !is_ours;
-            if (read == 0) {
+            if (read == STATUS_END) {
                 close_source(s);
             }
             return PyLong_FromSsize_t(index);
@@ -149,19 +149,19 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
     }
 }
 
-static int text_from(PyObject *from, text *found) {
+static enum status text_from(PyObject *from, text *found) {
     Py_ssize_t bytes;
     const char *at = PyUnicode_AsUTF8AndSize(from, &bytes);
     if (at == NULL) {
-        return -1;
+        return STATUS_RAISED;
     }
     *found = (text){(const byte *)at, (uint32_t)bytes, 0};
     found->characters = bytes <= MOST_TEXT_BYTES ? characters_of(found->at, found->bytes) : 0;
     if (found->characters < 1 || found->characters > MOST_CHARACTERS) {
         PyErr_SetString(PyExc_ValueError, "a name of an event has 1 to 512 characters");
-        return -1;
+        return STATUS_RAISED;
     }
-    return 0;
+    return STATUS_OK;
 }
 
 /* step(workspace_id, bot_id, channel, channel_user_id, source, id, at_ms, what, offset, produced_ms) -> outcome */
@@ -192,6 +192,6 @@ PyObject *ingest_fields(Kernel *self, PyObject *args) {
     prepare(k, &read, &e, key);
     e.offset = offset;
     e.produced_ms = produced_ms;
-    enum outcome found = step(k, &e);
-    return found == NO_MEMORY ? no_memory(self) : PyLong_FromLong(found);
+    enum outcome found;
+    return step(k, &e, &found) < 0 ? no_memory(self) : PyLong_FromLong(found);
 }

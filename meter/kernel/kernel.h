@@ -89,7 +89,7 @@ typedef struct { /* a chat event that can be metered */
     int64_t at_ms, offset, produced_ms;
 } event;
 
-enum outcome { NO_MEMORY = -1, ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
+enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
 
 struct kernel {
     int64_t gap_ms, horizon_ms, future_ms, partition;
@@ -110,19 +110,19 @@ struct kernel {
 };
 
 /* ---- index.c: interactions and what hangs on them ---- */
-int kernel_begin(kernel *k); /* after the numbers are set */
+enum status kernel_begin(kernel *k); /* after the numbers are set */
 void kernel_end(kernel *k);
 uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
 uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
 void remove_interaction(kernel *k, uint32_t number); /* one of which nothing is left */
-int mark_changed(kernel *k, uint32_t number);
+enum status mark_changed(kernel *k, uint32_t number);
 uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash);
-int index_accepted(kernel *k, uint32_t number);
+enum status index_accepted(kernel *k, uint32_t number);
 void append_accepted(kernel *k, interaction *i, uint32_t number); /* as the newest */
 void insert_older(kernel *k, interaction *i, uint32_t after, uint32_t number); /* after: 0 before all, older: after all */
 void remove_older(kernel *k, interaction *i, uint32_t before, uint32_t number);
 uint32_t key_of(const kernel *k, const interaction *i, byte *key); /* its bytes, which it writes to `key` */
-int drop_stored_id(kernel *k, accepted_event *s); /* before it is shadowed or given back */
+enum status drop_stored_id(kernel *k, accepted_event *s); /* before it is shadowed or given back */
 static inline interaction *interaction_at(const kernel *k, uint32_t number) {
     return pool_at(&k->interactions, number);
 }
@@ -150,28 +150,28 @@ uint32_t put_length(byte *to, uint32_t length);
 uint32_t get_length(const byte *from, const byte *end, uint32_t *length); /* bytes read; 0: broken off or too large */
 
 /* ---- sessions.c: one event; expiry.c: what its time does ---- */
-enum outcome step(kernel *k, const event *e);
-int close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset, int64_t produced_ms);
-int advance(kernel *k, int64_t offset, int64_t produced_ms);
-int close_all(kernel *k, int64_t offset, int64_t produced_ms);
-int end_interaction(kernel *k, uint32_t number);
+enum status step(kernel *k, const event *e, enum outcome *outcome);
+enum status close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset, int64_t produced_ms);
+enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
+enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
+enum status end_interaction(kernel *k, uint32_t number);
 static inline uint32_t sessions_of(const kernel *k, int64_t first_ms, int64_t last_ms) {
     int64_t blocks = (last_ms - first_ms + k->gap_ms - 1) / k->gap_ms;
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
 /* ---- timers.c ---- */
-int timers_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than that beyond the watermark */
+enum status timers_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than that beyond the watermark */
 void timers_end(kernel *k);
-int schedule(kernel *k, uint32_t number, int64_t due_ms);
-int timers_advance(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
-int timers_extend(kernel *k, int64_t due_ms); /* so that something that is held already can be scheduled for then */
-int timers_compact(kernel *k); /* after many have left: no more appointments than a few for each that is held */
-int timers_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
+enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
+enum status timers_advance(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
+enum status timers_extend(kernel *k, int64_t due_ms); /* so that something that is held already can be scheduled for then */
+enum status timers_compact(kernel *k); /* after many have left: no more appointments than a few for each that is held */
+enum status timers_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
 
 /* ---- updates.c, metered.c, batches.c ---- */
-int add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms);
-int add_occurrence_update(kernel *k, uint32_t number, const event *e);
+enum status add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms);
+enum status add_occurrence_update(kernel *k, uint32_t number, const event *e);
 bool has_update(const kernel *k, const event_id *id);
 void clear_updates(kernel *k);
 enum { MOST_METERED_BYTES = 1024 + 4 * 6 * MOST_TEXT_BYTES };
@@ -186,27 +186,27 @@ PyObject *pack_updates(kernel *k, uint32_t partitions, size_t most_bytes);
 /* ---- entries.c, values.c, restore.c: the state as checkpoints hold it ---- */
 typedef struct { byte *bytes; size_t count, room; } buffer;
 enum { FETCH_ENTRIES = 16 };
-int buffer_room(kernel *k, buffer *to, size_t more);
+enum status buffer_room(kernel *k, buffer *to, size_t more);
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count); /* into the cache: put_entry comes next */
-int encode_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
+enum status encode_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
 typedef struct { const byte *whole, *key, *value; uint32_t key_bytes, value_bytes; bool ended; } entry;
-int next_entry(const byte **at, const byte *end, entry *found); /* 1; 0: there is none; -2: it breaks off */
-int decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes); /* ids in no table yet; -2: cannot be */
+enum status next_entry(const byte **at, const byte *end, entry *found); 
+enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes); /* ids in no table yet */
 uint32_t scope_bytes_of(const byte *key, uint32_t bytes); /* of the first three texts of a key; 0: it is not one */
-int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
-int load_one(kernel *k, const byte *entry, size_t bytes, uint32_t *number); /* one that is not held; -2 as above */
+enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); 
+enum status load_one(kernel *k, const byte *entry, size_t bytes, uint32_t *number); /* one that is not held */
 void empty_interaction(kernel *k, interaction *i); /* of ids, which are in no table any more, and conversations */
-int index_newest(kernel *k, uint32_t number); /* an id that came back after the horizon belongs to the newer event */
+enum status index_newest(kernel *k, uint32_t number); /* an id that came back after the horizon belongs to the newer event */
 /* What time has passed had ended, or was due again later, when a checkpoint was written; and nobody had spoken later than
  * event time had come. */
 bool fits_time(const kernel *k, const interaction *i);
-int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */
+enum status finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count */
 
 /* ---- scan.c ---- */
 typedef struct { const byte *at; uint32_t bytes, characters; } text;
 typedef struct { text workspace, bot, channel, user, source, id; int64_t at_ms; byte event_class; } chat_event;
 bool scan_event(const byte *value, size_t bytes, chat_event *found); /* false: for others to judge */
-int64_t scan_time(const text *written); /* -1: for others to judge */
+bool scan_time(const text *written, int64_t *at_ms); /* false: for others to judge */
 bool is_utf8(const byte *text, size_t bytes);
 uint32_t characters_of(const byte *text, uint32_t bytes); /* of valid UTF-8 */
 void event_id_of(const text *workspace, const text *source, const text *id, event_id *found);

@@ -31,6 +31,22 @@
 #error "the kernel is written for little-endian machines; without it the meter runs on its Python core"
 #endif
 
+/* What a function that can fail returns. A caller passes a value below 0 on: it is the end of what it was asked to do. */
+enum status {
+    STATUS_OK = 0,         /* done; a reader has found one more */
+    STATUS_END = 1,        /* a reader has no more; nothing was found, and nothing failed */
+    STATUS_NO_MEMORY = -1, /* memory is short: a step may be half done, so the kernel is not used again */
+    STATUS_MALFORMED = -2, /* the bytes to read are damaged, or do not fit the state */
+    STATUS_RAISED = -3,    /* a Python exception is set */
+};
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        enum status status_ = (call);                                                                                  \
+        if (status_ < 0) {                                                                                             \
+            return status_;                                                                                            \
+        }                                                                                                              \
+    } while (0)
+
 #define MUST(holds) ((holds) ? (void)0 : broken(#holds, __FILE__, __LINE__))
 _Noreturn void broken(const char *law, const char *file, int line);
 
@@ -85,7 +101,7 @@ static inline void *pool_at(const pool *items, uint32_t number) {
     return items->chunks[number >> items->shift] + (size_t)(number & ((1u << items->shift) - 1)) * items->item_bytes;
 }
 /* Room for as many items; `items` points to the pointer to them. -1: no memory, and nothing has changed. */
-int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
+enum status grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
 void *zeroed(size_t bytes); /* NULL: no memory */
 void drop_zeroed(void *memory, size_t bytes);
 void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory, the old stays */
@@ -98,7 +114,7 @@ typedef struct {
 #define REMOVED UINT32_MAX
 typedef struct kernel kernel;
 typedef bool (*hash_of_item)(const kernel *k, uint32_t number, uint64_t *hash); /* false: not in the table */
-int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of); /* for one more */
+enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of); /* for one more */
 void table_put(table *t, uint64_t hash, uint32_t number);
 void table_remove(table *t, uint64_t hash, uint32_t number);
 void table_replace(table *t, uint64_t hash, uint32_t number, uint32_t by);

@@ -18,10 +18,10 @@ typedef struct { /* a record; `value`: NULL where there is none */
     size_t value_bytes;
     int64_t offset, produced_ms;
 } fetched;
-int intern_attribute_names(void);
+enum status intern_attribute_names(void);
 void open_list(source *s, PyObject *records);
 void open_sent(source *s, PyObject *data, int64_t start, Py_ssize_t bytes);
-int next_record(source *s, fetched *found); /* 0: no more; -1 with an exception */
+enum status next_record(source *s, fetched *found); 
 void close_source(source *s);
 static inline void go_back(source *s, const source *to) { /* to where it stood before; what it holds it still holds */
     PyObject *held = s->held;
@@ -64,7 +64,7 @@ PyObject *spill_interactions(Kernel *self, PyObject *args);
 PyObject *list_dropped_ids(Kernel *self, PyObject *none);
 void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to); /* 1 + ID_BYTES */
 void encode_descending(byte *to, int64_t number); /* 8 bytes, which are ordered as numbers are, from 0 on */
-int add_key(PyObject *list, byte kind, const event_id *id);
+enum status add_key(PyObject *list, byte kind, const event_id *id);
 
 /* ---- unspill.c ---- */
 PyObject *list_wanted(Kernel *self, PyObject *none);
@@ -72,7 +72,7 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values);
 PyObject *split_block(Kernel *self, PyObject *args);
 
 /* ---- crc.c ---- */
-int add_crc32c(PyObject *module); /* where the processor can; -1 with an exception */
+enum status add_crc32c(PyObject *module); /* where the processor can */
 
 /* ---- py_entries.c ---- */
 PyObject *list_changed(Kernel *self, PyObject *args);

@@ -64,9 +64,9 @@ void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_byt
     return found;
 }
 
-int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes) {
+enum status grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes) {
     if (wanted <= *room) {
-        return 0;
+        return STATUS_OK;
     }
     uint32_t larger = *room < 32 ? 64 : *room + *room / 2;
     larger = larger < wanted ? wanted : larger;
@@ -74,11 +74,11 @@ int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t
     memcpy(&memory, items, sizeof memory);
     memory = resized(memory, *room * item_bytes, larger * item_bytes, held_bytes);
     if (memory == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     memcpy(items, &memory, sizeof memory);
     *room = larger;
-    return 0;
+    return STATUS_OK;
 }
 
 void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes) {
@@ -132,7 +132,7 @@ uint32_t pool_allocate(pool *items) {
     } else {
         number = items->made + 1;
         if (number > MOST_ITEMS || (number >> items->shift >= items->chunk_count && !add_chunks(items))) {
-            return 0;
+            return STATUS_OK;
         }
         items->made = number;
     }

@@ -20,7 +20,7 @@ static void mark_written(kernel *k, uint32_t number) {
 }
 
 /* The buffer as a block, unless something went wrong. */
-static PyObject *block_or_error(Kernel *self, buffer *b, int done) {
+static PyObject *block_or_error(Kernel *self, buffer *b, enum status done) {
     PyObject *block = done < 0 ? NULL : as_bytes(b, 0, b->count);
     drop_buffer(&self->k, b);
     if (done < 0) {
@@ -38,15 +38,15 @@ PyObject *list_changed(Kernel *self, PyObject *args) {
         return NULL;
     }
     buffer b = {NULL, 0, 0};
-    int done = 0;
-    for (uint32_t fetched = 0; done == 0 && k->changed.count > 0 && (Py_ssize_t)b.count < size; fetched--) {
+    enum status done = STATUS_OK;
+    for (uint32_t fetched = 0; done == STATUS_OK && k->changed.count > 0 && (Py_ssize_t)b.count < size; fetched--) {
         if (fetched == 0) {
             fetched = k->changed.count < FETCH_ENTRIES ? k->changed.count : FETCH_ENTRIES;
             fetch_entries(k, k->changed.items + k->changed.count - fetched, fetched);
         }
         uint32_t number = k->changed.items[k->changed.count - 1];
         done = encode_entry(k, &b, number);
-        if (done == 0) {
+        if (done == STATUS_OK) {
             k->changed.count--;
             mark_written(k, number);
         }
@@ -78,14 +78,14 @@ PyObject *sweep_entries(Kernel *self, PyObject *args) {
         return NULL;
     }
     buffer b = {NULL, 0, 0};
-    int done = 0;
+    enum status done = STATUS_OK;
     uint32_t group[FETCH_ENTRIES];
     size_t next = (size_t)cursor + (cursor == 0), end = (size_t)k->interactions.made + 1;
-    while (done == 0 && next < end && (Py_ssize_t)b.count < size) {
+    while (done == STATUS_OK && next < end && (Py_ssize_t)b.count < size) {
         uint32_t count = next_live(k, next, group);
         fetch_entries(k, group, count);
         next = count == 0 ? end : next;
-        for (uint32_t each = 0; done == 0 && each < count && (Py_ssize_t)b.count < size; each++) {
+        for (uint32_t each = 0; done == STATUS_OK && each < count && (Py_ssize_t)b.count < size; each++) {
             done = encode_entry(k, &b, group[each]);
             next = (size_t)group[each] + 1;
         }
@@ -109,8 +109,8 @@ PyObject *load_entries(Kernel *self, PyObject *args) {
     }
     kernel *k = &self->k;
     k->restoring = true;
-    int done = load_block(k, offset, (const byte *)block, (size_t)bytes);
-    if (done == -2) {
+    enum status done = load_block(k, offset, (const byte *)block, (size_t)bytes);
+    if (done == STATUS_MALFORMED) {
         self->is_broken = true;
         PyErr_SetString(PyExc_ValueError, "this block of entries cannot be read");
         return NULL;
@@ -136,8 +136,8 @@ PyObject *finish_entries(Kernel *self, PyObject *args) {
     }
     self->k.watermark_ms = watermark_ms;
     self->k.closed_messages = closed_messages;
-    int done = finish_loading(&self->k, floor);
-    if (done == -2) {
+    enum status done = finish_loading(&self->k, floor);
+    if (done == STATUS_MALFORMED) {
         self->is_broken = true;
         PyErr_SetString(PyExc_ValueError, "an entry does not fit the time that its checkpoint had reached");
         return NULL;

@@ -57,11 +57,11 @@ static bool is_day(int year, int month, int day) {
 }
 
 /* YYYY-MM-DDTHH:MM:SS, perhaps a fraction of 1 to 9 digits, Z: from 1970 on, cut to the millisecond. */
-int64_t scan_time(const text *written) {
+bool scan_time(const text *written, int64_t *at_ms) {
     const byte *t = written->at;
     if (written->bytes < 20 || written->bytes > 30 || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' ||
         t[16] != ':' || t[written->bytes - 1] != 'Z') {
-        return -1;
+        return false;
     }
     int year = digits_at(t, 4), month = digits_at(t + 5, 2), day = digits_at(t + 8, 2);
     int hour = digits_at(t + 11, 2), minute = digits_at(t + 14, 2), second = digits_at(t + 17, 2);
@@ -69,15 +69,16 @@ int64_t scan_time(const text *written) {
     if (written->bytes > 20) {
         int digits = (int)written->bytes - 21;
         if (t[19] != '.' || digits < 1 || digits_at(t + 20, digits < 9 ? digits : 9) < 0) {
-            return -1;
+            return false;
         }
         thousandths = digits_at(t + 20, digits < 3 ? digits : 3) * (digits == 1 ? 100 : digits == 2 ? 10 : 1);
     }
     if (year < 1970 || !is_day(year, month, day) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
         second > 59) {
-        return -1;
+        return false;
     }
-    return ((day_number(year, month, day) * 24 + hour) * 60 + minute) * INT64_C(60000) + second * 1000 + thousandths;
+    *at_ms = ((day_number(year, month, day) * 24 + hour) * 60 + minute) * INT64_C(60000) + second * 1000 + thousandths;
+    return true;
 }
 
 static byte *put_part(byte *to, const text *part, bool first) {

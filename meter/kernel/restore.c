@@ -15,10 +15,10 @@ void empty_interaction(kernel *k, interaction *i) {
     i->due = as_instant(0);
 }
 
-static int load_entry(kernel *k, int64_t offset, const entry *e) {
+static enum status load_entry(kernel *k, int64_t offset, const entry *e) {
     uint32_t scope_bytes = scope_bytes_of(e->key, e->key_bytes);
     if (scope_bytes == 0) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     uint64_t hash = keyed_hash(k->key_secret, e->key, e->key_bytes);
     uint32_t number = find_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
@@ -27,50 +27,47 @@ static int load_entry(kernel *k, int64_t offset, const entry *e) {
         number = add_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     }
     if (number == 0 || grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes) < 0) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     if (known && offset < k->loaded_at[number]) {
-        return 0;
+        return STATUS_OK;
     }
     interaction *i = interaction_at(k, number);
     k->loaded_at[number] = offset;
     empty_interaction(k, i);
     i->ended = e->ended;
-    return e->ended ? 0 : decode_value(k, number, e->value, e->value_bytes);
+    return e->ended ? STATUS_OK : decode_value(k, number, e->value, e->value_bytes);
 }
 
-int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
+enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
     entry e;
-    int found;
-    for (const byte *at = block; (found = next_entry(&at, block + bytes, &e)) > 0;) {
-        int done = load_entry(k, offset, &e);
-        if (done < 0) {
-            return done;
-        }
+    enum status found;
+    for (const byte *at = block; (found = next_entry(&at, block + bytes, &e)) == STATUS_OK;) {
+        TRY(load_entry(k, offset, &e));
     }
-    return found;
+    return found == STATUS_END ? STATUS_OK : found;
 }
 
-int load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
+enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
     const byte *end = at + bytes;
     entry e;
-    uint32_t scope_bytes = next_entry(&at, end, &e) > 0 && !e.ended && at == end ? scope_bytes_of(e.key, e.key_bytes) : 0;
+    uint32_t scope_bytes = next_entry(&at, end, &e) == STATUS_OK && !e.ended && at == end ? scope_bytes_of(e.key, e.key_bytes) : 0;
     if (scope_bytes == 0) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     uint64_t hash = keyed_hash(k->key_secret, e.key, e.key_bytes);
     if (find_interaction(k, e.key, e.key_bytes, scope_bytes, hash) != 0) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     *number = add_interaction(k, e.key, e.key_bytes, scope_bytes, hash);
-    return *number == 0 ? -1 : decode_value(k, *number, e.value, e.value_bytes);
+    return *number == 0 ? STATUS_NO_MEMORY : decode_value(k, *number, e.value, e.value_bytes);
 }
 
 bool fits_time(const kernel *k, const interaction *i) {
     return ms(i->due) > k->watermark_ms && (!i->has_latest || ms(i->latest.last) <= k->watermark_ms);
 }
 
-int index_newest(kernel *k, uint32_t number) {
+enum status index_newest(kernel *k, uint32_t number) {
     accepted_event *s = accepted_at(k, number);
     uint64_t hash = id_hash(k->id_secret, &s->id);
     uint32_t known = find_accepted(k, &s->id, hash);
@@ -87,23 +84,21 @@ int index_newest(kernel *k, uint32_t number) {
     return drop_stored_id(k, older);
 }
 
-static int index_accepted_events(kernel *k, const interaction *i) {
+static enum status index_accepted_events(kernel *k, const interaction *i) {
     for (uint32_t number = i->newest_accepted; number != 0;) {
         number = accepted_at(k, number)->next;
         if (ms(accepted_at(k, number)->at) > k->watermark_ms) {
-            return -2;
+            return STATUS_MALFORMED;
         }
-        if (index_newest(k, number) < 0) {
-            return -1;
-        }
+        TRY(index_newest(k, number));
         if (number == i->newest_accepted) {
             break;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-int finish_loading(kernel *k, int64_t floor) {
+enum status finish_loading(kernel *k, int64_t floor) {
     int64_t furthest_ms = k->watermark_ms;
     k->live = 0;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
@@ -118,18 +113,16 @@ int finish_loading(kernel *k, int64_t floor) {
             continue;
         }
         if (!fits_time(k, i)) {
-            return -2;
+            return STATUS_MALFORMED;
         }
         k->live++;
         furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
     }
-    if (timers_begin(k, furthest_ms) < 0) {
-        return -1;
-    }
+    TRY(timers_begin(k, furthest_ms));
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        int done = i->used && !i->ended ? index_accepted_events(k, i) : 0;
-        if (done == 0 && i->used && !i->ended) {
+        enum status done = i->used && !i->ended ? index_accepted_events(k, i) : STATUS_OK;
+        if (done == STATUS_OK && i->used && !i->ended) {
             done = schedule(k, number, ms(i->due));
         }
         if (done < 0) {
@@ -141,5 +134,5 @@ int finish_loading(kernel *k, int64_t floor) {
     k->loaded_at = NULL;
     k->loaded_room = 0;
     k->restoring = false;
-    return 0;
+    return STATUS_OK;
 }

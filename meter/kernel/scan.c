@@ -201,7 +201,6 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
             return false;
         }
     }
-    found->at_ms = scan_time(&f[TIME]);
     found->event_class = (byte)(type * 8 + out * 4 + actor);
     found->workspace = f[WORKSPACE];
     found->bot = f[BOT];
@@ -209,5 +208,5 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
     found->user = f[USER];
     found->source = f[SOURCE];
     found->id = f[ID];
-    return found->at_ms >= 0;
+    return scan_time(&f[TIME], &found->at_ms);
 }

@@ -8,9 +8,9 @@ static bool is_occurrence(const event *e) {
     return e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT;
 }
 
-static int schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
+static enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
     int64_t known_ms = ms(interaction_at(k, number)->due);
-    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : 0;
+    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : STATUS_OK;
 }
 
 /* The number of the accepted event, now the newest of its interaction; `known` has the same id and is out of reach. */
@@ -132,12 +132,12 @@ static charge charged_by(const kernel *k, const conversation *c) {
     return (charge){c->requests > 0, ms(c->first), sessions_of(k, ms(c->first), ms(c->last))};
 }
 
-static int join(kernel *k, uint32_t number, const event *e) {
+static enum status join(kernel *k, uint32_t number, const event *e) {
     interaction *i = interaction_at(k, number);
     placement in = find_placement(k, i, e->at_ms);
     bool is_new = in.kept == NULL;
     if (is_new && (in.kept = open_conversation(k, i, e, in.after)) == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     conversation *c = in.kept, absorbed;
     charge before = charged_by(k, c);
@@ -161,19 +161,19 @@ static int join(kernel *k, uint32_t number, const event *e) {
                    before.first_ms != after.first_ms || before.sessions != after.sessions;
     if (schedule_no_later(k, number, ms(c->last) + k->gap_ms + 1) < 0 ||
         (in.later != NULL && add_conversation_update(k, number, &absorbed, &c->id, e->offset, e->produced_ms) < 0)) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     bool tell = was_closed || (c->requests > 0 && changed) || has_update(k, &c->id);
-    return tell ? add_conversation_update(k, number, c, NULL, e->offset, e->produced_ms) : 0;
+    return tell ? add_conversation_update(k, number, c, NULL, e->offset, e->produced_ms) : STATUS_OK;
 }
 
-static int accept_event(kernel *k, const event *e, uint32_t known) {
+static enum status accept_event(kernel *k, const event *e, uint32_t known) {
     uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     if (number == 0) {
         number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     }
     if (number == 0 || mark_changed(k, number) < 0 || store_accepted(k, number, e, known) == 0) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     interaction *i = interaction_at(k, number);
     if (i->ended) {
@@ -182,16 +182,15 @@ static int accept_event(kernel *k, const event *e, uint32_t known) {
         k->live++;
     }
     k->watermark_ms = e->at_ms > k->watermark_ms ? e->at_ms : k->watermark_ms;
-    if (timers_advance(k) < 0) {
-        return -1;
-    }
+    TRY(timers_advance(k));
     if (!is_occurrence(e)) {
         return join(k, number, e);
     }
-    return schedule_no_later(k, number, e->at_ms + k->horizon_ms + 1) < 0 ? -1 : add_occurrence_update(k, number, e);
+    TRY(schedule_no_later(k, number, e->at_ms + k->horizon_ms + 1));
+    return add_occurrence_update(k, number, e);
 }
 
-enum outcome step(kernel *k, const event *e) {
+enum status step(kernel *k, const event *e, enum outcome *outcome) {
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
     uint32_t known = find_accepted(k, &e->id, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
@@ -202,10 +201,12 @@ enum outcome step(kernel *k, const event *e) {
         found = same ? DUPLICATE : CONFLICT;
         k->watermark_ms = e->at_ms > k->watermark_ms ? e->at_ms : k->watermark_ms;
     } else if (e->at_ms < oldest_ms) {
-        return LATE;
-    } else if (accept_event(k, e, known) < 0) {
-        return NO_MEMORY;
+        *outcome = LATE;
+        return STATUS_OK;
+    } else {
+        TRY(accept_event(k, e, known));
     }
     k->outcomes[found]++;
-    return advance(k, e->offset, e->produced_ms) < 0 ? NO_MEMORY : found;
+    *outcome = found;
+    return advance(k, e->offset, e->produced_ms);
 }

@@ -7,11 +7,11 @@ enum { BROKERS_TIME = 8 }; /* of the attributes: when the broker had them counts
 
 static PyObject *OFFSET, *TIMESTAMP, *VALUE;
 
-int intern_attribute_names(void) {
+enum status intern_attribute_names(void) {
     OFFSET = PyUnicode_InternFromString("offset");
     TIMESTAMP = PyUnicode_InternFromString("timestamp");
     VALUE = PyUnicode_InternFromString("value");
-    return OFFSET == NULL || TIMESTAMP == NULL || VALUE == NULL ? -1 : 0;
+    return OFFSET == NULL || TIMESTAMP == NULL || VALUE == NULL ? STATUS_RAISED : STATUS_OK;
 }
 
 static int64_t number_at(const byte *at, int bytes) {
@@ -45,12 +45,12 @@ static const byte *get_part(const byte *at, const byte *end, const byte **part, 
     return *bytes < 0 ? at : at + *bytes;
 }
 
-static int refuse_batch(void) {
+static enum status refuse_batch(void) {
     PyErr_SetString(PyExc_ValueError, "a batch of records does not hold together, although its checksum fits");
-    return -1;
+    return STATUS_RAISED;
 }
 
-static int next_batch(source *s) {
+static enum status next_batch(source *s) {
     const byte *at = s->batch_end;
     int64_t bytes = s->end - at < HEAD_BYTES ? -1 : number_at(at + AT_LENGTH, 4) + NOT_IN_LENGTH;
     if (bytes < HEAD_BYTES || bytes > s->end - at) {
@@ -63,18 +63,16 @@ static int next_batch(source *s) {
     s->count = s->left = (uint32_t)number_at(at + AT_COUNT, 4);
     s->at = at + HEAD_BYTES;
     s->batch_end = at + bytes;
-    return 0;
+    return STATUS_OK;
 }
 
-static int next_sent(source *s, fetched *found) {
+static enum status next_sent(source *s, fetched *found) {
     do {
         while (s->left == 0) {
             if (s->batch_end == s->end) {
-                return 0;
+                return STATUS_END;
             }
-            if (next_batch(s) < 0) {
-                return -1;
-            }
+            TRY(next_batch(s));
         }
         int64_t bytes, ms_after, offsets_after, value_bytes;
         const byte *at = get_varint(s->at, s->batch_end, &bytes), *key;
@@ -97,29 +95,29 @@ static int next_sent(source *s, fetched *found) {
         s->left--;
     } while (found->offset < s->start);
     s->index++;
-    return 1;
+    return STATUS_OK;
 }
 
-static int number_of(PyObject *record, PyObject *name, int64_t *found) {
+static enum status number_of(PyObject *record, PyObject *name, int64_t *found) {
     PyObject *number = PyObject_GetAttr(record, name);
     if (number == NULL) {
-        return -1;
+        return STATUS_RAISED;
     }
     *found = PyLong_AsLongLong(number);
     Py_DECREF(number);
-    return *found == -1 && PyErr_Occurred() ? -1 : 0;
+    return *found == -1 && PyErr_Occurred() ? STATUS_RAISED : STATUS_OK;
 }
 
-static int next_listed(source *s, fetched *found) {
+static enum status next_listed(source *s, fetched *found) {
     if (s->index >= PyList_Size(s->from)) {
-        return 0;
+        return STATUS_END;
     }
     PyObject *record = PyList_GetItem(s->from, s->index);
     PyObject *value = record == NULL ? NULL : PyObject_GetAttr(record, VALUE);
     if (value == NULL || number_of(record, OFFSET, &found->offset) < 0 ||
         number_of(record, TIMESTAMP, &found->produced_ms) < 0) {
         Py_XDECREF(value);
-        return -1;
+        return STATUS_RAISED;
     }
     found->value = NULL;
     if (PyBytes_Check(value)) {
@@ -129,10 +127,10 @@ static int next_listed(source *s, fetched *found) {
     Py_XDECREF(s->held);
     s->held = value; /* The record may have made it for us alone. */
     s->index++;
-    return 1;
+    return STATUS_OK;
 }
 
-int next_record(source *s, fetched *found) {
+enum status next_record(source *s, fetched *found) {
     return s->end == NULL ? next_listed(s, found) : next_sent(s, found);
 }
 

@@ -27,50 +27,46 @@ void digest_of_key(byte kind, const byte *key, uint32_t bytes, byte *to) {
     memcpy(to + 1, digest.bytes, ID_BYTES);
 }
 
-int add_key(PyObject *list, byte kind, const event_id *id) {
+enum status add_key(PyObject *list, byte kind, const event_id *id) {
     byte key[1 + ID_BYTES] = {kind};
     memcpy(key + 1, id->bytes, ID_BYTES);
     PyObject *item = PyBytes_FromStringAndSize((const char *)key, sizeof key);
     int done = item == NULL ? -1 : PyList_Append(list, item);
     Py_XDECREF(item);
-    return done;
+    return done < 0 ? STATUS_RAISED : STATUS_OK;
 }
 
-static int add_pair(PyObject *list, const byte *key, size_t key_bytes, const byte *value, size_t value_bytes) {
+static enum status add_pair(PyObject *list, const byte *key, size_t key_bytes, const byte *value, size_t value_bytes) {
     PyObject *pair = Py_BuildValue("y#y#", key, (Py_ssize_t)key_bytes, value, (Py_ssize_t)value_bytes);
     int done = pair == NULL ? -1 : PyList_Append(list, pair);
     Py_XDECREF(pair);
-    return done;
+    return done < 0 ? STATUS_RAISED : STATUS_OK;
 }
 
 /* The ids that the store does not have yet, and of those that are shadowed their places, written to `to` from `at` on. */
-static int add_ids(kernel *k, const interaction *i, const byte *digest, PyObject *pairs, buffer *to, uint32_t *shadowed) {
+static enum status add_ids(kernel *k, const interaction *i, const byte *digest, PyObject *pairs, buffer *to, uint32_t *shadowed) {
     uint32_t position = 0;
     for (uint32_t number = i->newest_accepted; number != 0; position++) {
         number = accepted_at(k, number)->next;
         const accepted_event *s = accepted_at(k, number);
         if (s->shadowed) {
-            if (buffer_room(k, to, sizeof position) < 0) {
-                return -1;
-            }
+            TRY(buffer_room(k, to, sizeof position));
             memcpy(to->bytes + to->count, &position, sizeof position);
             to->count += sizeof position;
             ++*shadowed;
         } else if (!s->stored) {
             byte key[1 + ID_BYTES] = {'s'};
             memcpy(key + 1, s->id.bytes, ID_BYTES);
-            if (add_pair(pairs, key, sizeof key, digest + 1, ID_BYTES) < 0) {
-                return -1;
-            }
+            TRY(add_pair(pairs, key, sizeof key, digest + 1, ID_BYTES));
         }
         if (number == i->newest_accepted) {
             break;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-static int add_stored(kernel *k, uint32_t number, buffer *b, PyObject *pairs) {
+static enum status add_stored(kernel *k, uint32_t number, buffer *b, PyObject *pairs) {
     const interaction *i = interaction_at(k, number);
     byte digest[1 + ID_BYTES], due[DUE_KEY_BYTES] = {'d'}, is_open = i->has_latest && !i->latest.closed, key[MOST_KEY_BYTES];
     uint32_t shadowed = 0;
@@ -78,16 +74,14 @@ static int add_stored(kernel *k, uint32_t number, buffer *b, PyObject *pairs) {
     encode_descending(due + 1, ms(i->due));
     memcpy(due + 9, digest + 1, ID_BYTES);
     b->count = 0;
-    if (buffer_room(k, b, STORED_HEAD_BYTES) < 0) {
-        return -1;
-    }
+    TRY(buffer_room(k, b, STORED_HEAD_BYTES));
     b->count = STORED_HEAD_BYTES;
-    if (add_ids(k, i, digest, pairs, b, &shadowed) < 0 || encode_entry(k, b, number) < 0) {
-        return -1;
-    }
+    TRY(add_ids(k, i, digest, pairs, b, &shadowed));
+    TRY(encode_entry(k, b, number));
     memcpy(b->bytes, due + 1, 8);
     memcpy(b->bytes + 8, &shadowed, sizeof shadowed);
-    return add_pair(pairs, due, sizeof due, &is_open, 1) < 0 ? -1 : add_pair(pairs, digest, sizeof digest, b->bytes, b->count);
+    TRY(add_pair(pairs, due, sizeof due, &is_open, 1));
+    return add_pair(pairs, digest, sizeof digest, b->bytes, b->count);
 }
 
 static void leave_memory(kernel *k, uint32_t number) {
@@ -120,15 +114,15 @@ PyObject *spill_interactions(Kernel *self, PyObject *args) {
     }
     PyObject *pairs = PyList_New(0);
     buffer b = {NULL, 0, 0};
-    int done = pairs == NULL ? -1 : 0;
-    for (; done == 0 && count < most && cursor <= (Py_ssize_t)k->interactions.made; cursor++) {
+    enum status done = pairs == NULL ? STATUS_RAISED : STATUS_OK;
+    for (; done == STATUS_OK && count < most && cursor <= (Py_ssize_t)k->interactions.made; cursor++) {
         const interaction *i = interaction_at(k, (uint32_t)cursor);
         if (cursor + LOOK_AHEAD <= (Py_ssize_t)k->interactions.made) {
             __builtin_prefetch(interaction_at(k, (uint32_t)cursor + LOOK_AHEAD));
         }
         if (i->used && !i->ended && !i->changed) {
             done = add_stored(k, (uint32_t)cursor, &b, pairs);
-            if (done == 0) {
+            if (done == STATUS_OK) {
                 leave_memory(k, (uint32_t)cursor);
                 count++;
             }
@@ -147,8 +141,8 @@ PyObject *spill_interactions(Kernel *self, PyObject *args) {
 PyObject *list_dropped_ids(Kernel *self, PyObject *Py_UNUSED(none)) {
     kernel *k = usable(self);
     PyObject *keys = k == NULL ? NULL : PyList_New(0);
-    int done = keys == NULL ? -1 : 0;
-    for (uint32_t each = 0; done == 0 && each < k->dropped_ids.count; each++) {
+    enum status done = keys == NULL ? STATUS_RAISED : STATUS_OK;
+    for (uint32_t each = 0; done == STATUS_OK && each < k->dropped_ids.count; each++) {
         done = add_key(keys, 's', &k->dropped_ids.items[each]);
     }
     if (done < 0) {

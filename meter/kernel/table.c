@@ -10,9 +10,9 @@ static uint32_t max_filled(uint32_t size) {
     return (uint32_t)((uint64_t)size * 13 / 16);
 }
 
-int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
+enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
     if (t->filled < max_filled(t->size)) {
-        return 0;
+        return STATUS_OK;
     }
     table grown = {NULL, t->size ? t->size : FIRST_SLOTS, 0};
     while ((uint64_t)max_filled(grown.size) * 9 / 10 < items->used) {
@@ -21,7 +21,7 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
     size_t bytes = grown.size * sizeof *grown.slots;
     grown.slots = zeroed(bytes);
     if (grown.slots == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     *items->held_bytes += bytes - t->size * sizeof *t->slots;
     for (uint32_t number = 1; number <= items->made; number++) {
@@ -32,7 +32,7 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
     }
     drop_zeroed(t->slots, t->size * sizeof *t->slots);
     *t = grown;
-    return 0;
+    return STATUS_OK;
 }
 
 void table_put(table *t, uint64_t hash, uint32_t number) {

@@ -7,7 +7,7 @@
 
 #define SLOTS ((int64_t)1 << RING_BITS)
 
-int timers_begin(kernel *k, int64_t furthest_ms) {
+enum status timers_begin(kernel *k, int64_t furthest_ms) {
     timers *d = &k->timers;
     int64_t span_ms = k->gap_ms + k->horizon_ms + 1;
     span_ms = furthest_ms - k->watermark_ms > span_ms ? furthest_ms - k->watermark_ms : span_ms;
@@ -21,7 +21,7 @@ int timers_begin(kernel *k, int64_t furthest_ms) {
         d->ring = calloc((size_t)SLOTS, sizeof *d->ring);
         k->held_bytes += (size_t)SLOTS * sizeof *d->ring;
     }
-    return d->ring == NULL ? -1 : 0;
+    return d->ring == NULL ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 void timers_end(kernel *k) {
@@ -31,17 +31,15 @@ void timers_end(kernel *k) {
     pool_end(&k->timers.pages);
 }
 
-static int heap_push(kernel *k, uint32_t number, int64_t due_ms) {
+static enum status heap_push(kernel *k, uint32_t number, int64_t due_ms) {
     timers *d = &k->timers;
-    if (grow(&d->near, &d->near_room, d->near_count + 1, sizeof *d->near, &k->held_bytes) < 0) {
-        return -1;
-    }
+    TRY(grow(&d->near, &d->near_room, d->near_count + 1, sizeof *d->near, &k->held_bytes));
     uint32_t at = d->near_count++;
     for (; at > 0 && d->near[(at - 1) / 2].due_ms > due_ms; at = (at - 1) / 2) {
         d->near[at] = d->near[(at - 1) / 2];
     }
     d->near[at] = (timer){due_ms, number};
-    return 0;
+    return STATUS_OK;
 }
 
 static timer heap_pop(timers *d) {
@@ -59,14 +57,14 @@ static timer heap_pop(timers *d) {
     return first;
 }
 
-static int ring_add(kernel *k, uint32_t number, int64_t slot) {
+static enum status ring_add(kernel *k, uint32_t number, int64_t slot) {
     timers *d = &k->timers;
     uint32_t at = (uint32_t)(slot & (SLOTS - 1));
     MUST(slot - d->slot < SLOTS);
     if (d->ring[at].page == 0 || d->ring[at].filled == PAGE_ITEMS) {
         uint32_t page = pool_allocate(&d->pages);
         if (page == 0) {
-            return -1;
+            return STATUS_NO_MEMORY;
         }
         ((timer_page *)pool_at(&d->pages, page))->next = d->ring[at].page;
         d->ring[at].page = page;
@@ -74,17 +72,17 @@ static int ring_add(kernel *k, uint32_t number, int64_t slot) {
     }
     ((timer_page *)pool_at(&d->pages, d->ring[at].page))->items[d->ring[at].filled++] = number;
     d->far_count++;
-    return 0;
+    return STATUS_OK;
 }
 
-int schedule(kernel *k, uint32_t number, int64_t due_ms) {
+enum status schedule(kernel *k, uint32_t number, int64_t due_ms) {
     interaction_at(k, number)->due = as_instant(due_ms);
     int64_t slot = due_ms >> k->timers.shift;
     return slot <= k->timers.slot ? heap_push(k, number, due_ms) : ring_add(k, number, slot);
 }
 
 /* Go on to the next slot: those of its appointments that are still valid become near. */
-static int enter_next_slot(kernel *k) {
+static enum status enter_next_slot(kernel *k) {
     timers *d = &k->timers;
     d->slot++;
     uint32_t at = (uint32_t)(d->slot & (SLOTS - 1)), filled = d->ring[at].filled;
@@ -97,7 +95,7 @@ static int enter_next_slot(kernel *k) {
             const interaction *i = interaction_at(k, page->items[each]);
             int64_t due_ms = ms(i->due);
             if (i->used && !i->ended && due_ms >> d->shift == d->slot && heap_push(k, page->items[each], due_ms) < 0) {
-                return -1;
+                return STATUS_NO_MEMORY;
             }
         }
         d->far_count -= filled;
@@ -105,11 +103,11 @@ static int enter_next_slot(kernel *k) {
         pool_release(&d->pages, number);
     }
     d->ring[at].page = d->ring[at].filled = 0;
-    return 0;
+    return STATUS_OK;
 }
 
 /* Make all appointments anew: one for each interaction. */
-static int timers_rebuild(kernel *k) {
+static enum status timers_rebuild(kernel *k) {
     timers *d = &k->timers;
     int64_t furthest_ms = k->watermark_ms;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
@@ -124,71 +122,61 @@ static int timers_rebuild(kernel *k) {
         d->ring[at].page = d->ring[at].filled = 0;
     }
     d->far_count = d->near_count = 0;
-    if (timers_begin(k, furthest_ms) < 0) {
-        return -1;
-    }
+    TRY(timers_begin(k, furthest_ms));
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
         if (i->used && !i->ended && schedule(k, number, ms(i->due)) < 0) {
-            return -1;
+            return STATUS_NO_MEMORY;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-int timers_extend(kernel *k, int64_t due_ms) {
-    return (due_ms >> k->timers.shift) - k->timers.slot < SLOTS ? 0 : timers_rebuild(k);
+enum status timers_extend(kernel *k, int64_t due_ms) {
+    return (due_ms >> k->timers.shift) - k->timers.slot < SLOTS ? STATUS_OK : timers_rebuild(k);
 }
 
 /* Appointments of those that have left stay in the ring until their time comes, which may be a day. */
-int timers_compact(kernel *k) {
+enum status timers_compact(kernel *k) {
     bool is_tidy = k->timers.far_count / 4 < k->interactions.used + PAGE_ITEMS * 64;
-    return is_tidy ? 0 : timers_rebuild(k);
+    return is_tidy ? STATUS_OK : timers_rebuild(k);
 }
 
 /* Everything near that is due at the instant of the first of them; one may be there twice. */
-static int collect_instant(kernel *k) {
+static enum status collect_instant(kernel *k, uint32_t *count) {
     timers *d = &k->timers;
     int64_t due_ms = d->near[0].due_ms;
-    uint32_t count = 0;
+    *count = 0;
     while (d->near_count > 0 && d->near[0].due_ms == due_ms) {
-        if (grow(&d->group, &d->group_room, count + 1, sizeof *d->group, &k->held_bytes) < 0) {
-            return -1;
-        }
+        TRY(grow(&d->group, &d->group_room, *count + 1, sizeof *d->group, &k->held_bytes));
         uint32_t number = heap_pop(d).number;
         const interaction *i = interaction_at(k, number);
         if (i->used && !i->ended && ms(i->due) == due_ms) {
-            d->group[count++] = number;
+            d->group[(*count)++] = number;
         }
     }
-    return (int)count;
+    return STATUS_OK;
 }
 
-int timers_advance(kernel *k) {
+enum status timers_advance(kernel *k) {
     timers *d = &k->timers;
     int64_t reached = k->watermark_ms >> d->shift;
     while (d->slot < reached) {
         if (d->far_count == 0) {
             d->slot = reached;
         } else if (enter_next_slot(k) < 0) {
-            return -1;
+            return STATUS_NO_MEMORY;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-int timers_next(kernel *k, uint32_t *count) {
+enum status timers_next(kernel *k, uint32_t *count) {
     timers *d = &k->timers;
     *count = 0;
-    if (timers_advance(k) < 0) {
-        return -1;
-    }
+    TRY(timers_advance(k));
     while (*count == 0 && d->near_count > 0 && d->near[0].due_ms <= k->watermark_ms) {
-        int found = collect_instant(k);
-        if (found < 0) {
-            return -1;
-        }
-        *count = (uint32_t)found;
+        TRY(collect_instant(k, count));
     }
-    return 0;
+    return STATUS_OK;
 }

@@ -5,30 +5,28 @@
 
 typedef struct { PyObject *interactions, *ids, *others; int64_t until_ms; } wanted;
 
-static int add_wanted(const kernel *k, const event *e, wanted *w) {
+static enum status add_wanted(const kernel *k, const event *e, wanted *w) {
     if (find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash) == 0) {
         event_id digest;
         blake2b_16(e->key, e->key_bytes, NULL, &digest);
-        if (add_key(w->interactions, 'i', &digest) < 0) {
-            return -1;
-        }
+        TRY(add_key(w->interactions, 'i', &digest));
     }
-    if (find_accepted(k, &e->id, e->id_hash) == 0 && add_key(w->ids, 's', &e->id) < 0) {
-        return -1;
+    if (find_accepted(k, &e->id, e->id_hash) == 0) {
+        TRY(add_key(w->ids, 's', &e->id));
     }
     w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
-    return 0;
+    return STATUS_OK;
 }
 
-static int look_through(Kernel *self, source *s, wanted *w) {
+static enum status look_through(Kernel *self, source *s, wanted *w) {
     kernel *k = &self->k;
     group g;
-    for (int read = 1; read > 0;) {
+    for (enum status read = STATUS_OK; read == STATUS_OK;) {
         g.count = g.keys_bytes = 0;
         while (has_room(&g)) {
             fetched record;
             read = next_record(s, &record);
-            if (read <= 0) {
+            if (read != STATUS_OK) {
                 break;
             }
             if (!read_record(k, &g, &record)) {
@@ -36,21 +34,19 @@ static int look_through(Kernel *self, source *s, wanted *w) {
                 int done = index == NULL ? -1 : PyList_Append(w->others, index);
                 Py_XDECREF(index);
                 if (done < 0) {
-                    return -1;
+                    return STATUS_RAISED;
                 }
             }
         }
         if (read < 0) {
-            return -1;
+            return read;
         }
         fetch_group(k, &g);
         for (uint32_t each = 0; each < g.count; each++) {
-            if (add_wanted(k, &g.events[each], w) < 0) {
-                return -1;
-            }
+            TRY(add_wanted(k, &g.events[each], w));
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
 /* wanted() -> (keys of interactions, keys of ids, indexes of records that are not plain, how far event time may come): what
@@ -65,7 +61,7 @@ PyObject *list_wanted(Kernel *self, PyObject *Py_UNUSED(none)) {
     Py_XINCREF(look.held);
     wanted w = {PyList_New(0), PyList_New(0), PyList_New(0), k->watermark_ms};
     PyObject *found = NULL;
-    if (w.interactions != NULL && w.ids != NULL && w.others != NULL && look_through(self, &look, &w) == 0) {
+    if (w.interactions != NULL && w.ids != NULL && w.others != NULL && look_through(self, &look, &w) == STATUS_OK) {
         found = Py_BuildValue("OOOL", w.interactions, w.ids, w.others, (long long)w.until_ms);
     }
     self->is_broken |= found == NULL;
@@ -88,53 +84,52 @@ static bool is_listed(const byte *positions, uint32_t count, uint32_t position) 
 }
 
 /* Put the ids into the table. Those that the store may have for another interaction are added to `unsure`, as its keys. */
-static int index_ids(kernel *k, const interaction *i, const byte *positions, uint32_t shadowed, PyObject *unsure) {
+static enum status index_ids(kernel *k, const interaction *i, const byte *positions, uint32_t shadowed, PyObject *unsure) {
     bool is_stored = shadowed != NOT_STORED;
     uint32_t position = 0;
     for (uint32_t number = i->newest_accepted; number != 0; position++) {
         number = accepted_at(k, number)->next;
         accepted_event *s = accepted_at(k, number);
         if (ms(s->at) > k->watermark_ms) {
-            return -2;
+            return STATUS_MALFORMED;
         }
         /* Of a checkpoint's ids that are out of reach nobody knows which came again; and nobody will ask for them. */
         bool counts = is_stored ? !is_listed(positions, shadowed, position) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
         s->stored = counts && is_stored;
-        if (counts && (index_newest(k, number) < 0 || (!is_stored && add_key(unsure, 's', &s->id) < 0))) {
-            return -1;
+        if (counts) {
+            TRY(index_newest(k, number));
+        }
+        if (counts && !is_stored) {
+            TRY(add_key(unsure, 's', &s->id));
         }
         if (number == i->newest_accepted) {
             break;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-static int unspill_one(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
+static enum status unspill_one(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
     uint32_t shadowed, number;
     if (bytes < STORED_HEAD_BYTES) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     memcpy(&shadowed, value + 8, sizeof shadowed);
     size_t listed = shadowed == NOT_STORED ? 0 : shadowed * sizeof shadowed;
     if (bytes - STORED_HEAD_BYTES < listed) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     const byte *positions = value + STORED_HEAD_BYTES;
-    int done = load_one(k, positions + listed, bytes - STORED_HEAD_BYTES - listed, &number);
-    if (done < 0) {
-        return done;
-    }
+    TRY(load_one(k, positions + listed, bytes - STORED_HEAD_BYTES - listed, &number));
     const interaction *i = interaction_at(k, number);
     if (!fits_time(k, i)) {
-        return -2;
+        return STATUS_MALFORMED;
     }
-    done = index_ids(k, i, positions, shadowed, unsure);
-    if (done == 0 && (timers_extend(k, ms(i->due)) < 0 || schedule(k, number, ms(i->due)) < 0)) {
-        return -1;
-    }
+    TRY(index_ids(k, i, positions, shadowed, unsure));
+    TRY(timers_extend(k, ms(i->due)));
+    TRY(schedule(k, number, ms(i->due)));
     /* A sweep has to meet it, and may have passed its number: so the next checkpoint writes it. */
-    return done < 0 || shadowed == NOT_STORED ? done : mark_changed(k, number);
+    return shadowed == NOT_STORED ? STATUS_OK : mark_changed(k, number);
 }
 
 /* bring_back(values) -> keys of ids: interactions as the store holds them, or a checkpoint; of a checkpoint's the ids, which
@@ -145,8 +140,8 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values) {
         return k == NULL ? NULL : (PyErr_SetString(PyExc_TypeError, "they are brought back as a list"), NULL);
     }
     PyObject *unsure = PyList_New(0);
-    int done = unsure == NULL ? -1 : 0;
-    for (Py_ssize_t each = 0; done == 0 && each < PyList_Size(values); each++) {
+    enum status done = unsure == NULL ? STATUS_RAISED : STATUS_OK;
+    for (Py_ssize_t each = 0; done == STATUS_OK && each < PyList_Size(values); each++) {
         PyObject *value = PyList_GetItem(values, each);
         if (value == NULL || !PyBytes_Check(value)) {
             Py_DECREF(unsure);
@@ -155,12 +150,12 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values) {
         }
         done = unspill_one(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value), unsure);
     }
-    if (done == 0) {
+    if (done == STATUS_OK) {
         return unsure;
     }
     Py_XDECREF(unsure);
     self->is_broken = true;
-    if (done == -2) {
+    if (done == STATUS_MALFORMED) {
         PyErr_SetString(PyExc_ValueError, "an entry does not fit the time that its checkpoint had reached, or cannot be read");
         return NULL;
     }
@@ -169,10 +164,10 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values) {
 
 enum { LOADED_KEY_BYTES = 1 + ID_BYTES + 8 };
 
-static int add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES], const byte *entry, size_t bytes) {
+static enum status add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES], const byte *entry, size_t bytes) {
     PyObject *value = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(STORED_HEAD_BYTES + bytes));
     if (value == NULL) {
-        return -1;
+        return STATUS_RAISED;
     }
     byte *to = (byte *)PyBytes_AsString(value);
     uint32_t shadowed = NOT_STORED;
@@ -182,7 +177,7 @@ static int add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES], const b
     PyObject *pair = Py_BuildValue("y#N", key, (Py_ssize_t)LOADED_KEY_BYTES, value);
     int done = pair == NULL ? -1 : PyList_Append(pairs, pair);
     Py_XDECREF(pair);
-    return done;
+    return done < 0 ? STATUS_RAISED : STATUS_OK;
 }
 
 /* split(offset, block) -> (key, value) of each entry of a checkpoint's block. A key is 'l', the digest of the entry's, and
@@ -198,7 +193,7 @@ PyObject *split_block(Kernel *self, PyObject *args) {
     PyObject *pairs = PyList_New(0);
     const byte *at = (const byte *)block, *end = at + bytes;
     entry e;
-    for (int found; pairs != NULL && (found = next_entry(&at, end, &e)) != 0;) {
+    for (enum status found; pairs != NULL && (found = next_entry(&at, end, &e)) != STATUS_END;) {
         byte key[LOADED_KEY_BYTES];
         if (found < 0) {
             PyErr_SetString(PyExc_ValueError, "this block of entries cannot be read");

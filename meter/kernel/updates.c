@@ -20,15 +20,15 @@ bool has_update(const kernel *k, const event_id *id) {
     return k->updates.slots != NULL && *slot_of(k, id) != 0;
 }
 
-static int make_room(kernel *k) {
+static enum status make_room(kernel *k) {
     updates *n = &k->updates;
     if (n->slots != NULL && 2 * (n->conversations.count + 1) <= n->mask) {
-        return 0;
+        return STATUS_OK;
     }
     uint32_t size = n->slots == NULL ? 64 : 2 * (n->mask + 1);
     uint32_t *slots = calloc(size, sizeof *slots);
     if (slots == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     k->held_bytes += (size - (n->slots == NULL ? 0 : n->mask + 1)) * sizeof *slots;
     free(n->slots);
@@ -40,7 +40,7 @@ static int make_room(kernel *k) {
             *slot_of(k, &each->id) = number;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
 /* One more at the end of the list, with the names of its interaction. NULL: no memory. */
@@ -72,17 +72,15 @@ static update *add(kernel *k, update_list *list, uint32_t number) {
     return one;
 }
 
-int add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms) {
-    if (make_room(k) < 0) {
-        return -1;
-    }
+enum status add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms) {
+    TRY(make_room(k));
     uint32_t *slot = slot_of(k, &c->id);
     if (*slot != 0) {
         k->updates.conversations.items[*slot - 1].replaced = true;
     }
     update *one = add(k, &k->updates.conversations, number);
     if (one == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     one->id = c->id;
     one->state = into != NULL ? ABSORBED : c->closed ? CLOSED : OPEN;
@@ -98,20 +96,20 @@ int add_conversation_update(kernel *k, uint32_t number, const conversation *c, c
         one->requests = c->requests;
     }
     *slot = k->updates.conversations.count;
-    return 0;
+    return STATUS_OK;
 }
 
-int add_occurrence_update(kernel *k, uint32_t number, const event *e) {
+enum status add_occurrence_update(kernel *k, uint32_t number, const event *e) {
     update *one = add(k, &k->updates.occurrences, number);
     if (one == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     one->id = e->id;
     one->event_class = e->event_class;
     one->first_ms = e->at_ms;
     one->offset = e->offset;
     one->produced_ms = e->produced_ms;
-    return 0;
+    return STATUS_OK;
 }
 
 const update *next_update(const kernel *k, uint32_t at[2], bool *is_conversation) {

@@ -1,11 +1,11 @@
 /* What an entry says of its interaction: the format that meter/core/sessions/state_codec.py describes, from anywhere, so checked. */
 #include "kernel.h"
 
-int next_entry(const byte **at, const byte *end, entry *found) {
+enum status next_entry(const byte **at, const byte *end, entry *found) {
     uint32_t lengths[2];
     size_t left = (size_t)(end - *at), whole = sizeof lengths;
     if (left == 0) {
-        return 0;
+        return STATUS_END;
     }
     if (left >= whole) {
         memcpy(lengths, *at, sizeof lengths);
@@ -15,13 +15,13 @@ int next_entry(const byte **at, const byte *end, entry *found) {
         whole += (size_t)found->key_bytes + found->value_bytes;
     }
     if (left < whole) {
-        return -2;
+        return STATUS_MALFORMED;
     }
     found->whole = *at;
     found->key = *at + sizeof lengths;
     found->value = found->key + found->key_bytes;
     *at += whole;
-    return 1;
+    return STATUS_OK;
 }
 
 enum { KINDS_OF_EVENT = 24 };
@@ -82,7 +82,7 @@ static conversation decode_conversation(reader *r, int64_t due_ms) {
     return c;
 }
 
-static int decode_parts(kernel *k, uint32_t number, reader *r) {
+static enum status decode_parts(kernel *k, uint32_t number, reader *r) {
     interaction *i = interaction_at(k, number);
     int64_t due_ms = decode_time(r, 0);
     uint64_t conversations = decode_varint(r), accepted = decode_varint(r);
@@ -96,7 +96,7 @@ static int decode_parts(kernel *k, uint32_t number, reader *r) {
             r->wrong |= ms(said.first) <= ms(i->latest.last) || !i->latest.closed;
             uint32_t older = pool_allocate(&k->older_conversations);
             if (older == 0) {
-                return -1;
+                return STATUS_NO_MEMORY;
             }
             older_at(k, older)->conversation = i->latest;
             insert_older(k, i, i->older, older);
@@ -108,7 +108,7 @@ static int decode_parts(kernel *k, uint32_t number, reader *r) {
     for (uint64_t each = 0; each < accepted && !r->wrong; each++) {
         uint32_t next = pool_allocate(&k->accepted);
         if (next == 0) {
-            return -1;
+            return STATUS_NO_MEMORY;
         }
         accepted_event *s = accepted_at(k, next);
         decode_id(r, &s->id);
@@ -123,10 +123,10 @@ static int decode_parts(kernel *k, uint32_t number, reader *r) {
         append_accepted(k, i, next);
     }
     i->due = as_instant(due_ms);
-    return r->wrong || r->at != r->end ? -2 : 0;
+    return r->wrong || r->at != r->end ? STATUS_MALFORMED : STATUS_OK;
 }
 
-int decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
+enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
     reader r = {value, value + bytes, false};
     return decode_parts(k, number, &r);
 }
