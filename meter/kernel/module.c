@@ -1,7 +1,13 @@
-/* The module and its class. */
+/* The module and its class: made, freed, and what is read of it.
+ *
+ * Owns the Python object. Invariant: once a method has left a step half done, `is_broken` is set and every later method
+ * raises RuntimeError, so that a half-done state is never used. */
 #include "module.h"
 
+/* Returns the kernel, or NULL with RuntimeError if its state is not whole. Called first by every method that uses
+ * the state. */
 kernel *usable(Kernel *self) {
+    KERNEL_ASSERT(self != NULL);
     if (!self->is_begun || self->is_broken || self->k.restoring) {
         PyErr_SetString(PyExc_RuntimeError, "this state is not whole: restore it from its checkpoint");
         return NULL;
@@ -9,9 +15,19 @@ kernel *usable(Kernel *self) {
     return &self->k;
 }
 
-PyObject *no_memory(Kernel *self) {
+/* Turns a failure into a Python exception and marks the kernel as broken: ValueError with the text `malformed` for
+ * STATUS_MALFORMED, MemoryError for STATUS_NO_MEMORY; of STATUS_RAISED the exception is set already. Returns NULL. */
+PyObject *failed(Kernel *self, enum status status, const char *malformed) {
+    KERNEL_ASSERT(status < 0);
+    KERNEL_ASSERT(status != STATUS_MALFORMED || malformed != NULL);
+    KERNEL_ASSERT(status != STATUS_RAISED || PyErr_Occurred());
     self->is_broken = true;
-    return PyErr_NoMemory();
+    if (status == STATUS_MALFORMED) {
+        PyErr_SetString(PyExc_ValueError, malformed);
+    } else if (status == STATUS_NO_MEMORY) {
+        PyErr_NoMemory();
+    }
+    return NULL;
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
@@ -38,6 +54,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
     k->gap_ms = gap_ms;
     k->horizon_ms = horizon_ms;
     k->future_ms = future_ms;
+    KERNEL_ASSERT(sizeof k->id_secret + sizeof k->key_secret == (size_t)secret_bytes);
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
     self->is_begun = true;
@@ -51,6 +68,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
 static void kernel_dealloc(Kernel *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    KERNEL_ASSERT(release != NULL);
     if (self->is_begun) {
         kernel_end(&self->k);
     }
@@ -71,26 +89,30 @@ static PyObject *tick_clock(Kernel *self, PyObject *args) {
         return NULL;
     }
     k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
-    if (advance(k, offset, produced_ms) < 0) {
-        return no_memory(self);
+    enum status done = advance(k, offset, produced_ms);
+    if (done < 0) {
+        return failed(self, done, NULL);
     }
+    KERNEL_ASSERT(k->watermark_ms >= at_ms);
+    KERNEL_ASSERT(k->watermark_ms < TIME_LIMIT_MS);
     Py_RETURN_NONE;
 }
 
-/* close_all(offset, produced_ms): the feed ends here. */
+/* close_all(offset, produced_ms): a finite feed ends here. */
 static PyObject *close_feed(Kernel *self, PyObject *args) {
     long long offset, produced_ms;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "LL:close_all", &offset, &produced_ms)) {
         return NULL;
     }
-    if (close_all(k, offset, produced_ms) < 0) {
-        return no_memory(self);
+    enum status done = close_all(k, offset, produced_ms);
+    if (done < 0) {
+        return failed(self, done, NULL);
     }
     Py_RETURN_NONE;
 }
 
-/* counts() -> (counts by kind, counts by outcome), of the batch that ends here. */
+/* counts() -> (updates by kind, events by outcome), of the batch that ends here. */
 static PyObject *list_counts(Kernel *self, PyObject *Py_UNUSED(none)) {
     uint64_t c[KINDS], o[OUTCOMES];
     kernel *k = usable(self);
@@ -98,6 +120,7 @@ static PyObject *list_counts(Kernel *self, PyObject *Py_UNUSED(none)) {
         return NULL;
     }
     count_updates(k, c);
+    KERNEL_ASSERT(c[OPEN] + c[CLOSED] + c[ABSORBED] <= k->updates.conversations.count);
     memcpy(o, k->outcomes, sizeof o);
     memset(k->outcomes, 0, sizeof o);
     return Py_BuildValue("(KKKKKKK)(KKKK)", (unsigned long long)c[0], (unsigned long long)c[1],
@@ -120,21 +143,30 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
     }
     PyObject *packed = pack_updates(k, (uint32_t)partitions, (size_t)most_bytes);
     self->is_broken = packed == NULL;
+    KERNEL_ASSERT(k->updates.conversations.count == 0);
+    KERNEL_ASSERT(k->updates.occurrences.count == 0);
     return packed;
 }
 
+/* A number of the state. `offset` is where it lies in the kernel. */
 static PyObject *get_number(Kernel *self, void *offset) {
     int64_t number;
+    KERNEL_ASSERT((size_t)offset + sizeof number <= sizeof self->k);
     memcpy(&number, (const char *)&self->k + (size_t)offset, sizeof number);
     return PyLong_FromLongLong(number);
 }
 
-enum { INTERACTION_BYTES = 104, EARLIER_BYTES = 48, SEEN_BYTES = 36 }; /* with their share of tables and texts */
+enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, ACCEPTED_BYTES = 36 }; /* with their share of tables and strings */
 
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
     const kernel *k = &self->k;
+    KERNEL_ASSERT(sizeof(interaction) < INTERACTION_BYTES);
+    KERNEL_ASSERT(sizeof(accepted_event) < ACCEPTED_BYTES);
+    KERNEL_ASSERT(k->interactions.used <= k->interactions.made);
+    KERNEL_ASSERT(k->accepted.used <= k->accepted.made);
     return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
-                             (size_t)k->older_conversations.used * EARLIER_BYTES + (size_t)k->accepted.used * SEEN_BYTES);
+                             (size_t)k->older_conversations.used * OLDER_BYTES +
+                             (size_t)k->accepted.used * ACCEPTED_BYTES);
 }
 
 static PyMethodDef METHODS[] = {
@@ -185,7 +217,11 @@ static PyModuleDef MODULE = {
     .m_size = -1,
 };
 
+/* Makes the module. Called by Python when it is imported. */
 PyMODINIT_FUNC PyInit__kernel(void) {
+    KERNEL_ASSERT(sizeof(accepted_event) == 30);
+    KERNEL_ASSERT(sizeof(conversation) == 42);
+    KERNEL_ASSERT(sizeof(interaction) == 64);
     PyObject *module = PyModule_Create(&MODULE);
     PyObject *type = module == NULL || intern_attribute_names() < 0 ? NULL : PyType_FromSpec(&SPEC);
     if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0 || add_crc32c(module) < 0) {

@@ -1,10 +1,19 @@
-/* State put back from entries, in any order: of each key the newest counts, and nothing is derived until all are there. */
+/* State put back from entries, in any order: of each key the newest entry counts, and nothing is derived from the
+ * entries (ids in the table, timers, the count of live interactions) until all of them are there.
+ *
+ * Owns the list `loaded_at` while it restores. Entries may come from anywhere: what is wrong is STATUS_MALFORMED.
+ * Invariant: when finish_loading has returned STATUS_OK, the state is one that a sequence of events could have left. */
 #include "kernel.h"
 
+/* Frees all that hangs on an interaction but its key. The ids of its events must not be in the table any more. */
 void empty_interaction(kernel *k, interaction *i) {
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT((i->older == 0 || i->has_latest));
     while (i->newest_accepted != 0) {
-        uint32_t number = accepted_at(k, i->newest_accepted)->next;
-        accepted_at(k, i->newest_accepted)->next = accepted_at(k, number)->next;
+        accepted_event *newest = accepted_at(k, i->newest_accepted);
+        uint32_t number = newest->next;
+        KERNEL_ASSERT_SLOW(accepted_at(k, number)->owner == newest->owner);
+        newest->next = accepted_at(k, number)->next;
         i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
         pool_release(&k->accepted, number);
     }
@@ -26,32 +35,52 @@ static enum status load_entry(kernel *k, int64_t offset, const entry *e) {
     if (!known) {
         number = add_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     }
-    if (number == 0 || grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes) < 0) {
+    if (number == 0) {
         return STATUS_NO_MEMORY;
     }
+    TRY(grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes));
+    KERNEL_ASSERT(number < k->loaded_room);
     if (known && offset < k->loaded_at[number]) {
         return STATUS_OK;
     }
     interaction *i = interaction_at(k, number);
+    KERNEL_ASSERT(!i->changed); /* Nothing has happened yet but loading. */
     k->loaded_at[number] = offset;
     empty_interaction(k, i);
-    i->ended = e->ended;
-    return e->ended ? STATUS_OK : decode_value(k, number, e->value, e->value_bytes);
+    i->ended = 0;
+    if (e->ended) {
+        i->ended = 1;
+        return STATUS_OK;
+    }
+    return decode_value(k, number, e->value, e->value_bytes);
 }
 
+/* Loads the entries of a block that was written at `offset`. Called for each block of a checkpoint, in any order,
+ * before finish_loading. The block stays the caller's. Returns STATUS_MALFORMED if it cannot be read, or
+ * STATUS_NO_MEMORY; the kernel must not be used again then. */
 enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
     entry e;
     enum status found;
+    KERNEL_ASSERT(k->restoring);
     for (const byte *at = block; (found = next_entry(&at, block + bytes, &e)) == STATUS_OK;) {
+        KERNEL_ASSERT(at <= block + bytes);
         TRY(load_entry(k, offset, &e));
     }
     return found == STATUS_END ? STATUS_OK : found;
 }
 
+/* Loads a single entry of an interaction that is not held, and writes its number to `number`. Called outside a
+ * restore, when an interaction comes back from the store on disk. The caller indexes its ids and schedules it.
+ * Returns STATUS_MALFORMED if it is not an entry with a value, or its key is held; or STATUS_NO_MEMORY. The kernel
+ * must not be used again then. */
 enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
     const byte *end = at + bytes;
     entry e;
-    uint32_t scope_bytes = next_entry(&at, end, &e) == STATUS_OK && !e.ended && at == end ? scope_bytes_of(e.key, e.key_bytes) : 0;
+    KERNEL_ASSERT(!k->restoring);
+    if (next_entry(&at, end, &e) != STATUS_OK || e.ended || at != end) {
+        return STATUS_MALFORMED;
+    }
+    uint32_t scope_bytes = scope_bytes_of(e.key, e.key_bytes);
     if (scope_bytes == 0) {
         return STATUS_MALFORMED;
     }
@@ -60,24 +89,38 @@ enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) 
         return STATUS_MALFORMED;
     }
     *number = add_interaction(k, e.key, e.key_bytes, scope_bytes, hash);
-    return *number == 0 ? STATUS_NO_MEMORY : decode_value(k, *number, e.value, e.value_bytes);
+    if (*number == 0) {
+        return STATUS_NO_MEMORY;
+    }
+    KERNEL_ASSERT(!interaction_at(k, *number)->changed);
+    return decode_value(k, *number, e.value, e.value_bytes);
 }
 
+/* Whether an interaction that was loaded fits the watermark. What event time had passed had ended, or was due again
+ * later, when its checkpoint was written; and no message was later than event time. */
 bool fits_time(const kernel *k, const interaction *i) {
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT(!i->ended);
+    KERNEL_ASSERT(i->has_latest || i->newest_accepted != 0);
     return ms(i->due) > k->watermark_ms && (!i->has_latest || ms(i->latest.last) <= k->watermark_ms);
 }
 
+/* Puts a loaded event into the table of ids, unless a newer one has its id: an id that came again after the horizon
+ * belongs to the newer event, and the older one is shadowed. Returns STATUS_NO_MEMORY. */
 enum status index_newest(kernel *k, uint32_t number) {
-    accepted_event *s = accepted_at(k, number);
-    uint64_t hash = id_hash(k->id_secret, &s->id);
-    uint32_t known = find_accepted(k, &s->id, hash);
+    accepted_event *a = accepted_at(k, number);
+    KERNEL_ASSERT(a->shadowed);
+    KERNEL_ASSERT(a->owner != 0);
+    uint64_t hash = id_hash(k->id_secret, &a->id);
+    uint32_t known = find_accepted(k, &a->id, hash);
     if (known == 0) {
         return index_accepted(k, number);
     }
-    bool is_newer = ms(accepted_at(k, known)->at) < ms(s->at);
-    accepted_event *older = is_newer ? accepted_at(k, known) : s;
+    KERNEL_ASSERT(known != number);
+    bool is_newer = ms(accepted_at(k, known)->at) < ms(a->at);
+    accepted_event *older = is_newer ? accepted_at(k, known) : a;
     if (is_newer) {
-        s->shadowed = 0;
+        a->shadowed = 0;
         table_replace(&k->by_id, hash, known, number);
     }
     older->shadowed = 1;
@@ -85,6 +128,8 @@ enum status index_newest(kernel *k, uint32_t number) {
 }
 
 static enum status index_accepted_events(kernel *k, const interaction *i) {
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT(!i->ended);
     for (uint32_t number = i->newest_accepted; number != 0;) {
         number = accepted_at(k, number)->next;
         if (ms(accepted_at(k, number)->at) > k->watermark_ms) {
@@ -98,14 +143,17 @@ static enum status index_accepted_events(kernel *k, const interaction *i) {
     return STATUS_OK;
 }
 
-enum status finish_loading(kernel *k, int64_t floor) {
-    int64_t furthest_ms = k->watermark_ms;
+/* Removes what does not count, checks and counts the rest, and finds the latest time at which something is due. */
+static enum status sift_loaded(kernel *k, int64_t floor, int64_t *furthest_ms) {
+    *furthest_ms = k->watermark_ms;
     k->live = 0;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         interaction *i = interaction_at(k, number);
         if (!i->used) {
             continue;
         }
+        KERNEL_ASSERT(number < k->loaded_room);
+        KERNEL_ASSERT(!i->changed);
         if (i->ended || k->loaded_at[number] <= floor) {
             empty_interaction(k, i);
             i->ended = 1;
@@ -116,23 +164,33 @@ enum status finish_loading(kernel *k, int64_t floor) {
             return STATUS_MALFORMED;
         }
         k->live++;
-        furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
+        *furthest_ms = ms(i->due) > *furthest_ms ? ms(i->due) : *furthest_ms;
     }
+    KERNEL_ASSERT(k->live == k->interactions.used);
+    return STATUS_OK;
+}
+
+/* Ends a restore: entries of offset `floor` or below do not count, ids go into the table, timers are set. Called
+ * once, when all blocks were loaded and the watermark was set. Returns STATUS_MALFORMED if an entry does not fit the
+ * watermark, or STATUS_NO_MEMORY; the kernel must not be used then. */
+enum status finish_loading(kernel *k, int64_t floor) {
+    int64_t furthest_ms;
+    KERNEL_ASSERT(k->changed.count == 0);
+    TRY(sift_loaded(k, floor, &furthest_ms));
     TRY(timers_begin(k, furthest_ms));
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        enum status done = i->used && !i->ended ? index_accepted_events(k, i) : STATUS_OK;
-        if (done == STATUS_OK && i->used && !i->ended) {
-            done = schedule(k, number, ms(i->due));
-        }
-        if (done < 0) {
-            return done;
+        if (i->used) {
+            TRY(index_accepted_events(k, i));
+            TRY(schedule(k, number, ms(i->due)));
         }
     }
+    KERNEL_ASSERT(k->held_bytes >= k->loaded_room * sizeof *k->loaded_at);
     k->held_bytes -= k->loaded_room * sizeof *k->loaded_at;
     free(k->loaded_at);
     k->loaded_at = NULL;
     k->loaded_room = 0;
     k->restoring = false;
+    check_counts(k);
     return STATUS_OK;
 }

@@ -1,78 +1,15 @@
-/* Back from a store on disk, and from checkpoints for it. spill.c says what the store holds. */
+/* Interactions come back to memory: from a store on disk, or from a checkpoint's blocks that were split for it.
+ * spill.c says what the store holds.
+ *
+ * Owns nothing. Values may come from anywhere: what is wrong is a ValueError. Invariant: an interaction is in memory
+ * or in the store, and never in both. */
 #include "module.h"
 
 #define NOT_STORED UINT32_MAX /* in place of how many ids are shadowed: the entry is a checkpoint's */
 
-typedef struct { PyObject *interactions, *ids, *others; int64_t until_ms; } wanted;
-
-static enum status add_wanted(const kernel *k, const event *e, wanted *w) {
-    if (find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash) == 0) {
-        event_id digest;
-        blake2b_16(e->key, e->key_bytes, NULL, &digest);
-        TRY(add_key(w->interactions, 'i', &digest));
-    }
-    if (find_accepted(k, &e->id, e->id_hash) == 0) {
-        TRY(add_key(w->ids, 's', &e->id));
-    }
-    w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
-    return STATUS_OK;
-}
-
-static enum status look_through(Kernel *self, source *s, wanted *w) {
-    kernel *k = &self->k;
-    group g;
-    for (enum status read = STATUS_OK; read == STATUS_OK;) {
-        g.count = g.keys_bytes = 0;
-        while (has_room(&g)) {
-            fetched record;
-            read = next_record(s, &record);
-            if (read != STATUS_OK) {
-                break;
-            }
-            if (!read_record(k, &g, &record)) {
-                PyObject *index = PyLong_FromSsize_t(s->index - 1);
-                int done = index == NULL ? -1 : PyList_Append(w->others, index);
-                Py_XDECREF(index);
-                if (done < 0) {
-                    return STATUS_RAISED;
-                }
-            }
-        }
-        if (read < 0) {
-            return read;
-        }
-        fetch_group(k, &g);
-        for (uint32_t each = 0; each < g.count; each++) {
-            TRY(add_wanted(k, &g.events[each], w));
-        }
-    }
-    return STATUS_OK;
-}
-
-/* wanted() -> (keys of interactions, keys of ids, indexes of records that are not plain, how far event time may come): what
- * the store has to be asked for before the batch that has begun is taken. */
-PyObject *list_wanted(Kernel *self, PyObject *Py_UNUSED(none)) {
-    kernel *k = usable(self);
-    if (k == NULL || self->source.from == NULL) {
-        return k == NULL ? NULL : (PyErr_SetString(PyExc_RuntimeError, "begin() comes first"), NULL);
-    }
-    source look = self->source;
-    Py_XINCREF(look.from);
-    Py_XINCREF(look.held);
-    wanted w = {PyList_New(0), PyList_New(0), PyList_New(0), k->watermark_ms};
-    PyObject *found = NULL;
-    if (w.interactions != NULL && w.ids != NULL && w.others != NULL && look_through(self, &look, &w) == STATUS_OK) {
-        found = Py_BuildValue("OOOL", w.interactions, w.ids, w.others, (long long)w.until_ms);
-    }
-    self->is_broken |= found == NULL;
-    close_source(&look);
-    Py_XDECREF(w.interactions);
-    Py_XDECREF(w.ids);
-    Py_XDECREF(w.others);
-    return found;
-}
-
+/* Whether a position is among `count` positions of four bytes each. */
 static bool is_listed(const byte *positions, uint32_t count, uint32_t position) {
+    KERNEL_ASSERT_SLOW(count != NOT_STORED);
     for (uint32_t each = 0; each < count; each++) {
         uint32_t listed;
         memcpy(&listed, positions + each * sizeof listed, sizeof listed);
@@ -83,24 +20,32 @@ static bool is_listed(const byte *positions, uint32_t count, uint32_t position) 
     return false;
 }
 
-/* Put the ids into the table. Those that the store may have for another interaction are added to `unsure`, as its keys. */
-static enum status index_ids(kernel *k, const interaction *i, const byte *positions, uint32_t shadowed, PyObject *unsure) {
+/* Puts the ids of an interaction into the table. Those that the store may have for another interaction are added to
+ * `unsure`, as the store's keys. */
+static enum status index_ids(kernel *k, const interaction *i, const byte *positions, uint32_t shadowed,
+                             PyObject *unsure) {
     bool is_stored = shadowed != NOT_STORED;
     uint32_t position = 0;
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT(!i->ended);
     for (uint32_t number = i->newest_accepted; number != 0; position++) {
         number = accepted_at(k, number)->next;
-        accepted_event *s = accepted_at(k, number);
-        if (ms(s->at) > k->watermark_ms) {
+        accepted_event *a = accepted_at(k, number);
+        KERNEL_ASSERT(a->shadowed);
+        KERNEL_ASSERT(!a->stored); /* As decode_value leaves it. */
+        if (ms(a->at) > k->watermark_ms) {
             return STATUS_MALFORMED;
         }
-        /* Of a checkpoint's ids that are out of reach nobody knows which came again; and nobody will ask for them. */
-        bool counts = is_stored ? !is_listed(positions, shadowed, position) : ms(s->at) >= k->watermark_ms - k->horizon_ms;
-        s->stored = counts && is_stored;
+        /* A checkpoint does not say which of the ids that are out of reach came again. They are left out of the
+         * table: no event can be a repeat of them. */
+        bool is_within_reach = ms(a->at) >= k->watermark_ms - k->horizon_ms;
+        bool counts = is_stored ? !is_listed(positions, shadowed, position) : is_within_reach;
+        a->stored = counts && is_stored;
         if (counts) {
             TRY(index_newest(k, number));
         }
         if (counts && !is_stored) {
-            TRY(add_key(unsure, 's', &s->id));
+            TRY(add_key(unsure, 's', &a->id));
         }
         if (number == i->newest_accepted) {
             break;
@@ -111,6 +56,8 @@ static enum status index_ids(kernel *k, const interaction *i, const byte *positi
 
 static enum status unspill_one(kernel *k, const byte *value, size_t bytes, PyObject *unsure) {
     uint32_t shadowed, number;
+    KERNEL_ASSERT(value != NULL);
+    KERNEL_ASSERT(unsure != NULL);
     if (bytes < STORED_HEAD_BYTES) {
         return STATUS_MALFORMED;
     }
@@ -128,12 +75,14 @@ static enum status unspill_one(kernel *k, const byte *value, size_t bytes, PyObj
     TRY(index_ids(k, i, positions, shadowed, unsure));
     TRY(timers_extend(k, ms(i->due)));
     TRY(schedule(k, number, ms(i->due)));
-    /* A sweep has to meet it, and may have passed its number: so the next checkpoint writes it. */
+    KERNEL_ASSERT(!i->changed);
+    /* A sweep that is under way has to write it, and may have passed its number: so the next checkpoint writes it. */
     return shadowed == NOT_STORED ? STATUS_OK : mark_changed(k, number);
 }
 
-/* bring_back(values) -> keys of ids: interactions as the store holds them, or a checkpoint; of a checkpoint's the ids, which
- * the store may have for others, since the horizon may have been shorter when they were accepted. */
+/* bring_back(values) -> keys of ids: holds interactions again, from the store or from a checkpoint. Of a
+ * checkpoint's it returns the ids that the store may have for others, since the horizon may have been shorter when
+ * they were accepted. */
 PyObject *unspill_interactions(Kernel *self, PyObject *values) {
     kernel *k = usable(self);
     if (k == NULL || !PyList_Check(values)) {
@@ -148,24 +97,23 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values) {
             PyErr_SetString(PyExc_TypeError, "what is brought back is bytes");
             return NULL;
         }
+        KERNEL_ASSERT(PyBytes_Size(value) >= 0);
         done = unspill_one(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value), unsure);
     }
-    if (done == STATUS_OK) {
-        return unsure;
+    if (done < 0) {
+        Py_XDECREF(unsure);
+        return failed(self, done, "an entry does not fit the time that its checkpoint had reached, or cannot be read");
     }
-    Py_XDECREF(unsure);
-    self->is_broken = true;
-    if (done == STATUS_MALFORMED) {
-        PyErr_SetString(PyExc_ValueError, "an entry does not fit the time that its checkpoint had reached, or cannot be read");
-        return NULL;
-    }
-    return no_memory(self);
+    KERNEL_ASSERT(unsure != NULL);
+    return unsure;
 }
 
-enum { LOADED_KEY_BYTES = 1 + ID_BYTES + 8 };
+enum { LOADED_KEY_BYTES = STORED_KEY_BYTES + 8 };
 
+/* Adds an entry under its key, as unspill_one reads it: a head with no due time and NOT_STORED, then the entry. */
 static enum status add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES], const byte *entry, size_t bytes) {
     PyObject *value = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(STORED_HEAD_BYTES + bytes));
+    KERNEL_ASSERT(key[0] == 'l');
     if (value == NULL) {
         return STATUS_RAISED;
     }
@@ -174,20 +122,23 @@ static enum status add_loaded(PyObject *pairs, const byte key[LOADED_KEY_BYTES],
     memset(to, 0, 8);
     memcpy(to + 8, &shadowed, sizeof shadowed);
     memcpy(to + STORED_HEAD_BYTES, entry, bytes);
-    PyObject *pair = Py_BuildValue("y#N", key, (Py_ssize_t)LOADED_KEY_BYTES, value);
-    int done = pair == NULL ? -1 : PyList_Append(pairs, pair);
-    Py_XDECREF(pair);
-    return done < 0 ? STATUS_RAISED : STATUS_OK;
+    KERNEL_ASSERT(PyBytes_Size(value) == (Py_ssize_t)(STORED_HEAD_BYTES + bytes));
+    return append_new(pairs, Py_BuildValue("y#N", key, (Py_ssize_t)LOADED_KEY_BYTES, value));
 }
 
-/* split(offset, block) -> (key, value) of each entry of a checkpoint's block. A key is 'l', the digest of the entry's, and
- * the offset, the highest first; a value is as bring_back takes it, with nothing after its head where the entry ended. */
+/* split(offset, block) -> (key, value) of each entry of a checkpoint's block. A key is 'l', the digest of the
+ * entry's key, and the offset, the highest first; a value is as bring_back reads it, with nothing after its head if
+ * the entry has ended. */
 PyObject *split_block(Kernel *self, PyObject *args) {
     long long offset;
     const char *block;
     Py_ssize_t bytes;
     (void)self;
     if (!PyArg_ParseTuple(args, "Ly#:split", &offset, &block, &bytes)) {
+        return NULL;
+    }
+    if (offset < 0) {
+        PyErr_SetString(PyExc_ValueError, "an offset is from 0 on");
         return NULL;
     }
     PyObject *pairs = PyList_New(0);
@@ -200,8 +151,10 @@ PyObject *split_block(Kernel *self, PyObject *args) {
             Py_CLEAR(pairs);
             break;
         }
-        digest_of_key('l', e.key, e.key_bytes, key);
-        encode_descending(key + 1 + ID_BYTES, INT64_MAX - offset);
+        KERNEL_ASSERT(e.whole < at);
+        KERNEL_ASSERT(at <= end);
+        stored_key('l', e.key, e.key_bytes, key);
+        encode_big_endian(key + STORED_KEY_BYTES, INT64_MAX - offset);
         if (add_loaded(pairs, key, e.whole, e.ended ? 0 : (size_t)(at - e.whole)) < 0) {
             Py_CLEAR(pairs);
         }
