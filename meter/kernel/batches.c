@@ -29,8 +29,8 @@ static byte *put_varint(byte *to, int64_t number) {
 static enum status add(kernel *k, batch *b, const channel_scope *s, const byte *value, size_t value_bytes) {
     byte head[MAX_HEAD_BYTES], length[MAX_VARINT_BYTES];
     uint32_t key_bytes, start = get_length(s->key, s->key + s->key_bytes, &key_bytes);
-    KERNEL_ASSERT(start > 0);
-    KERNEL_ASSERT(key_bytes <= s->key_bytes - start);
+    KERNEL_ASSERT_SLOW(start > 0);
+    KERNEL_ASSERT_SLOW(key_bytes <= s->key_bytes - start);
     byte *to = head;
     *to++ = 0;                       /* attributes: none are in use */
     *to++ = 0;                       /* milliseconds after the batch's first timestamp */
@@ -39,7 +39,7 @@ static enum status add(kernel *k, batch *b, const channel_scope *s, const byte *
     memcpy(to, s->key + start, key_bytes);
     to = put_varint(to + key_bytes, (int64_t)value_bytes);
     size_t head_bytes = (size_t)(to - head), wanted = sizeof length + head_bytes + value_bytes + 1;
-    KERNEL_ASSERT(head_bytes <= sizeof head);
+    KERNEL_ASSERT_SLOW(head_bytes <= sizeof head);
     if (b->room - b->count < wanted) {
         size_t room = 2 * b->room + wanted + 4096;
         byte *bytes = resized(b->bytes, b->room, room, &k->held_bytes);
@@ -55,7 +55,7 @@ static enum status add(kernel *k, batch *b, const channel_scope *s, const byte *
     to[head_bytes + value_bytes] = 0; /* headers: none */
     b->count = (size_t)(to + head_bytes + value_bytes + 1 - b->bytes);
     b->records++;
-    KERNEL_ASSERT(b->count <= b->room);
+    KERNEL_ASSERT_SLOW(b->count <= b->room);
     return STATUS_OK;
 }
 
@@ -74,10 +74,10 @@ static enum status pack_all(kernel *k, PyObject *list, batch *batches, uint32_t 
     byte value[MAX_METERED_BYTES];
     uint32_t at[2] = {0, 0};
     bool is_conversation;
-    KERNEL_ASSERT(partitions > 0);
+    KERNEL_ASSERT_SLOW(partitions > 0);
     for (const update *each; (each = next_update(k, at, &is_conversation)) != NULL;) {
         const channel_scope *s = scope_at(k, each->scope);
-        KERNEL_ASSERT(s->uses > 0);
+        KERNEL_ASSERT_SLOW(s->uses > 0);
         uint32_t partition = s->wallet_hash % partitions;
         batch *b = &batches[partition];
         size_t bytes = (size_t)(encode_metered(value, k, each, is_conversation) - value);

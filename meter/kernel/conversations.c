@@ -25,7 +25,7 @@ static placement find_placement(const kernel *k, interaction *i, int64_t at_ms) 
     /* The latest one begins more than a gap after the others end, so a message after its beginning touches none of
      * them. */
     if (i->older != 0 && at_ms < ms(i->latest.first)) {
-        KERNEL_ASSERT(i->has_latest);
+        KERNEL_ASSERT_SLOW(i->has_latest);
         found.after = 0;
         uint32_t number = i->older;
         do {
@@ -56,8 +56,8 @@ static conversation *open_conversation(kernel *k, interaction *i, const event *e
     conversation begun = {.opened = at, .first = at, .last = at};
     conversation_id(&e->id, e->at_ms, &begun.id);
     if (!i->has_latest) {
-        KERNEL_ASSERT(i->older == 0);
-        KERNEL_ASSERT(after == 0);
+        KERNEL_ASSERT_SLOW(i->older == 0);
+        KERNEL_ASSERT_SLOW(after == 0);
         i->has_latest = 1;
         i->latest = begun;
         return &i->latest;
@@ -66,7 +66,7 @@ static conversation *open_conversation(kernel *k, interaction *i, const event *e
     if (number == 0) {
         return NULL;
     }
-    KERNEL_ASSERT(ms(i->latest.first) != e->at_ms); /* Then the message would belong to it. */
+    KERNEL_ASSERT_SLOW(ms(i->latest.first) != e->at_ms); /* Then the message would belong to it. */
     bool is_latest = ms(i->latest.first) < e->at_ms;
     older_at(k, number)->conversation = is_latest ? i->latest : begun;
     insert_older(k, i, after, number);
@@ -109,13 +109,13 @@ typedef struct { /* what a charge depends on: whether there is one, from when, a
 } charge;
 
 static charge charged_by(const kernel *k, const conversation *c) {
-    KERNEL_ASSERT(ms(c->first) <= ms(c->last));
+    KERNEL_ASSERT_SLOW(ms(c->first) <= ms(c->last));
     return (charge){c->requests > 0, ms(c->first), session_count(k, ms(c->first), ms(c->last))};
 }
 
 static bool is_same_charge(const charge *one, const charge *other) {
-    KERNEL_ASSERT(one->sessions > 0);
-    KERNEL_ASSERT(other->sessions > 0);
+    KERNEL_ASSERT_SLOW(one->sessions > 0);
+    KERNEL_ASSERT_SLOW(other->sessions > 0);
     return one->billable == other->billable && one->first_ms == other->first_ms && one->sessions == other->sessions;
 }
 
@@ -124,10 +124,10 @@ static bool is_same_charge(const charge *one, const charge *other) {
  * STATUS_NO_MEMORY. */
 enum status join(kernel *k, uint32_t number, const event *e) {
     interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT(i->used);
-    KERNEL_ASSERT(!i->ended);
-    KERNEL_ASSERT(e->event_class >> 3 == MESSAGE);
-    KERNEL_ASSERT(e->at_ms <= k->watermark_ms);
+    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(!i->ended);
+    KERNEL_ASSERT_SLOW(e->event_class >> 3 == MESSAGE);
+    KERNEL_ASSERT_SLOW(e->at_ms <= k->watermark_ms);
     placement in = find_placement(k, i, e->at_ms);
     bool is_new = in.kept == NULL;
     if (is_new && (in.kept = open_conversation(k, i, e, in.after)) == NULL) {

@@ -7,7 +7,7 @@
 
 static enum status close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset,
                                       int64_t produced_ms) {
-    KERNEL_ASSERT(!c->closed);
+    KERNEL_ASSERT_SLOW(!c->closed);
     KERNEL_ASSERT(c->requests <= c->messages);
     c->closed = 1;
     k->closed_messages += c->messages;
@@ -41,12 +41,12 @@ static enum status close_silent(kernel *k, uint32_t number, int64_t offset, int6
  * within reach. So forgetting costs no more than what is forgotten; an id behind that one is free again all the same
  * (`step`). */
 static enum status expire_accepted(kernel *k, interaction *i, int64_t oldest_ms) {
-    KERNEL_ASSERT(oldest_ms <= k->watermark_ms);
+    KERNEL_ASSERT_SLOW(oldest_ms <= k->watermark_ms);
     while (i->newest_accepted != 0) {
         accepted_event *newest = accepted_at(k, i->newest_accepted);
         uint32_t number = newest->next;
         accepted_event *a = accepted_at(k, number);
-        KERNEL_ASSERT(a->owner == newest->owner);
+        KERNEL_ASSERT_SLOW(a->owner == newest->owner);
         if (ms(a->at) >= oldest_ms) {
             return STATUS_OK;
         }
@@ -63,18 +63,18 @@ static enum status expire_accepted(kernel *k, interaction *i, int64_t oldest_ms)
 
 /* Forgets conversations that ended before `reach_ms`, which no late message can touch. */
 static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
-    KERNEL_ASSERT(i->older == 0 || i->has_latest);
+    KERNEL_ASSERT_SLOW(i->older == 0 || i->has_latest);
     while (i->older != 0) {
         uint32_t number = older_at(k, i->older)->next;
         const conversation *c = &older_at(k, number)->conversation;
         if (ms(c->last) >= reach_ms) {
             return;
         }
-        KERNEL_ASSERT(c->closed);
+        KERNEL_ASSERT_SLOW(c->closed);
         remove_older(k, i, i->older, number);
     }
     if (i->has_latest && ms(i->latest.last) < reach_ms) {
-        KERNEL_ASSERT(i->latest.closed);
+        KERNEL_ASSERT_SLOW(i->latest.closed);
         i->has_latest = 0;
     }
 }
@@ -83,7 +83,7 @@ static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
  * expires first. */
 static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest_ms) {
     int64_t found = INT64_MAX;
-    KERNEL_ASSERT(i->has_latest || i->newest_accepted != 0);
+    KERNEL_ASSERT_SLOW(i->has_latest || i->newest_accepted != 0);
     if (i->has_latest) {
         found = ms(i->latest.last) + k->gap_ms + 1 + (i->latest.closed ? k->horizon_ms : 0);
     }
@@ -99,7 +99,7 @@ static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest
         int64_t due_ms = ms(a->at) + k->horizon_ms + 1;
         found = due_ms < found ? due_ms : found;
     }
-    KERNEL_ASSERT(found > k->watermark_ms); /* So `advance` comes to an end. */
+    KERNEL_ASSERT_SLOW(found > k->watermark_ms); /* So `advance` comes to an end. */
     return found;
 }
 
@@ -138,9 +138,9 @@ static const kernel *sorted_in; /* qsort hands nothing on to its comparison. Sor
 
 static int by_key(const void *one, const void *other) {
     uint32_t a = *(const uint32_t *)one, b = *(const uint32_t *)other;
-    KERNEL_ASSERT(sorted_in != NULL);
-    KERNEL_ASSERT(a != 0);
-    KERNEL_ASSERT(b != 0);
+    KERNEL_ASSERT_SLOW(sorted_in != NULL);
+    KERNEL_ASSERT_SLOW(a != 0);
+    KERNEL_ASSERT_SLOW(b != 0);
     int order = a == b ? 0 : compare_keys(sorted_in, interaction_at(sorted_in, a), interaction_at(sorted_in, b));
     return order != 0 ? order : (a > b) - (a < b); /* So that one number stands beside itself. */
 }
@@ -149,14 +149,14 @@ static int by_key(const void *one, const void *other) {
  * updates it makes carry the offset and the time of that record. Returns STATUS_NO_MEMORY. */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms) {
     uint32_t count;
-    KERNEL_ASSERT(!k->restoring);
+    KERNEL_ASSERT_SLOW(!k->restoring);
     for (;;) {
         TRY(timers_next(k, &count));
         if (count == 0) {
             return STATUS_OK;
         }
         uint32_t *group = k->timers.group;
-        KERNEL_ASSERT(count <= k->timers.group_room);
+        KERNEL_ASSERT_SLOW(count <= k->timers.group_room);
         if (count > 1) {
             sorted_in = k;
             qsort(group, count, sizeof *group, by_key);

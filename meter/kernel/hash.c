@@ -68,8 +68,8 @@ static void compress(uint64_t state[8], const byte *block, uint64_t bytes_so_far
 
 /* Writes BLAKE2b's digest of 16 bytes. `salt` is 8 bytes, or NULL for none. `digest` must not lie inside `message`. */
 void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *digest) {
-    KERNEL_ASSERT(message != NULL);
-    KERNEL_ASSERT(digest != NULL);
+    KERNEL_ASSERT_SLOW(message != NULL);
+    KERNEL_ASSERT_SLOW(digest != NULL);
     uint64_t state[8];
     byte block[BLOCK_BYTES];
     size_t taken = 0;
@@ -81,7 +81,7 @@ void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *d
     for (; bytes - taken > BLOCK_BYTES; taken += BLOCK_BYTES) {
         compress(state, message + taken, taken + BLOCK_BYTES, false);
     }
-    KERNEL_ASSERT(bytes - taken <= sizeof block);
+    KERNEL_ASSERT_SLOW(bytes - taken <= sizeof block);
     memset(block, 0, sizeof block);
     memcpy(block, message + taken, bytes - taken);
     compress(state, block, bytes, true);
@@ -90,9 +90,9 @@ void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *d
 
 /* Writes the id of the conversation that the event `first` opens at `at_ms`, as schemas.ids.conversation_id. */
 void conversation_id(const event_id *first, int64_t at_ms, event_id *id) {
-    KERNEL_ASSERT(at_ms >= 0);
-    KERNEL_ASSERT(at_ms < TIME_LIMIT_MS);
-    KERNEL_ASSERT(first != id);
+    KERNEL_ASSERT_SLOW(at_ms >= 0);
+    KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(first != id);
     byte salt[8];
     for (int i = 0; i < 8; i++) {
         salt[i] = (byte)((uint64_t)at_ms >> (56 - 8 * i));
@@ -115,8 +115,8 @@ static inline void sip_round(uint64_t v[4]) {
 
 /* Returns SipHash-1-3 of a text. The secret stops a stranger from choosing texts that collide in a table. */
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
-    KERNEL_ASSERT(text != NULL);
-    KERNEL_ASSERT(bytes <= MAX_KEY_BYTES);
+    KERNEL_ASSERT_SLOW(text != NULL);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_KEY_BYTES);
     uint64_t v[4] = {
         secret[0] ^ 0x736F6D6570736575u,
         secret[1] ^ 0x646F72616E646F6Du,
@@ -147,8 +147,8 @@ uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
 
 /* Returns MurmurHash2 of a record's key without its sign, as Kafka's clients use it to choose a partition. */
 uint32_t kafka_hash(const byte *key, size_t bytes) {
-    KERNEL_ASSERT(key != NULL);
-    KERNEL_ASSERT(bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(key != NULL);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_TEXT_BYTES);
     const uint32_t factor = 0x5BD1E995;
     uint32_t hash = 0x9747B28C ^ (uint32_t)bytes;
     size_t at = 0;
@@ -158,7 +158,7 @@ uint32_t kafka_hash(const byte *key, size_t bytes) {
         word *= factor;
         hash = hash * factor ^ (word ^ word >> 24) * factor;
     }
-    KERNEL_ASSERT(bytes - at < sizeof(uint32_t));
+    KERNEL_ASSERT_SLOW(bytes - at < sizeof(uint32_t));
     if (at < bytes) {
         uint32_t rest = 0;
         memcpy(&rest, key + at, bytes - at);

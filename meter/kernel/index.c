@@ -7,11 +7,11 @@
 
 /* Writes the key of an interaction to `key`, which has room for MAX_KEY_BYTES, and returns how many bytes it has. */
 uint32_t key_of(const kernel *k, const interaction *i, byte *key) {
-    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT_SLOW(i->used);
     const channel_scope *s = scope_at(k, i->scope);
     uint32_t user_bytes;
     const byte *user = string_at(&k->strings, i->user, &user_bytes);
-    KERNEL_ASSERT(s->key_bytes + user_bytes <= MAX_KEY_BYTES);
+    KERNEL_ASSERT_SLOW(s->key_bytes + user_bytes <= MAX_KEY_BYTES);
     memcpy(key, s->key, s->key_bytes);
     memcpy(key + s->key_bytes, user, user_bytes);
     return s->key_bytes + user_bytes;
@@ -22,8 +22,8 @@ static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash
     if (!i->used) {
         return false;
     }
-    KERNEL_ASSERT(i->scope != 0);
-    KERNEL_ASSERT(i->user != 0);
+    KERNEL_ASSERT_SLOW(i->scope != 0);
+    KERNEL_ASSERT_SLOW(i->user != 0);
     byte key[MAX_KEY_BYTES];
     *hash = keyed_hash(k->key_secret, key, key_of(k, i, key));
     return true;
@@ -41,8 +41,8 @@ static bool hash_of_accepted(const kernel *k, uint32_t number, uint64_t *hash) {
 
 /* Returns the number of the interaction with this key, or 0. `hash` is keyed_hash of the key. */
 uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
-    KERNEL_ASSERT(scope_bytes > 0);
-    KERNEL_ASSERT(scope_bytes <= key_bytes);
+    KERNEL_ASSERT_SLOW(scope_bytes > 0);
+    KERNEL_ASSERT_SLOW(scope_bytes <= key_bytes);
     KERNEL_ASSERT_SLOW(hash == keyed_hash(k->key_secret, key, key_bytes));
     uint32_t at = table_home(&k->by_key, hash), number;
     while ((number = table_next(&k->by_key, hash, &at)) != 0) {
@@ -57,9 +57,9 @@ uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, 
 /* Adds an interaction with nothing but its key, which it copies. Called when find_interaction has found none.
  * Returns its number, or 0 if there is no memory. The caller must give it something to hold, and schedule it. */
 uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
-    KERNEL_ASSERT(scope_bytes > 0);
-    KERNEL_ASSERT(scope_bytes <= key_bytes);
-    KERNEL_ASSERT(key_bytes <= MAX_KEY_BYTES);
+    KERNEL_ASSERT_SLOW(scope_bytes > 0);
+    KERNEL_ASSERT_SLOW(scope_bytes <= key_bytes);
+    KERNEL_ASSERT_SLOW(key_bytes <= MAX_KEY_BYTES);
     KERNEL_ASSERT_SLOW(find_interaction(k, key, key_bytes, scope_bytes, hash) == 0);
     if (table_make_room(k, &k->by_key, &k->interactions, hash_of_interaction) < 0) {
         return 0;
@@ -71,9 +71,9 @@ uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_
         return 0;
     }
     interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT(!i->used);
-    KERNEL_ASSERT(!i->changed);
-    KERNEL_ASSERT(i->newest_accepted == 0);
+    KERNEL_ASSERT_SLOW(!i->used);
+    KERNEL_ASSERT_SLOW(!i->changed);
+    KERNEL_ASSERT_SLOW(i->newest_accepted == 0);
     i->scope = scope;
     i->user = user;
     i->used = 1;
@@ -105,15 +105,15 @@ void remove_interaction(kernel *k, uint32_t number) {
  * change. Does nothing if it is there already. Returns STATUS_NO_MEMORY. */
 enum status mark_changed(kernel *k, uint32_t number) {
     interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT_SLOW(i->used);
     if (i->changed) {
-        KERNEL_ASSERT(k->changed.count > 0);
+        KERNEL_ASSERT_SLOW(k->changed.count > 0);
         return STATUS_OK;
     }
     i->changed = 1;
     TRY(grow(&k->changed.items, &k->changed.room, k->changed.count + 1, sizeof *k->changed.items, &k->held_bytes));
     k->changed.items[k->changed.count++] = number;
-    KERNEL_ASSERT(k->changed.count <= k->interactions.used); /* Each is there once. */
+    KERNEL_ASSERT_SLOW(k->changed.count <= k->interactions.used); /* Each is there once. */
     return STATUS_OK;
 }
 
@@ -121,10 +121,10 @@ enum status mark_changed(kernel *k, uint32_t number) {
 void append_accepted(kernel *k, interaction *i, uint32_t number) {
     accepted_event *a = accepted_at(k, number);
     accepted_event *newest = i->newest_accepted == 0 ? a : accepted_at(k, i->newest_accepted);
-    KERNEL_ASSERT(a->next == 0);
-    KERNEL_ASSERT(a->owner != 0);
-    KERNEL_ASSERT(number <= MAX_ITEMS);
-    KERNEL_ASSERT(newest == a || newest->owner == a->owner);
+    KERNEL_ASSERT_SLOW(a->next == 0);
+    KERNEL_ASSERT_SLOW(a->owner != 0);
+    KERNEL_ASSERT_SLOW(number <= MAX_ITEMS);
+    KERNEL_ASSERT_SLOW(newest == a || newest->owner == a->owner);
     a->next = i->newest_accepted == 0 ? number : newest->next;
     newest->next = number;
     i->newest_accepted = number;
@@ -174,7 +174,7 @@ uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash) {
  * STATUS_NO_MEMORY. */
 enum status index_accepted(kernel *k, uint32_t number) {
     accepted_event *a = accepted_at(k, number);
-    KERNEL_ASSERT(a->owner != 0);
+    KERNEL_ASSERT_SLOW(a->owner != 0);
     KERNEL_ASSERT_SLOW(find_accepted(k, &a->id, id_hash(k->id_secret, &a->id)) == 0);
     a->shadowed = 1; /* Not in the table yet, should table_make_room build it anew. */
     TRY(table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted));
@@ -186,11 +186,11 @@ enum status index_accepted(kernel *k, uint32_t number) {
 /* Notes that the store on disk does not need the id of an accepted event any more. Called before the event is
  * shadowed or freed. Does nothing if the store does not have it. Returns STATUS_NO_MEMORY. */
 enum status drop_stored_id(kernel *k, accepted_event *a) {
-    KERNEL_ASSERT(a->owner != 0);
+    KERNEL_ASSERT_SLOW(a->owner != 0);
     if (!a->stored) {
         return STATUS_OK;
     }
-    KERNEL_ASSERT(interaction_at(k, a->owner)->used);
+    KERNEL_ASSERT_SLOW(interaction_at(k, a->owner)->used);
     a->stored = 0;
     TRY(grow(&k->dropped_ids.items, &k->dropped_ids.room, k->dropped_ids.count + 1, sizeof *k->dropped_ids.items,
              &k->held_bytes));

@@ -10,8 +10,8 @@ enum { MAX_VALUE_BYTES = 1024 * 1024, FIRST_GROUP = 8 };
 #define LAST_MS INT64_C(253402387200000) /* the end of the year 9999, at the largest offset from UTC */
 
 static byte *put_text(byte *to, const text *part) {
-    KERNEL_ASSERT(part->bytes > 0);
-    KERNEL_ASSERT(part->bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(part->bytes > 0);
+    KERNEL_ASSERT_SLOW(part->bytes <= MAX_TEXT_BYTES);
     to += put_length(to, part->bytes);
     memcpy(to, part->at, part->bytes);
     return to + part->bytes;
@@ -20,13 +20,13 @@ static byte *put_text(byte *to, const text *part) {
 /* Writes what is looked up of an event. Its key is written to `key`, which has room for MAX_KEY_BYTES. */
 static void prepare(const kernel *k, const chat_event *read, event *e, byte *key) {
     byte *end = put_text(put_text(put_text(key, &read->workspace), &read->bot), &read->channel);
-    KERNEL_ASSERT(read->user.bytes > 0);
-    KERNEL_ASSERT(read->user.bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(read->user.bytes > 0);
+    KERNEL_ASSERT_SLOW(read->user.bytes <= MAX_TEXT_BYTES);
     e->key = key;
     e->scope_bytes = (uint32_t)(end - key);
     memcpy(end, read->user.at, read->user.bytes);
     e->key_bytes = e->scope_bytes + read->user.bytes;
-    KERNEL_ASSERT(e->key_bytes <= MAX_KEY_BYTES);
+    KERNEL_ASSERT_SLOW(e->key_bytes <= MAX_KEY_BYTES);
     e->event_class = read->event_class;
     e->at_ms = read->at_ms;
     event_id_of(&read->workspace, &read->source, &read->id, &e->id);
@@ -39,7 +39,7 @@ static void prepare(const kernel *k, const chat_event *read, event *e, byte *key
 /* Adds the record to the group if it is a plain event, and not in the future of its arrival. Returns false if it is
  * for Python to judge; the group has not changed then. Called only while has_room says so. */
 bool read_record(const kernel *k, group *g, const fetched *record) {
-    KERNEL_ASSERT(has_room(g));
+    KERNEL_ASSERT_SLOW(has_room(g));
     event *e = &g->events[g->count];
     chat_event read;
     if (record->value == NULL || record->value_bytes > MAX_VALUE_BYTES ||
@@ -51,14 +51,14 @@ bool read_record(const kernel *k, group *g, const fetched *record) {
     e->produced_ms = record->produced_ms;
     g->keys_bytes += e->key_bytes;
     g->count++;
-    KERNEL_ASSERT(g->keys_bytes <= KEYS_ROOM);
+    KERNEL_ASSERT_SLOW(g->keys_bytes <= KEYS_ROOM);
     return true;
 }
 
 /* Loads what the events of a group will look at into the cache. Called before they are taken; changes nothing. */
 void fetch_group(const kernel *k, const group *g) {
     uint32_t numbers[GROUP];
-    KERNEL_ASSERT(g->count <= GROUP);
+    KERNEL_ASSERT_SLOW(g->count <= GROUP);
     for (uint32_t each = 0; each < g->count; each++) {
         const event *e = &g->events[each];
         uint32_t at = table_home(&k->by_key, e->key_hash), id_at = table_home(&k->by_id, e->id_hash);
@@ -133,15 +133,15 @@ PyObject *begin_sent(Kernel *self, PyObject *args) {
 static enum status read_plain(const kernel *k, source *s, group *g, uint32_t most, bool *is_plain) {
     enum status read = STATUS_OK;
     fetched record;
-    KERNEL_ASSERT(most > 0);
-    KERNEL_ASSERT(most <= GROUP);
+    KERNEL_ASSERT_SLOW(most > 0);
+    KERNEL_ASSERT_SLOW(most <= GROUP);
     g->count = g->keys_bytes = 0;
     *is_plain = true;
     while (*is_plain && g->count < most && has_room(g) && (read = next_record(s, &record)) == STATUS_OK) {
         *is_plain = read_record(k, g, &record);
         g->after[g->count - *is_plain] = *s; /* Not used if it is not plain. */
     }
-    KERNEL_ASSERT(read != STATUS_END || *is_plain);
+    KERNEL_ASSERT_SLOW(read != STATUS_END || *is_plain);
     return read;
 }
 
@@ -168,13 +168,13 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
             }
             if (found == LATE) { /* Python refuses it, and the events behind it are read again. */
                 go_back(s, &g.after[each]);
-                KERNEL_ASSERT(s->index > 0);
+                KERNEL_ASSERT_SLOW(s->index > 0);
                 return PyLong_FromSsize_t(s->index - 1);
             }
         }
         if (read == STATUS_END || !is_plain) {
             Py_ssize_t index = s->index - !is_plain;
-            KERNEL_ASSERT(index >= 0);
+            KERNEL_ASSERT_SLOW(index >= 0);
             if (read == STATUS_END) {
                 close_source(s);
             }

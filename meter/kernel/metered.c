@@ -35,10 +35,10 @@ static byte *put_id(byte *to, const event_id *id) {
 }
 
 static byte *put_conversation(byte *to, const kernel *k, const update *each) {
-    KERNEL_ASSERT(each->state <= ABSORBED);
-    KERNEL_ASSERT(!each->replaced);
-    KERNEL_ASSERT(each->first_ms <= each->last_ms);
-    KERNEL_ASSERT(each->requests <= each->messages);
+    KERNEL_ASSERT_SLOW(each->state <= ABSORBED);
+    KERNEL_ASSERT_SLOW(!each->replaced);
+    KERNEL_ASSERT_SLOW(each->first_ms <= each->last_ms);
+    KERNEL_ASSERT_SLOW(each->requests <= each->messages);
     static const char *const STATES[] = {"open", "closed", "absorbed"};
     to = PUT(to, "{\"type\":\"meter.conversation\",\"conversation_id\":\"");
     to = put_id(to, &each->id);
@@ -67,16 +67,16 @@ static byte *put_conversation(byte *to, const kernel *k, const update *each) {
 /* Returns which of the KINDS an occurrence is: by its type, or, of a message, by who spoke. Not for a conversation. */
 int kind_of(const update *occurrence) {
     int type = occurrence->event_class >> 3, actor = occurrence->event_class & 3;
-    KERNEL_ASSERT(occurrence->event_class < EVENT_CLASSES);
-    KERNEL_ASSERT(type != MESSAGE || actor >= BY_AGENT);
+    KERNEL_ASSERT_SLOW(occurrence->event_class < EVENT_CLASSES);
+    KERNEL_ASSERT_SLOW(type != MESSAGE || actor >= BY_AGENT);
     return FIRST_OCCURRENCE_KIND + (type != MESSAGE ? type - 1 : actor);
 }
 
 static byte *put_occurrence(byte *to, const update *each) {
     static const char *const OCCURRENCES[] = {"proactive", "alert", "agent", "developer"};
     const char *kind = OCCURRENCES[kind_of(each) - FIRST_OCCURRENCE_KIND];
-    KERNEL_ASSERT(!each->replaced);
-    KERNEL_ASSERT(each->messages == 0);
+    KERNEL_ASSERT_SLOW(!each->replaced);
+    KERNEL_ASSERT_SLOW(each->messages == 0);
     to = PUT(to, "{\"type\":\"meter.occurrence\",\"kind\":\"");
     to = put(to, kind, strlen(kind));
     to = PUT(to, "\",\"unit_id\":\"");
@@ -87,9 +87,9 @@ static byte *put_occurrence(byte *to, const update *each) {
 
 static byte *put_origin(byte *to, const kernel *k, const update *each) {
     const channel_scope *s = scope_at(k, each->scope);
-    KERNEL_ASSERT(s->uses > 0);
-    KERNEL_ASSERT(s->json_bytes > 0);
-    KERNEL_ASSERT(each->user_at + each->user_bytes <= k->updates.users_bytes);
+    KERNEL_ASSERT_SLOW(s->uses > 0);
+    KERNEL_ASSERT_SLOW(s->json_bytes > 0);
+    KERNEL_ASSERT_SLOW(each->user_at + each->user_bytes <= k->updates.users_bytes);
     to = put(to, (const char *)s->key + s->key_bytes, s->json_bytes);
     to += json_text(to, k->updates.users + each->user_at, each->user_bytes);
     to = PUT(to, "\",\"origin_partition\":");
@@ -105,7 +105,7 @@ static byte *put_origin(byte *to, const kernel *k, const update *each) {
  * packed, before clear_updates. */
 byte *encode_metered(byte *to, const kernel *k, const update *each, bool is_conversation) {
     byte *end = put_origin(is_conversation ? put_conversation(to, k, each) : put_occurrence(to, each), k, each);
-    KERNEL_ASSERT(end > to);
-    KERNEL_ASSERT(end - to <= MAX_METERED_BYTES);
+    KERNEL_ASSERT_SLOW(end > to);
+    KERNEL_ASSERT_SLOW(end - to <= MAX_METERED_BYTES);
     return end;
 }

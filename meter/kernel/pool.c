@@ -177,9 +177,9 @@ uint32_t pool_allocate(pool *items) {
     uint32_t number = items->freed;
     if (number != 0) {
         memcpy(&items->freed, pool_at(items, number), sizeof items->freed);
-        KERNEL_ASSERT(items->freed <= items->made); /* Otherwise a released item was written to. */
+        KERNEL_ASSERT_SLOW(items->freed <= items->made); /* Otherwise a released item was written to. */
     } else {
-        KERNEL_ASSERT(items->used == items->made); /* Nothing is free, so all are in use. */
+        KERNEL_ASSERT_SLOW(items->used == items->made); /* Nothing is free, so all are in use. */
         number = items->made + 1;
         if (number > MAX_ITEMS || (number >> items->shift >= items->chunk_count && !add_chunks(items))) {
             return 0;
@@ -197,7 +197,7 @@ void pool_release(pool *items, uint32_t number) {
     KERNEL_ASSERT(number != 0);
     KERNEL_ASSERT(number <= items->made);
     KERNEL_ASSERT(items->used > 0);
-    KERNEL_ASSERT(number != items->freed); /* Not released twice in a row. */
+    KERNEL_ASSERT_SLOW(number != items->freed); /* Not released twice in a row. */
     byte *item = pool_at(items, number);
     memset(item, 0, items->item_bytes);
     memcpy(item, &items->freed, sizeof items->freed);

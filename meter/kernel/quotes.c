@@ -44,8 +44,8 @@ bool find_quotes(const byte *value, size_t bytes, quote_list *list) {
     others found = {0, 0};
     byte rest[WIDTH];
     uint32_t count = 0;
-    KERNEL_ASSERT(value != NULL);
-    KERNEL_ASSERT(bytes <= UINT32_MAX);
+    KERNEL_ASSERT_SLOW(value != NULL);
+    KERNEL_ASSERT_SLOW(bytes <= UINT32_MAX);
     for (size_t at = 0; at < bytes; at += sizeof rest) {
         const byte *from = value + at;
         if (bytes - at < sizeof rest) {
@@ -61,8 +61,8 @@ bool find_quotes(const byte *value, size_t bytes, quote_list *list) {
             list->at[count++] = (uint32_t)at + (uint32_t)__builtin_ctzll(quotes);
         }
     }
-    KERNEL_ASSERT(count <= sizeof list->at / sizeof *list->at);
-    KERNEL_ASSERT(count == 0 || list->at[count - 1] < bytes);
+    KERNEL_ASSERT_SLOW(count <= sizeof list->at / sizeof *list->at);
+    KERNEL_ASSERT_SLOW(count == 0 || list->at[count - 1] < bytes);
     list->count = count;
     list->has_non_ascii = found.high != 0;
     return true;

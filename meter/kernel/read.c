@@ -10,7 +10,7 @@ uint32_t characters_of(const byte *text, uint32_t bytes) {
     for (uint32_t at = 0; at < bytes; at++) {
         found += (text[at] & 0xC0) != 0x80;
     }
-    KERNEL_ASSERT(found <= bytes);
+    KERNEL_ASSERT_SLOW(found <= bytes);
     return found;
 }
 
@@ -68,8 +68,8 @@ static int64_t day_number(int year, int month, int day) {
     int64_t y = month > 2 ? year : year - 1;
     int64_t days_of_months = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5;
     int64_t number = 365 * y + y / 4 - y / 100 + y / 400 + days_of_months + day - 1 - 719468;
-    KERNEL_ASSERT(number >= 0);
-    KERNEL_ASSERT(number < TIME_LIMIT_MS / (24 * 3600 * 1000));
+    KERNEL_ASSERT_SLOW(number >= 0);
+    KERNEL_ASSERT_SLOW(number < TIME_LIMIT_MS / (24 * 3600 * 1000));
     return number;
 }
 
@@ -92,7 +92,7 @@ bool scan_time(const text *written, int64_t *at_ms) {
     int thousandths = 0;
     if (written->bytes > 20) {
         int digits = (int)written->bytes - 21;
-        KERNEL_ASSERT(digits <= 9);
+        KERNEL_ASSERT_SLOW(digits <= 9);
         if (t[19] != '.' || digits < 1 || digits_at(t + 20, digits) < 0) {
             return false;
         }
@@ -102,8 +102,8 @@ bool scan_time(const text *written, int64_t *at_ms) {
         second > 59) {
         return false;
     }
-    KERNEL_ASSERT(thousandths >= 0);
-    KERNEL_ASSERT(thousandths < 1000);
+    KERNEL_ASSERT_SLOW(thousandths >= 0);
+    KERNEL_ASSERT_SLOW(thousandths < 1000);
     *at_ms = ((day_number(year, month, day) * 24 + hour) * 60 + minute) * INT64_C(60000) + second * 1000 + thousandths;
     return true;
 }
@@ -112,9 +112,9 @@ bool scan_time(const text *written, int64_t *at_ms) {
 static byte *put_part(byte *to, const text *part, bool is_first) {
     char digits[12];
     int count = 0;
-    KERNEL_ASSERT(part->characters > 0);
-    KERNEL_ASSERT(part->characters <= part->bytes);
-    KERNEL_ASSERT(part->bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(part->characters > 0);
+    KERNEL_ASSERT_SLOW(part->characters <= part->bytes);
+    KERNEL_ASSERT_SLOW(part->bytes <= MAX_TEXT_BYTES);
     if (!is_first) {
         *to++ = 0;
     }
@@ -135,6 +135,6 @@ void event_id_of(const text *workspace, const text *source, const text *id, even
     byte *end = put_part(message, workspace, true);
     end = put_part(end, source, false);
     end = put_part(end, id, false);
-    KERNEL_ASSERT((size_t)(end - message) <= sizeof message);
+    KERNEL_ASSERT_SLOW((size_t)(end - message) <= sizeof message);
     blake2b_16(message, (size_t)(end - message), NULL, found);
 }

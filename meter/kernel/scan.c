@@ -72,7 +72,7 @@ static inline int field_of(const text *name, bool is_inner) {
  * Returns false if it is anything else. */
 static bool skip_value(scanner *s) {
     text ignored;
-    KERNEL_ASSERT(s->at < s->end);
+    KERNEL_ASSERT_SLOW(s->at < s->end);
     if (next(s) == '"') {
         return read_text(s, &ignored);
     }
@@ -89,7 +89,7 @@ static bool skip_value(scanner *s) {
     while (s->at < s->end && *s->at >= '0' && *s->at <= '9' && s->at - start < 18) {
         s->at++;
     }
-    KERNEL_ASSERT(s->at <= s->end);
+    KERNEL_ASSERT_SLOW(s->at <= s->end);
     /* Whatever follows the number is judged by the caller, which expects a comma or a brace. */
     return s->at > start && (*start != '0' || s->at == start + 1);
 }
@@ -137,7 +137,7 @@ static bool is_name(text *name, bool has_non_ascii) {
     if (has_non_ascii && name->bytes <= MAX_TEXT_BYTES) {
         name->characters = characters_of(name->at, name->bytes);
     }
-    KERNEL_ASSERT(name->characters <= name->bytes);
+    KERNEL_ASSERT_SLOW(name->characters <= name->bytes);
     return name->characters >= 1 && name->characters <= MAX_CHARACTERS;
 }
 
@@ -152,7 +152,7 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
         s.found != ALL_FIELDS) {
         return false;
     }
-    KERNEL_ASSERT(s.read <= s.quotes.count);
+    KERNEL_ASSERT_SLOW(s.read <= s.quotes.count);
     text *f = s.fields;
     if (s.quotes.has_non_ascii && !is_utf8(value, bytes)) {
         return false;
@@ -171,7 +171,7 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
         }
     }
     found->event_class = (byte)(type * 8 + out * 4 + actor);
-    KERNEL_ASSERT(found->event_class < EVENT_CLASSES);
+    KERNEL_ASSERT_SLOW(found->event_class < EVENT_CLASSES);
     found->workspace = f[WORKSPACE];
     found->bot = f[BOT];
     found->channel = f[CHANNEL];

@@ -36,7 +36,7 @@ static uint64_t scope_hash(const kernel *k, const byte *key, uint32_t bytes) {
 
 static bool hash_of_scope(const kernel *k, uint32_t number, uint64_t *hash) {
     const channel_scope *s = scope_at(k, number);
-    KERNEL_ASSERT((s->uses == 0) == (s->key == NULL));
+    KERNEL_ASSERT_SLOW((s->uses == 0) == (s->key == NULL));
     if (s->uses == 0) {
         return false;
     }
@@ -47,8 +47,8 @@ static bool hash_of_scope(const kernel *k, uint32_t number, uint64_t *hash) {
 /* Returns the number of the scope with this key, made if there is none yet, or 0 if there is no memory. Copies the
  * key. The caller gives the number back to scope_release once. */
 uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
-    KERNEL_ASSERT(bytes >= SCOPE_PARTS);
-    KERNEL_ASSERT(bytes <= MAX_KEY_BYTES);
+    KERNEL_ASSERT_SLOW(bytes >= SCOPE_PARTS);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_KEY_BYTES);
     if (table_make_room(k, &k->by_scope, &k->scopes, hash_of_scope) < 0) {
         return 0;
     }
@@ -56,8 +56,8 @@ uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
     uint32_t at = table_home(&k->by_scope, hash), number;
     while ((number = table_next(&k->by_scope, hash, &at)) != 0) {
         channel_scope *s = scope_at(k, number);
-        KERNEL_ASSERT(s->uses > 0);
-        KERNEL_ASSERT(s->uses < UINT32_MAX);
+        KERNEL_ASSERT_SLOW(s->uses > 0);
+        KERNEL_ASSERT_SLOW(s->uses < UINT32_MAX);
         if (s->key_bytes == bytes && memcmp(s->key, key, bytes) == 0) {
             s->uses++;
             return number;
@@ -117,8 +117,8 @@ uint32_t scope_bytes_of(const byte *key, uint32_t bytes) {
 
 /* Whether the interaction has this key. */
 bool is_key_of(const kernel *k, const interaction *i, const byte *key, uint32_t key_bytes, uint32_t scope_bytes) {
-    KERNEL_ASSERT(i->used);
-    KERNEL_ASSERT(scope_bytes <= key_bytes);
+    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(scope_bytes <= key_bytes);
     const channel_scope *s = scope_at(k, i->scope);
     uint32_t user_bytes;
     const byte *user = string_at(&k->strings, i->user, &user_bytes);

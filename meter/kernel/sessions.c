@@ -7,14 +7,14 @@
 #include "kernel.h"
 
 static bool is_occurrence(const event *e) {
-    KERNEL_ASSERT(e->event_class < EVENT_CLASSES);
+    KERNEL_ASSERT_SLOW(e->event_class < EVENT_CLASSES);
     return e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT;
 }
 
 static void move_watermark(kernel *k, int64_t at_ms) {
-    KERNEL_ASSERT(at_ms >= 0);
-    KERNEL_ASSERT(at_ms < TIME_LIMIT_MS);
-    KERNEL_ASSERT(k->watermark_ms >= 0);
+    KERNEL_ASSERT_SLOW(at_ms >= 0);
+    KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(k->watermark_ms >= 0);
     k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
 }
 
@@ -22,16 +22,16 @@ static void move_watermark(kernel *k, int64_t at_ms) {
  * STATUS_NO_MEMORY. */
 enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
     int64_t known_ms = ms(interaction_at(k, number)->due);
-    KERNEL_ASSERT(due_ms > 0);
-    KERNEL_ASSERT(!interaction_at(k, number)->ended);
+    KERNEL_ASSERT_SLOW(due_ms > 0);
+    KERNEL_ASSERT_SLOW(!interaction_at(k, number)->ended);
     return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : STATUS_OK;
 }
 
 /* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
  * and is out of reach: it is shadowed from now on. */
 static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uint32_t known) {
-    KERNEL_ASSERT(owner != 0);
-    KERNEL_ASSERT(owner <= MAX_ITEMS);
+    KERNEL_ASSERT_SLOW(owner != 0);
+    KERNEL_ASSERT_SLOW(owner <= MAX_ITEMS);
     uint32_t number = pool_allocate(&k->accepted);
     if (number == 0) {
         return STATUS_NO_MEMORY;
@@ -46,9 +46,9 @@ static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uin
     if (known == 0) {
         return index_accepted(k, number);
     }
-    KERNEL_ASSERT(known != number);
-    KERNEL_ASSERT(!accepted_at(k, known)->shadowed);
-    KERNEL_ASSERT(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
+    KERNEL_ASSERT_SLOW(known != number);
+    KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
+    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
     TRY(drop_stored_id(k, accepted_at(k, known)));
     accepted_at(k, known)->shadowed = 1;
     table_replace(&k->by_id, e->id_hash, known, number);
@@ -66,10 +66,10 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
     TRY(mark_changed(k, number));
     TRY(store_accepted(k, number, e, known));
     interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT(i->used);
-    KERNEL_ASSERT(i->newest_accepted != 0);
+    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(i->newest_accepted != 0);
     if (i->ended) { /* It ended, and no checkpoint has written that yet: it goes on, with nothing. */
-        KERNEL_ASSERT(!i->has_latest);
+        KERNEL_ASSERT_SLOW(!i->has_latest);
         i->ended = 0;
         i->due = as_instant(0);
         k->live++;
@@ -86,17 +86,17 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
 /* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
  * offsets. If it is LATE, nothing has changed, and the caller refuses the record. Returns STATUS_NO_MEMORY. */
 enum status step(kernel *k, const event *e, enum outcome *outcome) {
-    KERNEL_ASSERT(e->at_ms >= 0);
-    KERNEL_ASSERT(e->at_ms < TIME_LIMIT_MS);
-    KERNEL_ASSERT(!k->restoring);
+    KERNEL_ASSERT_SLOW(e->at_ms >= 0);
+    KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(!k->restoring);
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
     uint32_t known = find_accepted(k, &e->id, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
     if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
         const accepted_event *a = accepted_at(k, known);
-        KERNEL_ASSERT(a->owner != 0);
-        KERNEL_ASSERT(!a->shadowed);
+        KERNEL_ASSERT_SLOW(a->owner != 0);
+        KERNEL_ASSERT_SLOW(!a->shadowed);
         bool same = ms(a->at) == e->at_ms && a->event_class == e->event_class &&
                     is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
         found = same ? DUPLICATE : CONFLICT;
@@ -110,7 +110,7 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     k->outcomes[found]++;
     *outcome = found;
     TRY(advance(k, e->offset, e->produced_ms));
-    KERNEL_ASSERT(k->watermark_ms >= e->at_ms);
+    KERNEL_ASSERT_SLOW(k->watermark_ms >= e->at_ms);
 #ifdef KERNEL_CHECK
     uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     if (number != 0) { /* 0: a conflict whose own key is not known */

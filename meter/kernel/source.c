@@ -57,7 +57,7 @@ static const byte *get_part(const byte *at, const byte *end, const byte **part, 
         return NULL;
     }
     *part = *bytes < 0 ? NULL : at;
-    KERNEL_ASSERT(*bytes == -1 || at + *bytes <= end);
+    KERNEL_ASSERT_SLOW(*bytes == -1 || at + *bytes <= end);
     return *bytes < 0 ? at : at + *bytes;
 }
 
@@ -94,8 +94,8 @@ static enum status next_sent(source *s, fetched *found) {
             }
             TRY(next_batch(s));
         }
-        KERNEL_ASSERT(s->left <= s->count);
-        KERNEL_ASSERT(s->at <= s->batch_end);
+        KERNEL_ASSERT_SLOW(s->left <= s->count);
+        KERNEL_ASSERT_SLOW(s->at <= s->batch_end);
         int64_t bytes, ms_after, offsets_after, value_bytes;
         const byte *at = get_varint(s->at, s->batch_end, &bytes), *key;
         if (at == NULL || bytes < 1 || bytes > s->batch_end - at) {
@@ -117,13 +117,13 @@ static enum status next_sent(source *s, fetched *found) {
         s->left--;
     } while (found->offset < s->start);
     s->index++;
-    KERNEL_ASSERT(s->at <= s->batch_end);
+    KERNEL_ASSERT_SLOW(s->at <= s->batch_end);
     return STATUS_OK;
 }
 
 static enum status number_of(PyObject *record, PyObject *name, int64_t *found) {
-    KERNEL_ASSERT(record != NULL);
-    KERNEL_ASSERT(name != NULL);
+    KERNEL_ASSERT_SLOW(record != NULL);
+    KERNEL_ASSERT_SLOW(name != NULL);
     PyObject *number = PyObject_GetAttr(record, name);
     if (number == NULL) {
         return STATUS_RAISED;
@@ -134,8 +134,8 @@ static enum status number_of(PyObject *record, PyObject *name, int64_t *found) {
 }
 
 static enum status next_listed(source *s, fetched *found) {
-    KERNEL_ASSERT(s->from != NULL);
-    KERNEL_ASSERT(s->index >= 0);
+    KERNEL_ASSERT_SLOW(s->from != NULL);
+    KERNEL_ASSERT_SLOW(s->index >= 0);
     if (s->index >= PyList_Size(s->from)) {
         return STATUS_END;
     }
@@ -161,7 +161,7 @@ static enum status next_listed(source *s, fetched *found) {
  * STATUS_END after the last one, or STATUS_RAISED with ValueError if the bytes are damaged; nothing of the batch may
  * be read then. */
 enum status next_record(source *s, fetched *found) {
-    KERNEL_ASSERT(s->from != NULL);
+    KERNEL_ASSERT_SLOW(s->from != NULL);
     return s->end == NULL ? next_listed(s, found) : next_sent(s, found);
 }
 

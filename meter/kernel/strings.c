@@ -47,20 +47,20 @@ void string_remove(strings *s, uint32_t string) {
 /* Writes a length as keys have it, seven bits a byte, the lowest first, and returns how many bytes that takes: 1 to
  * 3. */
 uint32_t put_length(byte *to, uint32_t length) {
-    KERNEL_ASSERT(length <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(length <= MAX_TEXT_BYTES);
     uint32_t bytes = 0;
     for (; length >= 0x80; length >>= 7) {
         to[bytes++] = (byte)(length | 0x80);
     }
     to[bytes++] = (byte)length;
-    KERNEL_ASSERT(bytes <= 3);
+    KERNEL_ASSERT_SLOW(bytes <= 3);
     return bytes;
 }
 
 /* Reads a length that may come from anywhere. Returns how many bytes it takes; 0 if it breaks off at `end`, or is
  * more than MAX_TEXT_BYTES. Does not check that so many bytes follow. */
 uint32_t get_length(const byte *from, const byte *end, uint32_t *length) {
-    KERNEL_ASSERT(from <= end);
+    KERNEL_ASSERT_SLOW(from <= end);
     uint32_t found = 0;
     *length = 0;
     for (uint32_t at = 0; at < 3 && from + at < end; at++) {
@@ -78,7 +78,7 @@ uint32_t get_length(const byte *from, const byte *end, uint32_t *length) {
  * UTF-8 already, so only quotes, backslashes and control characters need an escape. */
 size_t json_text(byte *to, const byte *text, uint32_t bytes) {
     static const char DIGITS[] = "0123456789abcdef", SHORT[] = "btn\0fr"; /* \b \t \n, none for 11, \f \r */
-    KERNEL_ASSERT(bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_TEXT_BYTES);
     byte *start = to;
     for (uint32_t at = 0; at < bytes; at++) {
         byte each = text[at];
@@ -99,17 +99,17 @@ size_t json_text(byte *to, const byte *text, uint32_t bytes) {
             to += 5;
         }
     }
-    KERNEL_ASSERT((size_t)(to - start) >= bytes);
-    KERNEL_ASSERT((size_t)(to - start) <= 6 * (size_t)bytes);
+    KERNEL_ASSERT_SLOW((size_t)(to - start) >= bytes);
+    KERNEL_ASSERT_SLOW((size_t)(to - start) <= 6 * (size_t)bytes);
     return (size_t)(to - start);
 }
 
 /* Compares two texts in UTF-8 as Python compares strings: below 0, 0, or above 0. */
 int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint32_t other_bytes) {
-    KERNEL_ASSERT(one != NULL);
-    KERNEL_ASSERT(other != NULL);
-    KERNEL_ASSERT(one_bytes <= MAX_TEXT_BYTES);
-    KERNEL_ASSERT(other_bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(one != NULL);
+    KERNEL_ASSERT_SLOW(other != NULL);
+    KERNEL_ASSERT_SLOW(one_bytes <= MAX_TEXT_BYTES);
+    KERNEL_ASSERT_SLOW(other_bytes <= MAX_TEXT_BYTES);
     /* The order of bytes in UTF-8 is the order of the characters. */
     int order = memcmp(one, other, one_bytes < other_bytes ? one_bytes : other_bytes);
     return order ? order : one_bytes < other_bytes ? -1 : one_bytes > other_bytes;

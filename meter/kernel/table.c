@@ -16,7 +16,7 @@ static uint32_t max_filled(uint32_t size) {
  * all items of the pool: `hash_of` says of each whether it is in the table, and its hash. Items that are being added or
  * removed must be marked so that `hash_of` answers rightly. Returns STATUS_NO_MEMORY, and has then changed nothing. */
 enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
-    KERNEL_ASSERT((t->slots == NULL) == (t->size == 0));
+    KERNEL_ASSERT_SLOW((t->slots == NULL) == (t->size == 0));
     if (t->filled < max_filled(t->size)) {
         return STATUS_OK;
     }
@@ -36,8 +36,8 @@ enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item
             table_put(&grown, hash, number);
         }
     }
-    KERNEL_ASSERT(grown.filled <= t->filled);
-    KERNEL_ASSERT(grown.filled < max_filled(grown.size));
+    KERNEL_ASSERT_SLOW(grown.filled <= t->filled);
+    KERNEL_ASSERT_SLOW(grown.filled < max_filled(grown.size));
     drop_zeroed(t->slots, t->size * sizeof *t->slots);
     *t = grown;
     return STATUS_OK;
@@ -72,7 +72,7 @@ static uint32_t slot_of(const table *t, uint64_t hash, uint32_t number) {
 void table_remove(table *t, uint64_t hash, uint32_t number) {
     uint32_t at = slot_of(t, hash, number);
     uint32_t after = at + 1 == t->size ? 0 : at + 1;
-    KERNEL_ASSERT(t->filled > 0);
+    KERNEL_ASSERT_SLOW(t->filled > 0);
     t->slots[at] = REMOVED;
     /* A mark before a free slot helps no search: free it, and the marks before it. */
     while (t->slots[after] == 0 && t->slots[at] == REMOVED) {
@@ -86,9 +86,9 @@ void table_remove(table *t, uint64_t hash, uint32_t number) {
 
 /* Puts the number `by` where `number` is: the two items have the same hash. `by` must not be in the table yet. */
 void table_replace(table *t, uint64_t hash, uint32_t number, uint32_t by) {
-    KERNEL_ASSERT(by != number);
-    KERNEL_ASSERT(by != 0);
-    KERNEL_ASSERT(by <= MAX_ITEMS);
+    KERNEL_ASSERT_SLOW(by != number);
+    KERNEL_ASSERT_SLOW(by != 0);
+    KERNEL_ASSERT_SLOW(by <= MAX_ITEMS);
     uint32_t at = slot_of(t, hash, number);
     KERNEL_ASSERT_SLOW(at < t->size);
     t->slots[at] = table_slot(hash, by);

@@ -49,19 +49,19 @@ void timers_end(kernel *k) {
 
 static enum status heap_push(kernel *k, uint32_t number, int64_t due_ms) {
     timers *t = &k->timers;
-    KERNEL_ASSERT(due_ms >> t->shift <= t->slot);
+    KERNEL_ASSERT_SLOW(due_ms >> t->shift <= t->slot);
     TRY(grow(&t->near, &t->near_room, t->near_count + 1, sizeof *t->near, &k->held_bytes));
     uint32_t at = t->near_count++;
     for (; at > 0 && t->near[(at - 1) / 2].due_ms > due_ms; at = (at - 1) / 2) {
         t->near[at] = t->near[(at - 1) / 2];
     }
-    KERNEL_ASSERT(at < t->near_count);
+    KERNEL_ASSERT_SLOW(at < t->near_count);
     t->near[at] = (timer){due_ms, number};
     return STATUS_OK;
 }
 
 static timer heap_pop(timers *t) {
-    KERNEL_ASSERT(t->near_count > 0);
+    KERNEL_ASSERT_SLOW(t->near_count > 0);
     timer first = t->near[0], last = t->near[--t->near_count];
     uint32_t at = 0, below;
     while ((below = 2 * at + 1) < t->near_count) {
@@ -73,7 +73,7 @@ static timer heap_pop(timers *t) {
         at = below;
     }
     t->near[at] = last;
-    KERNEL_ASSERT(t->near_count == 0 || t->near[0].due_ms >= first.due_ms);
+    KERNEL_ASSERT_SLOW(t->near_count == 0 || t->near[0].due_ms >= first.due_ms);
     return first;
 }
 
@@ -91,7 +91,7 @@ static enum status ring_add(kernel *k, uint32_t number, int64_t slot) {
         t->ring[at].page = page;
         t->ring[at].filled = 0;
     }
-    KERNEL_ASSERT(t->ring[at].filled < PAGE_ITEMS);
+    KERNEL_ASSERT_SLOW(t->ring[at].filled < PAGE_ITEMS);
     page_at(t, t->ring[at].page)->items[t->ring[at].filled++] = number;
     t->far_count++;
     return STATUS_OK;
@@ -101,9 +101,9 @@ static enum status ring_add(kernel *k, uint32_t number, int64_t slot) {
  * to be dealt with earlier than before. Not for a time further than the ring reaches: see timers_extend. Returns
  * STATUS_NO_MEMORY. */
 enum status schedule(kernel *k, uint32_t number, int64_t due_ms) {
-    KERNEL_ASSERT(interaction_at(k, number)->used);
-    KERNEL_ASSERT(!interaction_at(k, number)->ended);
-    KERNEL_ASSERT(due_ms > 0);
+    KERNEL_ASSERT_SLOW(interaction_at(k, number)->used);
+    KERNEL_ASSERT_SLOW(!interaction_at(k, number)->ended);
+    KERNEL_ASSERT_SLOW(due_ms > 0);
     interaction_at(k, number)->due = as_instant(due_ms);
     int64_t slot = due_ms >> k->timers.shift;
     return slot <= k->timers.slot ? heap_push(k, number, due_ms) : ring_add(k, number, slot);
@@ -125,8 +125,8 @@ static enum status enter_next_slot(kernel *k) {
     timers *t = &k->timers;
     t->slot++;
     uint32_t at = (uint32_t)(t->slot & (SLOTS - 1)), filled = t->ring[at].filled;
-    KERNEL_ASSERT(filled <= PAGE_ITEMS);
-    KERNEL_ASSERT(t->far_count > 0);
+    KERNEL_ASSERT_SLOW(filled <= PAGE_ITEMS);
+    KERNEL_ASSERT_SLOW(t->far_count > 0);
     for (uint32_t number = t->ring[at].page, next; number != 0; number = next, filled = PAGE_ITEMS) {
         timer_page *page = page_at(t, number);
         for (uint32_t each = 0; each < filled; each++) {
@@ -139,7 +139,7 @@ static enum status enter_next_slot(kernel *k) {
                 TRY(heap_push(k, page->items[each], due_ms));
             }
         }
-        KERNEL_ASSERT(t->far_count >= filled);
+        KERNEL_ASSERT_SLOW(t->far_count >= filled);
         t->far_count -= filled;
         next = page->next;
         pool_release(&t->pages, number);
@@ -195,7 +195,7 @@ enum status timers_compact(kernel *k) {
  * twice. */
 static enum status collect_instant(kernel *k, uint32_t *count) {
     timers *t = &k->timers;
-    KERNEL_ASSERT(t->near_count > 0);
+    KERNEL_ASSERT_SLOW(t->near_count > 0);
     int64_t due_ms = t->near[0].due_ms;
     *count = 0;
     while (t->near_count > 0 && t->near[0].due_ms == due_ms) {
@@ -220,7 +220,7 @@ enum status timers_advance(kernel *k) {
             TRY(enter_next_slot(k));
         }
     }
-    KERNEL_ASSERT(t->slot >= reached);
+    KERNEL_ASSERT_SLOW(t->slot >= reached);
     return STATUS_OK;
 }
 
@@ -234,6 +234,6 @@ enum status timers_next(kernel *k, uint32_t *count) {
     while (*count == 0 && t->near_count > 0 && t->near[0].due_ms <= k->watermark_ms) {
         TRY(collect_instant(k, count));
     }
-    KERNEL_ASSERT(*count > 0 || t->near_count == 0 || t->near[0].due_ms > k->watermark_ms);
+    KERNEL_ASSERT_SLOW(*count > 0 || t->near_count == 0 || t->near[0].due_ms > k->watermark_ms);
     return STATUS_OK;
 }

@@ -16,8 +16,8 @@ static uint32_t home(const kernel *k, const event_id *id) {
 static uint32_t *slot_of(const kernel *k, const event_id *id) {
     const updates *u = &k->updates;
     uint32_t at = home(k, id);
-    KERNEL_ASSERT(u->slots != NULL);
-    KERNEL_ASSERT(u->conversations.count <= u->mask); /* One slot is free, so the search ends. */
+    KERNEL_ASSERT_SLOW(u->slots != NULL);
+    KERNEL_ASSERT_SLOW(u->conversations.count <= u->mask); /* One slot is free, so the search ends. */
     while (u->slots[at] != 0 && memcmp(u->conversations.items[u->slots[at] - 1].id.bytes, id->bytes, ID_BYTES) != 0) {
         KERNEL_ASSERT_SLOW(u->slots[at] <= u->conversations.count);
         at = (at + 1) & u->mask;
@@ -27,7 +27,7 @@ static uint32_t *slot_of(const kernel *k, const event_id *id) {
 
 /* Whether this batch tells of the conversation already. */
 bool has_update(const kernel *k, const event_id *id) {
-    KERNEL_ASSERT(k->updates.slots != NULL || k->updates.conversations.count == 0);
+    KERNEL_ASSERT_SLOW(k->updates.slots != NULL || k->updates.conversations.count == 0);
     return k->updates.slots != NULL && *slot_of(k, id) != 0;
 }
 
@@ -61,8 +61,8 @@ static enum status make_room(kernel *k) {
 static update *add(kernel *k, update_list *list, uint32_t number) {
     updates *u = &k->updates;
     const interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT(i->used);
-    KERNEL_ASSERT(u->users_bytes <= u->users_room);
+    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(u->users_bytes <= u->users_room);
     uint32_t user_bytes;
     const byte *user = string_at(&k->strings, i->user, &user_bytes);
     if (grow(&list->items, &list->room, list->count + 1, sizeof *list->items, &k->held_bytes) < 0) {
@@ -77,8 +77,8 @@ static update *add(kernel *k, update_list *list, uint32_t number) {
         u->users = users;
         u->users_room = room;
     }
-    KERNEL_ASSERT(u->users_bytes + user_bytes <= u->users_room);
-    KERNEL_ASSERT(u->users_bytes <= UINT32_MAX);
+    KERNEL_ASSERT_SLOW(u->users_bytes + user_bytes <= u->users_room);
+    KERNEL_ASSERT_SLOW(u->users_bytes <= UINT32_MAX);
     update *one = &list->items[list->count++];
     memset(one, 0, sizeof *one);
     memcpy(u->users + u->users_bytes, user, user_bytes);
@@ -99,7 +99,7 @@ enum status add_conversation_update(kernel *k, uint32_t number, const conversati
     uint32_t *slot = slot_of(k, &c->id);
     if (*slot != 0) {
         update *former = &k->updates.conversations.items[*slot - 1];
-        KERNEL_ASSERT(!former->replaced);
+        KERNEL_ASSERT_SLOW(!former->replaced);
         former->replaced = true;
     }
     update *one = add(k, &k->updates.conversations, number);
@@ -111,7 +111,7 @@ enum status add_conversation_update(kernel *k, uint32_t number, const conversati
     one->opened_ms = ms(c->opened);
     one->first_ms = ms(c->first);
     one->last_ms = ms(c->last);
-    KERNEL_ASSERT(one->first_ms <= one->last_ms);
+    KERNEL_ASSERT_SLOW(one->first_ms <= one->last_ms);
     one->offset = offset;
     one->produced_ms = produced_ms;
     if (into != NULL) {
@@ -126,8 +126,8 @@ enum status add_conversation_update(kernel *k, uint32_t number, const conversati
 
 /* Tells of an occurrence. Called once for each event that is one. Returns STATUS_NO_MEMORY. */
 enum status add_occurrence_update(kernel *k, uint32_t number, const event *e) {
-    KERNEL_ASSERT(e->event_class < EVENT_CLASSES);
-    KERNEL_ASSERT(e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT);
+    KERNEL_ASSERT_SLOW(e->event_class < EVENT_CLASSES);
+    KERNEL_ASSERT_SLOW(e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT);
     update *one = add(k, &k->updates.occurrences, number);
     if (one == NULL) {
         return STATUS_NO_MEMORY;
@@ -144,8 +144,8 @@ enum status add_occurrence_update(kernel *k, uint32_t number, const event *e) {
  * walk. No update may be added meanwhile. The update belongs to the kernel. */
 const update *next_update(const kernel *k, uint32_t at[2], bool *is_conversation) {
     const update_list *conversations = &k->updates.conversations, *occurrences = &k->updates.occurrences;
-    KERNEL_ASSERT(at[0] <= conversations->count);
-    KERNEL_ASSERT(at[1] <= occurrences->count);
+    KERNEL_ASSERT_SLOW(at[0] <= conversations->count);
+    KERNEL_ASSERT_SLOW(at[1] <= occurrences->count);
     while (at[0] < conversations->count && conversations->items[at[0]].replaced) {
         at[0]++;
     }
