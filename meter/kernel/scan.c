@@ -90,7 +90,7 @@ static bool skip_value(scanner *s) {
         s->at++;
     }
     KERNEL_ASSERT_SLOW(s->at <= s->end);
-    /* Whatever follows the number is judged by the caller, which expects a comma or a brace. */
+    /* The caller judges what follows the number: it expects a comma or a brace. */
     return s->at > start && (*start != '0' || s->at == start + 1);
 }
 
