@@ -1,8 +1,8 @@
-"""Sessionizing in C: see README.md here. Optional: where no C compiler was, the core does the same, slower."""
+"""Sessionizing in C: see README.md here. Optional: without a C compiler the core does the same work, slower."""
 
 from importlib.util import find_spec
 
 
 def is_built() -> bool:
-    """Whether the compiled part is there."""
+    """Return whether the compiled module is installed."""
     return find_spec("meter.kernel._kernel") is not None

@@ -1,12 +1,25 @@
-"""The compiled part. Its methods raise MemoryError, and from then on RuntimeError: no half step is gone on with."""
+"""The compiled module.
+
+A method that runs out of memory raises MemoryError. A method that fails in the middle of a step, for that or for
+damaged input, leaves the kernel unusable: every later call raises RuntimeError, and the state has to be restored from
+its checkpoint into a new kernel. No method may be called from two threads at once.
+"""
 
 from meter.kafka.fetched import Fetched
 
 def crc32c(data: bytes, /) -> int:
-    """Kafka's checksum, by the processor's own instruction; not there where it has none."""
+    """Return Kafka's checksum of the bytes. The function exists only where the processor has an instruction for it."""
 
 class Kernel:
-    """The state of one partition of chat-events. Event times are from 0 to the end of the year 9999."""
+    """The state of one partition of chat-events. Times are event time in milliseconds, from 1970 to the end of 9999.
+
+    Life of a batch: `begin` or `begin_raw`; then `process` until it returns the number of records, with `step`, `tick` or
+    `close_all` for each record that it hands back; then `counts` and `pack`, once each.
+
+    Life of a state: `load` for every block of a checkpoint and `finish` once, before the first batch; `changed` at each
+    checkpoint; `sweep` over several checkpoints. `spill`, `wanted`, `bring_back`, `forgotten` and `split` serve a store
+    on disk for a state that is larger than memory.
+    """
 
     def __new__(
         cls,
@@ -17,26 +30,42 @@ class Kernel:
         future_ms: int,
         secret: bytes,
     ) -> Kernel:
-        """Durations are from 1 ms (`future_ms`: 0) to 278 years; `secret` is 32 random bytes. Raises ValueError."""
+        """Make an empty state. Raises ValueError for a value out of bounds.
+
+        `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
+        a stranger from choosing keys and ids that collide in a hash table; it does not change any result.
+        """
     @property
-    def watermark_ms(self) -> int: ...
+    def watermark_ms(self) -> int:
+        """The newest event time seen. It never goes back."""
     @property
-    def closed_messages(self) -> int: ...
+    def closed_messages(self) -> int:
+        """Messages of all conversations that are closed, forgotten ones too."""
     @property
-    def live(self) -> int: ...
+    def live(self) -> int:
+        """Interactions that are in memory and have not ended."""
     @property
     def held_bytes(self) -> int:
-        """Memory that it has taken, with what is free for use again."""
+        """Memory taken from the system, with what is free for use again."""
     @property
     def used_bytes(self) -> int:
-        """What the interactions that it holds take, about, with all that hangs on them."""
+        """Memory that the interactions in use take, estimated, with their share of tables and texts."""
     def begin(self, records: list[Fetched], /) -> None:
-        """A batch of records."""
-    def begin_sent(self, data: bytes, bytes_count: int, start: int, /) -> None:
-        """A batch of the records from offset `start` on in `bytes_count` bytes that a broker sent (magic 2, plain)."""
-    def take(self) -> int:
-        """Take plain events of the batch. The index of the next record that is for others to judge, after which `take`
-        goes on; at the end, how many there were. Raises ValueError where a batch breaks off: nothing may go on then."""
+        """Begin a batch that is a list of records, which the kernel keeps until the batch ends. Nothing is read yet."""
+    def begin_raw(self, data: bytes, bytes_count: int, start: int, /) -> None:
+        """Begin a batch that is the first `bytes_count` bytes of what a broker sent, from offset `start` on.
+
+        The bytes are whole Kafka batches of magic 2, not compressed, whose checksums were checked. Nothing is read yet.
+        Raises ValueError if `data` is shorter.
+        """
+    def process(self) -> int:
+        """Process plain events of the batch, up to the next record that Python has to judge, and return that record's
+        index.
+
+        At the end of the batch it returns the number of records. A record that is handed back has changed nothing; the
+        next call goes on behind it. Raises RuntimeError if no batch has begun, and ValueError if the batch is damaged:
+        the kernel is unusable then.
+        """
     def step(
         self,
         workspace_id: str,
@@ -46,42 +75,84 @@ class Kernel:
         source: str,
         event_id: str,
         at_ms: int,
-        what: int,
+        event_class: int,
         offset: int,
         produced_ms: int,
         /,
     ) -> int:
-        """Take one event that others have read. 0: of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict,
-        and 4, nothing having changed: too late. `what` is a place in EVENT_CLASSES."""
+        """Process one event that Python has read, and return what became of it.
+
+        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict, 4: too late, and nothing has
+        changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
+        for a name of no character or more than 512, and for a time or a class out of bounds.
+        """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
-        """Event time has come to `at_ms`."""
+        """Move event time to `at_ms`, unless it is later already; close and forget what is due by then."""
     def close_all(self, offset: int, produced_ms: int, /) -> None:
-        """Close what is open: the feed ends here."""
+        """Close every open conversation: a finite feed ends at this record. A later message may open one again."""
     def counts(self) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:
-        """Of what the batch that ends here tells the wallets, how much is open, closed, absorbed, proactive, alert,
-        agent and developer; how often `step` came to 0, 1, 2 and 3, with what was plain."""
+        """Return two counts of the batch that ends here, and reset the second. Call it once, before `pack`.
+
+        The first counts what the wallets are told: open, closed, absorbed, proactive, alert, agent, developer. The
+        second counts processed events by what `step` returns, 0 to 3, plain ones included.
+        """
     def pack(self, partitions: int, most_bytes: int, /) -> list[tuple[int, bytes, int]]:
-        """What the batch that ends here tells the wallets, in as many partitions: of each the number, then records as a
-        batch of Kafka's holds them, of `most_bytes` unless a single one is larger, and how many those are."""
+        """Return what the batch tells the wallets, and forget it: (partition, records as a Kafka batch holds them,
+        count).
+
+        Records of one partition are in the order of offsets. Each item has at most `most_bytes`, unless a single record
+        is larger. `partitions` is the number of partitions of the wallets' topic.
+        """
     def changed(self, size_bytes: int, /) -> bytes:
-        """A block, of that size or little more, of what changed or ended since last asked; empty once there is none."""
+        """Return a block of entries that changed or ended since they were last returned; empty once there are none.
+
+        Call it at a checkpoint until it returns an empty block, with no batch in between. The block has `size_bytes`,
+        or more by part of one entry.
+        """
     def sweep(self, cursor: int, size_bytes: int, /) -> tuple[bytes, int]:
-        """A block of the next entries from `cursor` on, 0 to begin; the next cursor, 0 at the end."""
-    def load(self, offset: int, block: bytes, /) -> None: ...
-    def finish(self, floor: int, watermark_ms: int, closed_messages: int, /) -> None: ...
+        """Return a block of the next live entries, and the next cursor. A sweep begins at cursor 0 and has ended at 0.
+
+        Every entry that is live for the whole sweep is in one of its blocks; one added during it may not be. Batches
+        may be processed between two calls. Raises ValueError for a cursor below 0.
+        """
+    def load(self, offset: int, block: bytes, /) -> None:
+        """Load the entries of a block that was written as of input offset `offset`. Of a key the highest offset counts.
+
+        Call it before the first batch, for the blocks of a checkpoint in any order, then call `finish`. Raises
+        ValueError for a damaged block, and RuntimeError if the kernel has processed events.
+        """
+    def finish(self, floor: int, watermark_ms: int, closed_messages: int, /) -> None:
+        """End the loading: entries of offset `floor` or below do not count, and the numbers are those of the
+        checkpoint's mark.
+
+        Raises ValueError if an entry does not fit the watermark, and RuntimeError if the kernel has processed events.
+        """
     def spill(self, cursor: int, most: int, /) -> tuple[list[tuple[bytes, bytes]], int, int]:
-        """Let go of interactions from `cursor` on, 1 to begin, that have not changed since `changed` was last asked:
-        what a store has to hold from now on, by key; how many they are, `most` at most; the next cursor, 0 at the end.
+        """Remove up to `most` interactions from memory, and return what the store has to hold, how many, and the next
+        cursor.
+
+        Removes only what has not changed since `changed` last returned it. The first cursor is 1; the next one is 0
+        once all interactions were looked at. Do not call it while a batch is processed. Write all pairs to the store
+        before the next batch, or they are lost.
         """
     def wanted(self) -> tuple[list[bytes], list[bytes], list[int], int]:
-        """Of the batch that has begun, and of which nothing is taken: keys of interactions and ids that are not held;
-        the indexes of records that are for others to judge; the time that event time may reach, these left aside.
+        """Return what the batch that has begun needs of the store. Call it before the batch's first `process`.
+
+        Keys of interactions and keys of ids that are not in memory; indexes of the records that Python has to judge;
+        and the latest time that the watermark may reach by the plain events. Changes nothing.
         """
     def bring_back(self, values: list[bytes], /) -> list[bytes]:
-        """Hold interactions again that a store has, or that `split` has found: of these the keys of ids, which the
-        store may have for others. Bring those back too: the newer event is to have the id. Raises ValueError.
+        """Put interactions back into memory, by the values that the store holds, or that `split` returned.
+
+        Returns keys of ids, for values of `split` only: the store may have such an id for another interaction. Bring
+        those interactions back too, so that the newer event gets the id. Raises ValueError for a damaged value, or for
+        an interaction that is in memory already.
         """
     def forgotten(self) -> list[bytes]:
-        """Keys of ids that the store does not need any more, since last asked."""
+        """Return keys of ids that the store does not need any more, since the last call. Remove them from the store."""
     def split(self, offset: int, block: bytes, /) -> list[tuple[bytes, bytes]]:
-        """The entries of a block, for the store, under keys that put the highest offset first. Raises ValueError."""
+        """Return the entries of a checkpoint's block as pairs for the store. Does not use or change the state.
+
+        A key puts the highest offset of an interaction first. Raises ValueError for a damaged block, or an offset below
+        0.
+        """

@@ -1,142 +1,183 @@
-/* One interaction as a checkpoint holds it: the format that meter/core/sessions/state_codec.py describes. */
+/* State entries written: one interaction as a checkpoint holds it, in the format of
+ * meter/core/sessions/state_codec.py.
+ *
+ * Owns the encoding. Invariant: what is written here decode_value reads back to the same interaction, and the Python
+ * core to an equal one. */
 #include "kernel.h"
 
-int buffer_room(kernel *k, buffer *to, size_t more) {
+enum { MAX_VARINT_BYTES = 10, ENTRY_HEAD_BYTES = 2 * sizeof(uint32_t) };
+enum { MAX_CONVERSATION_BYTES = ID_BYTES + 5 * MAX_VARINT_BYTES, MAX_ACCEPTED_BYTES = ID_BYTES + MAX_VARINT_BYTES + 1 };
+
+/* Makes room for `more` bytes at the end of a buffer. Returns STATUS_NO_MEMORY, and has then changed nothing. */
+enum status buffer_room(kernel *k, buffer *to, size_t more) {
+    KERNEL_ASSERT(to->count <= to->room);
+    KERNEL_ASSERT((to->bytes == NULL) == (to->room == 0));
     if (to->room - to->count >= more) {
-        return 0;
+        return STATUS_OK;
     }
     size_t room = 2 * to->room + more;
     byte *bytes = resized(to->bytes, to->room, room, &k->held_bytes);
     if (bytes == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     to->bytes = bytes;
     to->room = room;
-    return 0;
+    return STATUS_OK;
 }
 
-static byte *put_count(byte *to, uint64_t number) {
+static byte *encode_varint(byte *to, uint64_t number) {
+    const byte *start = to;
     for (; number >= 0x80; number >>= 7) {
         *to++ = (byte)(number | 0x80);
     }
     *to++ = (byte)number;
+    KERNEL_ASSERT_SLOW(to - start <= MAX_VARINT_BYTES);
     return to;
 }
 
-static byte *put_signed(byte *to, int64_t number) {
-    return put_count(to, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+static byte *encode_signed(byte *to, int64_t number) {
+    KERNEL_ASSERT_SLOW(number > -TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(number < TIME_LIMIT_MS); /* It is a time, or between two times. */
+    return encode_varint(to, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
 }
 
-static byte *put_said(byte *to, const conversation *c, int64_t due_ms) {
+static byte *encode_conversation(byte *to, const conversation *c, int64_t due_ms) {
+    KERNEL_ASSERT(ms(c->first) <= ms(c->last));
+    KERNEL_ASSERT(c->requests <= c->messages);
+    const byte *start = to;
     memcpy(to, c->id.bytes, ID_BYTES);
-    to = put_signed(to + ID_BYTES, ms(c->opened) - due_ms);
-    to = put_signed(to, ms(c->first) - ms(c->opened));
-    to = put_signed(to, ms(c->last) - ms(c->first));
-    to = put_count(to, c->messages);
-    return put_count(to, (uint64_t)c->requests << 1 | c->closed);
+    to = encode_signed(to + ID_BYTES, ms(c->opened) - due_ms);
+    to = encode_signed(to, ms(c->first) - ms(c->opened));
+    to = encode_signed(to, ms(c->last) - ms(c->first));
+    to = encode_varint(to, c->messages);
+    to = encode_varint(to, (uint64_t)c->requests << 1 | c->closed);
+    KERNEL_ASSERT(to - start <= MAX_CONVERSATION_BYTES);
+    return to;
 }
 
-enum { MOST_SAID_BYTES = ID_BYTES + 5 * 10, MOST_SEEN_BYTES = ID_BYTES + 10 + 1, MOST_HEAD_BYTES = 30 };
+static uint32_t count_conversations(const kernel *k, const interaction *i) {
+    uint32_t count = i->has_latest;
+    KERNEL_ASSERT(i->older == 0 || i->has_latest);
+    for (uint32_t next = i->older; next != 0;) {
+        next = older_at(k, next)->next == i->older ? 0 : older_at(k, next)->next;
+        count++;
+    }
+    KERNEL_ASSERT(count <= k->older_conversations.used + 1);
+    return count;
+}
 
-static int put_value(kernel *k, buffer *to, const interaction *i) {
-    uint32_t conversations = i->speaks, seens = 0, next;
-    for (next = i->older; next != 0; next = earlier_at(k, next)->next == i->older ? 0 : earlier_at(k, next)->next) {
-        conversations++;
+static uint32_t count_accepted(const kernel *k, const interaction *i) {
+    uint32_t count = 0;
+    for (uint32_t next = i->newest_accepted; next != 0;) {
+        KERNEL_ASSERT_SLOW(accepted_at(k, next)->owner != 0);
+        next = accepted_at(k, next)->next == i->newest_accepted ? 0 : accepted_at(k, next)->next;
+        count++;
     }
-    for (next = i->seen; next != 0; next = seen_at(k, next)->next == i->seen ? 0 : seen_at(k, next)->next) {
-        seens++;
-    }
-    size_t most = MOST_HEAD_BYTES + (size_t)conversations * MOST_SAID_BYTES + (size_t)seens * MOST_SEEN_BYTES;
-    if (buffer_room(k, to, most) < 0) {
-        return -1;
-    }
+    KERNEL_ASSERT(count <= k->accepted.used);
+    return count;
+}
+
+static enum status encode_value(kernel *k, buffer *to, const interaction *i) {
+    uint32_t conversations = count_conversations(k, i), accepted = count_accepted(k, i);
+    KERNEL_ASSERT(conversations + accepted > 0);
+    KERNEL_ASSERT(ms(i->due) > 0); /* Otherwise it would have ended. */
+    size_t most = 3 * MAX_VARINT_BYTES + (size_t)conversations * MAX_CONVERSATION_BYTES +
+                  (size_t)accepted * MAX_ACCEPTED_BYTES;
+    TRY(buffer_room(k, to, most));
     byte *at = to->bytes + to->count;
     int64_t due_ms = ms(i->due), before_ms = due_ms;
-    at = put_count(put_count(put_signed(at, due_ms), conversations), seens);
-    next = i->older;
-    for (uint32_t left = conversations - i->speaks; left > 0; left--) {
-        next = earlier_at(k, next)->next;
-        at = put_said(at, &earlier_at(k, next)->said, due_ms);
+    at = encode_varint(encode_varint(encode_signed(at, due_ms), conversations), accepted);
+    uint32_t next = i->older;
+    for (uint32_t left = conversations - i->has_latest; left > 0; left--) {
+        next = older_at(k, next)->next;
+        at = encode_conversation(at, &older_at(k, next)->conversation, due_ms);
     }
-    at = i->speaks ? put_said(at, &i->latest, due_ms) : at;
-    next = i->seen;
-    for (; seens > 0; seens--) {
-        next = seen_at(k, next)->next;
-        const seen *s = seen_at(k, next);
-        memcpy(at, s->id.bytes, ID_BYTES);
-        at = put_signed(at + ID_BYTES, ms(s->at) - before_ms);
-        *at++ = (byte)s->what;
-        before_ms = ms(s->at);
+    at = i->has_latest ? encode_conversation(at, &i->latest, due_ms) : at;
+    next = i->newest_accepted;
+    for (; accepted > 0; accepted--) {
+        next = accepted_at(k, next)->next;
+        const accepted_event *a = accepted_at(k, next);
+        memcpy(at, a->id.bytes, ID_BYTES);
+        at = encode_signed(at + ID_BYTES, ms(a->at) - before_ms);
+        *at++ = (byte)a->event_class;
+        before_ms = ms(a->at);
     }
+    KERNEL_ASSERT((size_t)(at - to->bytes) <= to->room);
     to->count = (size_t)(at - to->bytes);
-    return 0;
+    return STATUS_OK;
 }
 
-/* Where the next event or older conversation lies says only the one before it, and each is a wait for memory. So the
- * chains of a group are walked side by side, a step of each at a time, before any of them is written. */
+/* Loads what encode_entry will read into the cache, for at most FETCH_ENTRIES interactions. Called before a group of
+ * entries is written; it changes nothing. Only an item says where the next one of its ring lies, so each step waits
+ * for memory: here the rings of all interactions of the group are walked side by side, one step of each at a time. */
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
-    enum { MOST_STEPS = 64 };
-    uint32_t seens[FETCH_ENTRIES], olders[FETCH_ENTRIES];
-    MUST(count <= FETCH_ENTRIES);
+    enum { MAX_STEPS = 64 };
+    uint32_t accepted[FETCH_ENTRIES], olders[FETCH_ENTRIES];
+    KERNEL_ASSERT(count <= FETCH_ENTRIES);
     for (uint32_t each = 0; each < count; each++) {
         __builtin_prefetch(interaction_at(k, numbers[each]));
     }
     for (uint32_t each = 0; each < count; each++) {
         const interaction *i = interaction_at(k, numbers[each]);
-        seens[each] = i->seen;
+        KERNEL_ASSERT_SLOW(i->used);
+        accepted[each] = i->newest_accepted;
         olders[each] = i->older;
-        __builtin_prefetch(pool_at(&k->texts.sizes[i->user >> ITEM_BITS], i->user & NUMBERS));
-        if (i->seen != 0) {
-            __builtin_prefetch(seen_at(k, i->seen));
+        __builtin_prefetch(string_item(&k->strings, i->user));
+        if (i->newest_accepted != 0) {
+            __builtin_prefetch(accepted_at(k, i->newest_accepted));
         }
         if (i->older != 0) {
-            __builtin_prefetch(earlier_at(k, i->older));
+            __builtin_prefetch(older_at(k, i->older));
         }
     }
     uint32_t walking = count;
-    for (uint32_t step = 0; step < MOST_STEPS && walking > 0; step++) {
+    for (uint32_t step = 0; step < MAX_STEPS && walking > 0; step++) {
         walking = 0;
         for (uint32_t each = 0; each < count; each++) {
             const interaction *i = interaction_at(k, numbers[each]);
-            uint32_t s = seens[each] == 0 ? 0 : seen_at(k, seens[each])->next;
-            uint32_t o = olders[each] == 0 ? 0 : earlier_at(k, olders[each])->next;
-            seens[each] = s == i->seen ? 0 : s;
+            uint32_t a = accepted[each] == 0 ? 0 : accepted_at(k, accepted[each])->next;
+            uint32_t o = olders[each] == 0 ? 0 : older_at(k, olders[each])->next;
+            accepted[each] = a == i->newest_accepted ? 0 : a;
             olders[each] = o == i->older ? 0 : o;
-            if (seens[each] != 0) {
-                __builtin_prefetch(seen_at(k, s));
+            if (accepted[each] != 0) {
+                __builtin_prefetch(accepted_at(k, a));
                 walking++;
             }
             if (olders[each] != 0) {
-                __builtin_prefetch(earlier_at(k, o));
+                __builtin_prefetch(older_at(k, o));
                 walking++;
             }
         }
     }
 }
 
-int put_entry(kernel *k, buffer *to, uint32_t number) {
+/* Writes the entry of an interaction to the end of a buffer: two lengths, its key, its value; no value if it has
+ * ended. The buffer stays the caller's. Returns STATUS_NO_MEMORY. */
+enum status encode_entry(kernel *k, buffer *to, uint32_t number) {
     const interaction *i = interaction_at(k, number);
-    const place *p = place_at(k, i->place);
+    KERNEL_ASSERT(i->used);
+    const channel_scope *s = scope_at(k, i->scope);
     uint32_t user_bytes, lengths[2];
-    const byte *user = text_of(&k->texts, i->user, &user_bytes);
-    uint32_t key_bytes = p->key_bytes + user_bytes;
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
+    uint32_t key_bytes = s->key_bytes + user_bytes;
     size_t start = to->count;
-    if (buffer_room(k, to, sizeof lengths + key_bytes) < 0) {
-        return -1;
+    KERNEL_ASSERT(key_bytes <= MAX_KEY_BYTES);
+    TRY(buffer_room(k, to, ENTRY_HEAD_BYTES + key_bytes));
+    byte *at = to->bytes + start + ENTRY_HEAD_BYTES;
+    memcpy(at, s->key, s->key_bytes);
+    memcpy(at + s->key_bytes, user, user_bytes);
+    to->count += ENTRY_HEAD_BYTES + key_bytes;
+    if (!i->ended) {
+        TRY(encode_value(k, to, i));
     }
-    byte *at = to->bytes + start + sizeof lengths;
-    memcpy(at, p->key, p->key_bytes);
-    memcpy(at + p->key_bytes, user, user_bytes);
-    to->count += sizeof lengths + key_bytes;
-    if (!i->ended && put_value(k, to, i) < 0) {
-        return -1;
-    }
-    size_t value_bytes = to->count - start - sizeof lengths - key_bytes;
+    size_t value_bytes = to->count - start - ENTRY_HEAD_BYTES - key_bytes;
     if (value_bytes >= UINT32_MAX) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     lengths[0] = key_bytes;
     lengths[1] = i->ended ? UINT32_MAX : (uint32_t)value_bytes;
+    KERNEL_ASSERT(sizeof lengths == ENTRY_HEAD_BYTES);
+    KERNEL_ASSERT(i->ended == (value_bytes == 0));
     memcpy(to->bytes + start, lengths, sizeof lengths);
-    return 0;
+    return STATUS_OK;
 }

@@ -1,4 +1,8 @@
-/* Ids: BLAKE2b with 16 bytes of digest (RFC 7693). Hashes of keys: SipHash-1-3 (Aumasson and Bernstein, 2012). */
+/* Ids and hashes: BLAKE2b (RFC 7693) for ids, SipHash-1-3 (Aumasson and Bernstein, 2012) for keys in tables,
+ * MurmurHash2 for Kafka's partitions.
+ *
+ * Owns nothing and keeps no state. Invariant: ids are those that schemas/ids.py makes, and partitions those that
+ * Kafka's clients choose, so neither may ever change. */
 #include "memory.h"
 
 static const uint64_t START[8] = {
@@ -14,23 +18,28 @@ static const byte ORDER[10][16] = {
 };
 enum { BLOCK_BYTES = 128, ROUNDS = 12 };
 
-static inline uint64_t turned(uint64_t word, int right) {
+static inline uint64_t rotate_right(uint64_t word, int right) {
+    KERNEL_ASSERT_SLOW(right > 0);
+    KERNEL_ASSERT_SLOW(right < 64); /* A shift by 64 is undefined. */
     return word >> right | word << (64 - right);
 }
 
 static inline void mix(uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d, uint64_t x, uint64_t y) {
     *a += *b + x;
-    *d = turned(*d ^ *a, 32);
+    *d = rotate_right(*d ^ *a, 32);
     *c += *d;
-    *b = turned(*b ^ *c, 24);
+    *b = rotate_right(*b ^ *c, 24);
     *a += *b + y;
-    *d = turned(*d ^ *a, 16);
+    *d = rotate_right(*d ^ *a, 16);
     *c += *d;
-    *b = turned(*b ^ *c, 63);
+    *b = rotate_right(*b ^ *c, 63);
 }
 
 static void compress(uint64_t state[8], const byte *block, uint64_t bytes_so_far, bool last) {
+    KERNEL_ASSERT_SLOW(block != NULL);
+    KERNEL_ASSERT_SLOW((last || bytes_so_far % BLOCK_BYTES == 0));
     uint64_t m[16], v[16];
+    KERNEL_ASSERT_SLOW(state[0] != START[0]); /* The parameters were mixed in. */
     memcpy(m, block, BLOCK_BYTES);
     memcpy(v, state, 8 * sizeof *v);
     memcpy(v + 8, START, sizeof START);
@@ -48,7 +57,7 @@ static void compress(uint64_t state[8], const byte *block, uint64_t bytes_so_far
         mix(&v[2], &v[7], &v[8], &v[13], m[s[12]], m[s[13]]);                                                          \
         mix(&v[3], &v[4], &v[9], &v[14], m[s[14]], m[s[15]]);                                                          \
     } while (0)
-    /* Written out, so that the order of the words is known when it is compiled. */
+    /* Written out and not a loop, so that the compiler knows the order of the words. */
     ROUND(0); ROUND(1); ROUND(2); ROUND(3); ROUND(4); ROUND(5);
     ROUND(6); ROUND(7); ROUND(8); ROUND(9); ROUND(10); ROUND(11);
 #undef ROUND
@@ -57,7 +66,10 @@ static void compress(uint64_t state[8], const byte *block, uint64_t bytes_so_far
     }
 }
 
+/* Writes BLAKE2b's digest of 16 bytes. `salt` is 8 bytes, or NULL for none. `digest` must not lie inside `message`. */
 void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *digest) {
+    KERNEL_ASSERT_SLOW(message != NULL);
+    KERNEL_ASSERT_SLOW(digest != NULL);
     uint64_t state[8];
     byte block[BLOCK_BYTES];
     size_t taken = 0;
@@ -69,13 +81,18 @@ void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *d
     for (; bytes - taken > BLOCK_BYTES; taken += BLOCK_BYTES) {
         compress(state, message + taken, taken + BLOCK_BYTES, false);
     }
+    KERNEL_ASSERT_SLOW(bytes - taken <= sizeof block);
     memset(block, 0, sizeof block);
     memcpy(block, message + taken, bytes - taken);
     compress(state, block, bytes, true);
     memcpy(digest->bytes, state, ID_BYTES);
 }
 
+/* Writes the id of the conversation that the event `first` opens at `at_ms`, as schemas.ids.conversation_id. */
 void conversation_id(const event_id *first, int64_t at_ms, event_id *id) {
+    KERNEL_ASSERT_SLOW(at_ms >= 0);
+    KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(first != id);
     byte salt[8];
     for (int i = 0; i < 8; i++) {
         salt[i] = (byte)((uint64_t)at_ms >> (56 - 8 * i));
@@ -85,18 +102,21 @@ void conversation_id(const event_id *first, int64_t at_ms, event_id *id) {
 
 static inline void sip_round(uint64_t v[4]) {
     v[0] += v[1];
-    v[1] = turned(v[1], 51) ^ v[0];
-    v[0] = turned(v[0], 32);
+    v[1] = rotate_right(v[1], 51) ^ v[0];
+    v[0] = rotate_right(v[0], 32);
     v[2] += v[3];
-    v[3] = turned(v[3], 48) ^ v[2];
+    v[3] = rotate_right(v[3], 48) ^ v[2];
     v[0] += v[3];
-    v[3] = turned(v[3], 43) ^ v[0];
+    v[3] = rotate_right(v[3], 43) ^ v[0];
     v[2] += v[1];
-    v[1] = turned(v[1], 47) ^ v[2];
-    v[2] = turned(v[2], 32);
+    v[1] = rotate_right(v[1], 47) ^ v[2];
+    v[2] = rotate_right(v[2], 32);
 }
 
+/* Returns SipHash-1-3 of a text. The secret stops a stranger from choosing texts that collide in a table. */
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
+    KERNEL_ASSERT_SLOW(text != NULL);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_KEY_BYTES);
     uint64_t v[4] = {
         secret[0] ^ 0x736F6D6570736575u,
         secret[1] ^ 0x646F72616E646F6Du,
@@ -111,6 +131,7 @@ uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
         sip_round(v);
         v[0] ^= word;
     }
+    KERNEL_ASSERT_SLOW(bytes - whole < 8);
     for (size_t at = whole; at < bytes; at++) {
         rest |= (uint64_t)text[at] << 8 * (at & 7);
     }
@@ -124,7 +145,10 @@ uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* Returns MurmurHash2 of a record's key without its sign, as Kafka's clients use it to choose a partition. */
 uint32_t kafka_hash(const byte *key, size_t bytes) {
+    KERNEL_ASSERT_SLOW(key != NULL);
+    KERNEL_ASSERT_SLOW(bytes <= MAX_TEXT_BYTES);
     const uint32_t factor = 0x5BD1E995;
     uint32_t hash = 0x9747B28C ^ (uint32_t)bytes;
     size_t at = 0;
@@ -134,6 +158,7 @@ uint32_t kafka_hash(const byte *key, size_t bytes) {
         word *= factor;
         hash = hash * factor ^ (word ^ word >> 24) * factor;
     }
+    KERNEL_ASSERT_SLOW(bytes - at < sizeof(uint32_t));
     if (at < bytes) {
         uint32_t rest = 0;
         memcpy(&rest, key + at, bytes - at);

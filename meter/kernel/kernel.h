@@ -1,213 +1,147 @@
-/* The state of one partition and what is done with it. See memory.h for what this stands on. */
+/* What is done with the state of one partition of chat-events. The rules are those of docs/DOMAIN.md, Metering; the
+ * same rules in Python, to be read, are meter/core/sessions/sessionize.py, conversations.py and updates.py.
+ *
+ *   record -> scan.c -> event -> sessions.c, conversations.c -> interactions -> timers.c, expiry.c -> closed, expired
+ *                                         `-> updates.c -> metered.c, batches.c -> batches for the wallets
+ *   state  <-> entries.c, values.c, restore.c (checkpoints)   <-> spill.c, unspill.c (a store on disk)
+ *
+ * Each function's contract stands above its definition in the file named. All of it runs under the interpreter's
+ * lock. */
 #ifndef METER_KERNEL_H
 #define METER_KERNEL_H
 
-#include "memory.h"
+#include "state.h"
 
-/* ---- what is held ---- */
-typedef struct __attribute__((packed, aligned(2))) { /* an accepted event, 30 bytes */
-    event_id id;
-    instant at;
-    uint32_t next : ITEM_BITS; /* the event of this interaction accepted after this one; of the newest: the oldest */
-    uint32_t what : 5;         /* type * 8 + direction * 4 + actor */
-    uint32_t owner : ITEM_BITS; /* its interaction; 0: given back */
-    uint32_t shadowed : 1;     /* its id came again after the horizon: it is not in the table any more */
-    uint32_t stored : 1;       /* the store on disk has its id */
-} seen;
-
-typedef struct __attribute__((packed, aligned(2))) { /* 42 bytes */
-    event_id id;
-    instant opened, first, last;
-    uint32_t messages;
-    uint32_t requests : 31, closed : 1;
-} conversation;
-
-typedef struct { /* 64 bytes, one line of the cache */
-    conversation latest; /* where `speaks`: the conversation that begins last */
-    instant due;         /* the earliest event time at which something here may close or be forgotten */
-    uint32_t place, user;
-    uint32_t seen : ITEM_BITS, used : 1, speaks : 1, touched : 1, ended : 1, behind : 1;
-    uint32_t older; /* the conversation before the latest one; 0: none */
-} interaction;  /* `seen`: the newest. `ended`: nothing is left of it but its key, until a checkpoint has heard of it.
-                   `behind`: an older conversation is open, as may be between an event and what its time does */
-
-typedef struct { /* an older conversation */
-    conversation said;
-    uint32_t next; /* the one that begins after this one; of the newest of them: the oldest */
-} earlier;
-
-typedef struct { /* a workspace's bot on a channel: what many interactions have in common */
-    uint32_t link, uses;
-    byte *key;         /* three texts, each after its length; then the same as JSON, up to the channel user */
-    uint32_t key_bytes, json_bytes;
-    uint32_t wallet; /* the workspace's id as Kafka hashes keys: says which partition its wallet is in */
-} place;
-
-enum { TEXT_SIZES = 10 };
-typedef struct { pool sizes[TEXT_SIZES]; } texts; /* by size; each begins with its length in two bytes */
-
-typedef struct { int64_t due_ms; uint32_t number; } appointment;
-enum { RING_BITS = 14, PAGE_ITEMS = 15 };
-typedef struct { uint32_t next, items[PAGE_ITEMS]; } due_page;
-typedef struct { /* near: a heap of what is due in the ring's current slot or before; far: a ring of slots, unsorted */
-    appointment *near;
-    uint32_t near_count, near_room, group_room;
-    uint32_t *group; /* what is due at one instant */
-    struct { uint32_t page, filled; } *ring;
-    pool pages;
-    int64_t slot; /* the current one, as time >> shift */
-    uint32_t shift;
-    uint64_t far_count;
-} due_times;
-
-enum state { OPEN, CLOSED, ABSORBED };
-typedef struct { /* a conversation as it stood when it was last announced in this batch, or an occurrence */
-    event_id id, into;
-    int64_t opened_ms, first_ms, last_ms, offset, produced_ms;
-    uint32_t messages, requests, place, user_at;
-    uint16_t user_bytes;
-    byte state, what;
-    bool replaced;
-} told;
-typedef struct {
-    told *items;
-    uint32_t count, room;
-} told_list;
-typedef struct {
-    told_list conversations, occurrences;
-    uint32_t *slots, mask; /* conversation id -> its newest place in `conversations`, counted from 1 */
-    byte *names;           /* the channel users, since their interactions may end before the batch does */
-    size_t names_bytes, names_room;
-} announcements;
-
-typedef struct { /* a chat event that can be metered */
-    event_id id;
-    uint64_t id_hash, key_hash;
-    const byte *key; /* of its interaction: three texts, each after its length, and the channel user */
-    uint32_t key_bytes, place_bytes;
-    byte what;
-    int64_t at_ms, offset, produced_ms;
-} event;
-
-enum outcome { NO_MEMORY = -1, TOLD_CONVERSATION, TOLD_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
-
-struct kernel {
-    int64_t gap_ms, horizon_ms, future_ms, partition;
-    int64_t watermark_ms, closed_messages, live;
-    uint64_t id_secret[2], key_secret[2];
-    size_t held_bytes;
-    pool interactions, earliers, seens, places;
-    texts texts;
-    table by_key, by_id, by_place;
-    due_times due;
-    announcements news;
-    uint64_t outcomes[OUTCOMES];
-    struct { uint32_t *items, count, room; } touched; /* interactions that changed or ended since last asked */
-    struct { event_id *items; uint32_t count, room; } unstored; /* ids that the store on disk need not have any more */
-    int64_t *loaded_at; /* the input offset of each interaction's entry while restoring, else NULL */
-    uint32_t loaded_room;
-    bool restoring;
-};
-
-/* ---- keep.c: interactions and what hangs on them ---- */
-int kernel_begin(kernel *k); /* after the numbers are set */
+/* ---- state.c: the whole state ---- */
+enum status kernel_begin(kernel *k);
 void kernel_end(kernel *k);
-uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t place_bytes, uint64_t hash);
-uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t place_bytes, uint64_t hash);
-void drop_interaction(kernel *k, uint32_t number); /* one of which nothing is left */
-int touch(kernel *k, uint32_t number);
-uint32_t find_seen(const kernel *k, const event_id *id, uint64_t hash);
-int index_seen(kernel *k, uint32_t number);
-void add_seen(kernel *k, interaction *i, uint32_t number); /* as the newest */
-void add_earlier(kernel *k, interaction *i, uint32_t after, uint32_t number); /* after: 0 before all, older: after all */
-void remove_earlier(kernel *k, interaction *i, uint32_t before, uint32_t number);
-uint32_t key_of(const kernel *k, const interaction *i, byte *key); /* its bytes, which it writes to `key` */
-int forget_stored(kernel *k, seen *s); /* before it is shadowed or given back */
+void check_interaction(const kernel *k, uint32_t number); /* only with KERNEL_CHECK; otherwise does nothing */
+void check_counts(const kernel *k);                       /* the same */
+
+/* ---- index.c: interactions by key, accepted events by id ---- */
+uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
+uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
+void remove_interaction(kernel *k, uint32_t number);
+enum status mark_changed(kernel *k, uint32_t number);
+uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash);
+enum status index_accepted(kernel *k, uint32_t number);
+enum status drop_stored_id(kernel *k, accepted_event *a);
+void append_accepted(kernel *k, interaction *i, uint32_t number);
+void insert_older(kernel *k, interaction *i, uint32_t after, uint32_t number);
+void remove_older(kernel *k, interaction *i, uint32_t before, uint32_t number);
+uint32_t key_of(const kernel *k, const interaction *i, byte *key);
 static inline interaction *interaction_at(const kernel *k, uint32_t number) {
     return pool_at(&k->interactions, number);
 }
-static inline seen *seen_at(const kernel *k, uint32_t number) {
-    return pool_at(&k->seens, number);
+static inline accepted_event *accepted_at(const kernel *k, uint32_t number) {
+    return pool_at(&k->accepted, number);
 }
-static inline earlier *earlier_at(const kernel *k, uint32_t number) {
-    return pool_at(&k->earliers, number);
+static inline older_conversation *older_at(const kernel *k, uint32_t number) {
+    return pool_at(&k->older_conversations, number);
 }
 
-/* ---- names.c: texts that are held, places, keys ---- */
-void texts_begin(kernel *k);
-uint32_t text_keep(texts *t, const byte *text, uint32_t bytes); /* 0: no memory */
-const byte *text_of(const texts *t, uint32_t text, uint32_t *bytes);
-void text_drop(texts *t, uint32_t text);
-uint32_t place_use(kernel *k, const byte *key, uint32_t bytes); /* 0: no memory */
-void place_leave(kernel *k, uint32_t number);
-static inline place *place_at(const kernel *k, uint32_t number) {
-    return pool_at(&k->places, number);
+/* ---- strings.c: texts that are held, and their encodings ---- */
+void strings_begin(kernel *k);
+uint32_t string_add(strings *s, const byte *text, uint32_t bytes); /* 0: no memory */
+void string_remove(strings *s, uint32_t string);
+static inline const void *string_item(const strings *s, uint32_t string) {
+    KERNEL_ASSERT_SLOW(string >> ITEM_BITS < STRING_SIZES);
+    return pool_at(&s->sizes[string >> ITEM_BITS], string & ITEM_MASK);
 }
-bool is_key_of(const kernel *k, const interaction *i, const byte *key, uint32_t key_bytes, uint32_t place_bytes);
-int compare_keys(const kernel *k, const interaction *one, const interaction *other); /* as the four texts in order */
-size_t json_text(byte *to, const byte *text, uint32_t bytes); /* at most six times as long */
+/* The bytes of a string, and how many. They belong to the string. */
+static inline const byte *string_at(const strings *s, uint32_t string, uint32_t *bytes) {
+    const byte *item = string_item(s, string);
+    uint16_t length;
+    memcpy(&length, item, sizeof length);
+    KERNEL_ASSERT_SLOW(length <= MAX_TEXT_BYTES);
+    *bytes = length;
+    return item + sizeof length;
+}
 uint32_t put_length(byte *to, uint32_t length);
-uint32_t get_length(const byte *from, const byte *end, uint32_t *length); /* bytes read; 0: broken off or too large */
+uint32_t get_length(const byte *from, const byte *end, uint32_t *length);
+size_t json_text(byte *to, const byte *text, uint32_t bytes);
+int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint32_t other_bytes);
 
-/* ---- sessions.c: one event; ageing.c: what its time does ---- */
-enum outcome step(kernel *k, const event *e);
-int close_conversation(kernel *k, uint32_t number, conversation *c, int64_t offset, int64_t produced_ms);
-int advance(kernel *k, int64_t offset, int64_t produced_ms);
-int close_all(kernel *k, int64_t offset, int64_t produced_ms);
-int end_interaction(kernel *k, uint32_t number);
-static inline uint32_t sessions_of(const kernel *k, int64_t first_ms, int64_t last_ms) {
+/* ---- scopes.c: channel scopes, and keys, which begin with one ---- */
+uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes); /* 0: no memory */
+void scope_release(kernel *k, uint32_t number);
+static inline channel_scope *scope_at(const kernel *k, uint32_t number) {
+    return pool_at(&k->scopes, number);
+}
+uint32_t scope_bytes_of(const byte *key, uint32_t bytes); /* 0: not a key */
+bool is_key_of(const kernel *k, const interaction *i, const byte *key, uint32_t key_bytes, uint32_t scope_bytes);
+int compare_keys(const kernel *k, const interaction *one, const interaction *other);
+
+/* ---- sessions.c: one event; conversations.c: a message among the conversations of its interaction ---- */
+enum status step(kernel *k, const event *e, enum outcome *outcome);
+enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
+enum status join(kernel *k, uint32_t number, const event *e);
+enum { MESSAGE, PROACTIVE, ALERT };                 /* event_class / 8 */
+enum { BY_USER, BY_BOT, BY_AGENT, BY_DEVELOPER };   /* event_class % 4 */
+enum { EVENT_CLASSES = 24 };
+static inline uint32_t session_count(const kernel *k, int64_t first_ms, int64_t last_ms) {
+    KERNEL_ASSERT_SLOW(k->gap_ms > 0);
+    KERNEL_ASSERT_SLOW(first_ms <= last_ms);
     int64_t blocks = (last_ms - first_ms + k->gap_ms - 1) / k->gap_ms;
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
-/* ---- due.c ---- */
-int due_begin(kernel *k, int64_t furthest_ms); /* nothing will be due later than that beyond the watermark */
-void due_end(kernel *k);
-int schedule(kernel *k, uint32_t number, int64_t due_ms);
-int due_reach(kernel *k); /* after the watermark has moved, before anything is scheduled by it */
-int due_extend(kernel *k, int64_t due_ms); /* so that something that is held already can be scheduled for then */
-int due_tidy(kernel *k); /* after many have left: no more appointments than a few for each that is held */
-int due_next(kernel *k, uint32_t *count); /* what is due next, up to the watermark, at one instant: in due.group */
+/* ---- expiry.c: what the passing of event time does ---- */
+enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
+enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
 
-/* ---- announce.c, metered.c, batches.c ---- */
-int announce(kernel *k, uint32_t number, const conversation *c, const event_id *into, int64_t offset, int64_t produced_ms);
-int occurred(kernel *k, uint32_t number, const event *e);
-bool is_announced(const kernel *k, const event_id *id);
-void forget_news(kernel *k);
-enum { MOST_METERED_BYTES = 1024 + 4 * 6 * MOST_TEXT_BYTES };
-byte *put_metered(byte *to, const kernel *k, const told *each, bool is_conversation); /* as JSON */
-int kind_of(const told *occurrence); /* which of the kinds */
-const told *next_news(const kernel *k, uint32_t at[2], bool *is_conversation); /* begins at {0, 0}; NULL: no more */
-enum { KINDS = 7 }; /* open, closed, absorbed, proactive, alert, agent, developer */
-void count_news(const kernel *k, uint64_t counts[KINDS]);
-/* A list of (partition, records as a batch of Kafka's holds them, how many); NULL with an exception. */
-PyObject *pack_news(kernel *k, uint32_t partitions, size_t most_bytes);
+/* ---- timers.c: when an interaction is due ---- */
+enum status timers_begin(kernel *k, int64_t furthest_ms);
+void timers_end(kernel *k);
+enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
+enum status timers_advance(kernel *k);
+enum status timers_extend(kernel *k, int64_t due_ms);
+enum status timers_compact(kernel *k);
+enum status timers_next(kernel *k, uint32_t *count);
 
-/* ---- entries.c, values.c, restore.c: the state as checkpoints hold it ---- */
-typedef struct { byte *bytes; size_t count, room; } buffer;
+/* ---- updates.c: what a batch tells the wallets; metered.c: as JSON; batches.c: as Kafka's batches ---- */
+enum { KINDS = 7, FIRST_OCCURRENCE_KIND = 3 }; /* open, closed, absorbed, proactive, alert, agent, developer */
+enum { MAX_METERED_BYTES = 1024 + 4 * 6 * MAX_TEXT_BYTES };
+enum status add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into,
+                                    int64_t offset, int64_t produced_ms);
+enum status add_occurrence_update(kernel *k, uint32_t number, const event *e);
+bool has_update(const kernel *k, const event_id *id);
+void clear_updates(kernel *k);
+const update *next_update(const kernel *k, uint32_t at[2], bool *is_conversation); /* NULL: no more */
+void count_updates(const kernel *k, uint64_t counts[KINDS]);
+byte *encode_metered(byte *to, const kernel *k, const update *each, bool is_conversation);
+int kind_of(const update *occurrence);
+PyObject *pack_updates(kernel *k, uint32_t partitions, size_t max_bytes); /* NULL: an exception is set */
+
+/* ---- entries.c: state entries written; values.c: read; restore.c: put back ---- */
+typedef struct { byte *bytes; size_t count, room; } buffer; /* all zero: empty. Its user frees `bytes` */
 enum { FETCH_ENTRIES = 16 };
-int buffer_room(kernel *k, buffer *to, size_t more);
-void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count); /* into the cache: put_entry comes next */
-int put_entry(kernel *k, buffer *to, uint32_t number); /* what ended has no value */
-typedef struct { const byte *whole, *key, *value; uint32_t key_bytes, value_bytes; bool ended; } entry;
-int next_entry(const byte **at, const byte *end, entry *found); /* 1; 0: there is none; -2: it breaks off */
-int take_value(kernel *k, uint32_t number, const byte *value, size_t bytes); /* ids in no table yet; -2: cannot be */
-uint32_t place_bytes_of(const byte *key, uint32_t bytes); /* of the first three texts of a key; 0: it is not one */
-int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes); /* -2: it is not a block */
-int load_alone(kernel *k, const byte *entry, size_t bytes, uint32_t *number); /* one that is not held; -2 as above */
-void empty_interaction(kernel *k, interaction *i); /* of ids, which are in no table any more, and conversations */
-int index_newest(kernel *k, uint32_t number); /* an id that came back after the horizon belongs to the newer event */
-/* What time has passed had ended, or was due again later, when a checkpoint was written; and nobody had spoken later than
- * event time had come. */
+enum status buffer_room(kernel *k, buffer *to, size_t more);
+void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count);
+enum status encode_entry(kernel *k, buffer *to, uint32_t number);
+typedef struct { const byte *whole, *key, *value; uint32_t key_bytes, value_bytes; bool ended; } entry; /* in a block */
+enum status next_entry(const byte **at, const byte *end, entry *found);
+enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes);
+enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes);
+enum status load_one(kernel *k, const byte *entry, size_t bytes, uint32_t *number);
+enum status finish_loading(kernel *k, int64_t floor);
+enum status index_newest(kernel *k, uint32_t number);
+void empty_interaction(kernel *k, interaction *i);
 bool fits_time(const kernel *k, const interaction *i);
-int finish_loading(kernel *k, int64_t floor); /* what was loaded as of it or before does not count; -2: cannot be */
 
-/* ---- scan.c ---- */
-typedef struct { const byte *at; uint32_t bytes, characters; } text;
-typedef struct { text workspace, bot, channel, user, source, id; int64_t at_ms; byte what; } chat_event;
-bool scan_event(const byte *value, size_t bytes, chat_event *found); /* false: for others to judge */
-int64_t scan_time(const text *written); /* -1: for others to judge */
+/* ---- quotes.c, scan.c, read.c: recognising a plain event ---- */
+typedef struct { const byte *at; uint32_t bytes, characters; } text; /* a part of a record's value */
+typedef struct { text workspace, bot, channel, user, source, id; int64_t at_ms; byte event_class; } chat_event;
+enum { MAX_QUOTES = 128 };
+typedef struct {
+    uint32_t at[MAX_QUOTES + 64]; /* where quotes stand, in order */
+    uint32_t count;
+    bool has_non_ascii;
+} quote_list;
+bool find_quotes(const byte *value, size_t bytes, quote_list *found); /* false: not plain */
+bool scan_event(const byte *value, size_t bytes, chat_event *found);  /* false: not plain */
+bool scan_time(const text *written, int64_t *at_ms);                  /* false: not plain */
 bool is_utf8(const byte *text, size_t bytes);
-uint32_t characters_of(const byte *text, uint32_t bytes); /* of valid UTF-8 */
-void identify(const text *workspace, const text *source, const text *id, event_id *found);
+uint32_t characters_of(const byte *text, uint32_t bytes);
+void event_id_of(const text *workspace, const text *source, const text *id, event_id *found);
 #endif

@@ -1,12 +1,8 @@
-/* Sessionizing one partition of chat-events, in memory made for it. The rules are those of docs/DOMAIN.md, Metering;
- * meter/core/sessions/sessionize.py, interactions.py and announce.py say the same to be read, and what is done here is compared
- * with them. All times are event time in milliseconds since 1970, at least 0 and less than 2^48.
+/* What everything in the kernel stands on: ids and times, hashes, pools of items, and hash tables over pools.
  *
- *   record ─ scan.c ─> event ─ sessions.c ─> interactions, seen ids ─ due.c, ageing.c ─> what closes, what is forgotten
- *                                  └─ announce.c ─ metered.c, batches.c ─> what wallets are told;  entries.c, restore.c: the state
- *
- * Where memory is short a function returns -1 (or 0 for an index that it should have found), and the kernel is not used
- * again: a step is never half done for whoever restores the checkpoint. What cannot be aborts the process (MUST). */
+ * Owns no state. Invariants: a time is in milliseconds since 1970, at least 0 and less than 2^48; an item is named
+ * by its number in its pool, from 1 to MAX_ITEMS, and 0 means "none". Each function's contract stands above its
+ * definition. */
 #ifndef METER_MEMORY_H
 #define METER_MEMORY_H
 
@@ -24,96 +20,109 @@
 #include <sys/mman.h>
 #endif
 
-/* No name here may be mistaken for another library's of the process; the module's entry alone is seen from outside. */
+/* Hidden, so that no name here is mistaken for another library's in the process. Only the module's entry is visible. */
 #pragma GCC visibility push(hidden)
+
+#include "check.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the kernel is written for little-endian machines; without it the meter runs on its Python core"
 #endif
 
-#define MUST(holds) ((holds) ? (void)0 : broken(#holds, __FILE__, __LINE__))
-_Noreturn void broken(const char *law, const char *file, int line);
-
-enum { ID_BYTES = 16, MOST_CHARACTERS = 512, MOST_TEXT_BYTES = 4 * MOST_CHARACTERS, MOST_KEY_BYTES = 4 * (3 + MOST_TEXT_BYTES), ITEM_BITS = 27 };
-#define NUMBERS ((1u << ITEM_BITS) - 1) /* a mask; of all numbers the highest stands for none */
-#define MOST_ITEMS (NUMBERS - 1)
+enum {
+    ID_BYTES = 16,
+    MAX_CHARACTERS = 512, /* of a name in an event */
+    MAX_TEXT_BYTES = 4 * MAX_CHARACTERS,
+    MAX_KEY_BYTES = 4 * (3 + MAX_TEXT_BYTES), /* four texts, each after a length of at most three bytes */
+    ITEM_BITS = 27,
+};
+#define ITEM_MASK ((1u << ITEM_BITS) - 1) /* the highest number is never given out: with five bits set it is REMOVED */
+#define MAX_ITEMS (ITEM_MASK - 1)
 #define TIME_LIMIT_MS ((int64_t)1 << 48)
 
 typedef unsigned char byte;
 typedef struct { byte bytes[ID_BYTES]; } event_id;
-typedef struct { uint16_t parts[3]; } instant; /* 48 bits without padding */
+typedef struct { uint16_t parts[3]; } instant; /* a time in 48 bits, without padding */
 
 static inline int64_t ms(instant at) {
     return (int64_t)((uint64_t)at.parts[0] | (uint64_t)at.parts[1] << 16 | (uint64_t)at.parts[2] << 32);
 }
 static inline instant as_instant(int64_t at_ms) {
-    MUST(at_ms >= 0 && at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT(at_ms >= 0);
+    KERNEL_ASSERT(at_ms < TIME_LIMIT_MS);
     return (instant){{(uint16_t)at_ms, (uint16_t)(at_ms >> 16), (uint16_t)(at_ms >> 32)}};
 }
 
 /* ---- hash.c: ids and hashes ---- */
-void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *digest); /* RFC 7693; salt: 8 bytes or NULL */
+void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *digest); /* salt: 8 bytes, or NULL */
 void conversation_id(const event_id *first, int64_t at_ms, event_id *id);
-uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes); /* SipHash-1-3 */
-uint32_t kafka_hash(const byte *key, size_t bytes); /* MurmurHash2 without its sign, as Kafka's clients place keys */
+uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes);
+uint32_t kafka_hash(const byte *key, size_t bytes);
 static inline uint64_t word_at(const void *bytes) {
     uint64_t word;
     memcpy(&word, bytes, sizeof word);
     return word;
 }
 __extension__ typedef unsigned __int128 wide;
-/* Ids are hashes already, but a stranger can choose them; the secret keeps them from being chosen to collide. */
+/* Ids are hashes already, but a stranger can choose what is hashed. The secret stops ids chosen to collide in a
+ * table. */
 static inline uint64_t id_hash(const uint64_t secret[2], const event_id *id) {
     wide product = (wide)(word_at(id->bytes) ^ secret[0]) * (word_at(id->bytes + 8) ^ secret[1] ^ 0x9E3779B97F4A7C15u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* ---- pool.c: items of one size in chunks, by number from 1 on; what is given back is used again ---- */
+/* ---- pool.c: items of one size, in chunks that never move ---- */
 typedef struct {
     byte **chunks;
-    uint32_t chunk_count, chunk_room, item_bytes, shift;
-    uint32_t made;  /* numbers handed out so far: 1 to made */
-    uint32_t freed; /* the first one given back, which names the next; 0: none */
-    uint32_t used;
-    size_t *held_bytes;
+    uint32_t chunk_count, chunk_room, item_bytes, shift; /* a chunk has 2^shift items */
+    uint32_t made;      /* the highest number given out so far */
+    uint32_t freed;     /* the number released last; that item's first four bytes name the one before. 0: none */
+    uint32_t used;      /* items that are allocated now */
+    size_t *held_bytes; /* the owner's count of bytes taken from the system */
 } pool;
 void pool_begin(pool *items, uint32_t item_bytes, size_t *held_bytes);
 void pool_end(pool *items);
-uint32_t pool_take(pool *items); /* 0: no memory */
-void pool_give(pool *items, uint32_t number);
+uint32_t pool_allocate(pool *items); /* 0: no memory */
+void pool_release(pool *items, uint32_t number);
 static inline void *pool_at(const pool *items, uint32_t number) {
+    KERNEL_ASSERT_SLOW(number != 0);
+    KERNEL_ASSERT_SLOW(number <= items->made);
     return items->chunks[number >> items->shift] + (size_t)(number & ((1u << items->shift) - 1)) * items->item_bytes;
 }
-/* Room for as many items; `items` points to the pointer to them. -1: no memory, and nothing has changed. */
-int grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
+enum status grow(void *items, uint32_t *room, uint32_t wanted, size_t item_bytes, size_t *held_bytes);
 void *zeroed(size_t bytes); /* NULL: no memory */
 void drop_zeroed(void *memory, size_t bytes);
-void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory, the old stays */
+void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory */
 
 /* ---- table.c: open addressing over the items of a pool ---- */
 typedef struct {
-    uint32_t *slots; /* 5 bits of hash, 27 bits of number; 0: free; GONE: taken out */
-    uint32_t size, filled;
+    uint32_t *slots; /* 5 bits of the hash, then 27 bits of the number; 0: free; REMOVED: a search goes on behind it */
+    uint32_t size, filled; /* `filled` counts REMOVED slots too */
 } table;
-#define GONE UINT32_MAX
+#define REMOVED UINT32_MAX
 typedef struct kernel kernel;
 typedef bool (*hash_of_item)(const kernel *k, uint32_t number, uint64_t *hash); /* false: not in the table */
-int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of); /* for one more */
+enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of);
 void table_put(table *t, uint64_t hash, uint32_t number);
 void table_remove(table *t, uint64_t hash, uint32_t number);
 void table_replace(table *t, uint64_t hash, uint32_t number, uint32_t by);
+/* The slot at which a search for `hash` begins. */
 static inline uint32_t table_home(const table *t, uint64_t hash) {
+    KERNEL_ASSERT_SLOW(t->slots != NULL);
+    KERNEL_ASSERT_SLOW(t->size > t->filled);
     return (uint32_t)(((hash >> 32) * t->size) >> 32);
 }
 static inline uint32_t table_slot(uint64_t hash, uint32_t number) {
     return (uint32_t)(hash & 31) << ITEM_BITS | number;
 }
-/* The next number from slot `*at` on whose 5 bits agree; 0 when there is none. Leaves `*at` behind it. */
+/* The next number from slot `*at` on whose five bits of hash agree, so that it may be the one searched for; 0: there is
+ * none. Moves `*at` past the slot found. */
 static inline uint32_t table_next(const table *t, uint64_t hash, uint32_t *at) {
+    KERNEL_ASSERT_SLOW(*at < t->size);
     for (uint32_t slot; (slot = t->slots[*at]) != 0;) {
         *at = *at + 1 == t->size ? 0 : *at + 1;
-        if (slot >> ITEM_BITS == (hash & 31) && slot != GONE) {
-            return slot & NUMBERS;
+        if (slot >> ITEM_BITS == (hash & 31) && slot != REMOVED) {
+            return slot & ITEM_MASK;
         }
     }
     return 0;

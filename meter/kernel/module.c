@@ -1,7 +1,13 @@
-/* The module and its class. */
+/* The module and its class: made, freed, and what is read of it.
+ *
+ * Owns the Python object. Invariant: once a method has left a step half done, `is_broken` is set and every later method
+ * raises RuntimeError, so that a half-done state is never used. */
 #include "module.h"
 
+/* Returns the kernel, or NULL with RuntimeError if its state is not whole. Called first by every method that uses
+ * the state. */
 kernel *usable(Kernel *self) {
+    KERNEL_ASSERT(self != NULL);
     if (!self->is_begun || self->is_broken || self->k.restoring) {
         PyErr_SetString(PyExc_RuntimeError, "this state is not whole: restore it from its checkpoint");
         return NULL;
@@ -9,9 +15,19 @@ kernel *usable(Kernel *self) {
     return &self->k;
 }
 
-PyObject *no_memory(Kernel *self) {
+/* Turns a failure into a Python exception and marks the kernel as broken: ValueError with the text `malformed` for
+ * STATUS_MALFORMED, MemoryError for STATUS_NO_MEMORY; of STATUS_RAISED the exception is set already. Returns NULL. */
+PyObject *failed(Kernel *self, enum status status, const char *malformed) {
+    KERNEL_ASSERT(status < 0);
+    KERNEL_ASSERT(status != STATUS_MALFORMED || malformed != NULL);
+    KERNEL_ASSERT(status != STATUS_RAISED || PyErr_Occurred());
     self->is_broken = true;
-    return PyErr_NoMemory();
+    if (status == STATUS_MALFORMED) {
+        PyErr_SetString(PyExc_ValueError, malformed);
+    } else if (status == STATUS_NO_MEMORY) {
+        PyErr_NoMemory();
+    }
+    return NULL;
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
@@ -38,6 +54,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
     k->gap_ms = gap_ms;
     k->horizon_ms = horizon_ms;
     k->future_ms = future_ms;
+    KERNEL_ASSERT(sizeof k->id_secret + sizeof k->key_secret == (size_t)secret_bytes);
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
     self->is_begun = true;
@@ -51,6 +68,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
 static void kernel_dealloc(Kernel *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    KERNEL_ASSERT(release != NULL);
     if (self->is_begun) {
         kernel_end(&self->k);
     }
@@ -60,7 +78,7 @@ static void kernel_dealloc(Kernel *self) {
 }
 
 /* tick(at_ms, offset, produced_ms): event time has come to `at_ms`. */
-static PyObject *take_tick(Kernel *self, PyObject *args) {
+static PyObject *tick_clock(Kernel *self, PyObject *args) {
     long long at_ms, offset, produced_ms;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "LLL:tick", &at_ms, &offset, &produced_ms)) {
@@ -71,33 +89,38 @@ static PyObject *take_tick(Kernel *self, PyObject *args) {
         return NULL;
     }
     k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
-    if (advance(k, offset, produced_ms) < 0) {
-        return no_memory(self);
+    enum status done = advance(k, offset, produced_ms);
+    if (done < 0) {
+        return failed(self, done, NULL);
     }
+    KERNEL_ASSERT(k->watermark_ms >= at_ms);
+    KERNEL_ASSERT(k->watermark_ms < TIME_LIMIT_MS);
     Py_RETURN_NONE;
 }
 
-/* close_all(offset, produced_ms): the feed ends here. */
-static PyObject *take_end(Kernel *self, PyObject *args) {
+/* close_all(offset, produced_ms): a finite feed ends here. */
+static PyObject *close_feed(Kernel *self, PyObject *args) {
     long long offset, produced_ms;
     kernel *k = usable(self);
     if (k == NULL || !PyArg_ParseTuple(args, "LL:close_all", &offset, &produced_ms)) {
         return NULL;
     }
-    if (close_all(k, offset, produced_ms) < 0) {
-        return no_memory(self);
+    enum status done = close_all(k, offset, produced_ms);
+    if (done < 0) {
+        return failed(self, done, NULL);
     }
     Py_RETURN_NONE;
 }
 
-/* counts() -> (counts by kind, counts by outcome), of the batch that ends here. */
+/* counts() -> (updates by kind, events by outcome), of the batch that ends here. */
 static PyObject *list_counts(Kernel *self, PyObject *Py_UNUSED(none)) {
     uint64_t c[KINDS], o[OUTCOMES];
     kernel *k = usable(self);
     if (k == NULL) {
         return NULL;
     }
-    count_news(k, c);
+    count_updates(k, c);
+    KERNEL_ASSERT(c[OPEN] + c[CLOSED] + c[ABSORBED] <= k->updates.conversations.count);
     memcpy(o, k->outcomes, sizeof o);
     memset(k->outcomes, 0, sizeof o);
     return Py_BuildValue("(KKKKKKK)(KKKK)", (unsigned long long)c[0], (unsigned long long)c[1],
@@ -118,32 +141,41 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "what is told goes to at least one partition");
         return NULL;
     }
-    PyObject *packed = pack_news(k, (uint32_t)partitions, (size_t)most_bytes);
+    PyObject *packed = pack_updates(k, (uint32_t)partitions, (size_t)most_bytes);
     self->is_broken = packed == NULL;
+    KERNEL_ASSERT(k->updates.conversations.count == 0);
+    KERNEL_ASSERT(k->updates.occurrences.count == 0);
     return packed;
 }
 
+/* A number of the state. `offset` is where it lies in the kernel. */
 static PyObject *get_number(Kernel *self, void *offset) {
     int64_t number;
+    KERNEL_ASSERT((size_t)offset + sizeof number <= sizeof self->k);
     memcpy(&number, (const char *)&self->k + (size_t)offset, sizeof number);
     return PyLong_FromLongLong(number);
 }
 
-enum { INTERACTION_BYTES = 104, EARLIER_BYTES = 48, SEEN_BYTES = 36 }; /* with their share of tables and texts */
+enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, ACCEPTED_BYTES = 36 }; /* with their share of tables and strings */
 
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
     const kernel *k = &self->k;
+    KERNEL_ASSERT(sizeof(interaction) < INTERACTION_BYTES);
+    KERNEL_ASSERT(sizeof(accepted_event) < ACCEPTED_BYTES);
+    KERNEL_ASSERT(k->interactions.used <= k->interactions.made);
+    KERNEL_ASSERT(k->accepted.used <= k->accepted.made);
     return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
-                             (size_t)k->earliers.used * EARLIER_BYTES + (size_t)k->seens.used * SEEN_BYTES);
+                             (size_t)k->older_conversations.used * OLDER_BYTES +
+                             (size_t)k->accepted.used * ACCEPTED_BYTES);
 }
 
 static PyMethodDef METHODS[] = {
     {"begin", (PyCFunction)begin_listed, METH_O, NULL},
-    {"begin_sent", (PyCFunction)begin_sent, METH_VARARGS, NULL},
-    {"take", (PyCFunction)take_records, METH_NOARGS, NULL},
-    {"step", (PyCFunction)take_fields, METH_VARARGS, NULL},
-    {"tick", (PyCFunction)take_tick, METH_VARARGS, NULL},
-    {"close_all", (PyCFunction)take_end, METH_VARARGS, NULL},
+    {"begin_raw", (PyCFunction)begin_raw, METH_VARARGS, NULL},
+    {"process", (PyCFunction)ingest_records, METH_NOARGS, NULL},
+    {"step", (PyCFunction)ingest_fields, METH_VARARGS, NULL},
+    {"tick", (PyCFunction)tick_clock, METH_VARARGS, NULL},
+    {"close_all", (PyCFunction)close_feed, METH_VARARGS, NULL},
     {"counts", (PyCFunction)list_counts, METH_NOARGS, NULL},
     {"pack", (PyCFunction)list_packed, METH_VARARGS, NULL},
     {"changed", (PyCFunction)list_changed, METH_VARARGS, NULL},
@@ -152,8 +184,8 @@ static PyMethodDef METHODS[] = {
     {"finish", (PyCFunction)finish_entries, METH_VARARGS, NULL},
     {"spill", (PyCFunction)spill_interactions, METH_VARARGS, NULL},
     {"wanted", (PyCFunction)list_wanted, METH_NOARGS, NULL},
-    {"bring_back", (PyCFunction)bring_interactions, METH_O, NULL},
-    {"forgotten", (PyCFunction)list_forgotten, METH_NOARGS, NULL},
+    {"bring_back", (PyCFunction)unspill_interactions, METH_O, NULL},
+    {"forgotten", (PyCFunction)list_dropped_ids, METH_NOARGS, NULL},
     {"split", (PyCFunction)split_block, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -185,9 +217,13 @@ static PyModuleDef MODULE = {
     .m_size = -1,
 };
 
+/* Makes the module. Called by Python when it is imported. */
 PyMODINIT_FUNC PyInit__kernel(void) {
+    KERNEL_ASSERT(sizeof(accepted_event) == 30);
+    KERNEL_ASSERT(sizeof(conversation) == 42);
+    KERNEL_ASSERT(sizeof(interaction) == 64);
     PyObject *module = PyModule_Create(&MODULE);
-    PyObject *type = module == NULL || name_attributes() < 0 ? NULL : PyType_FromSpec(&SPEC);
+    PyObject *type = module == NULL || intern_attribute_names() < 0 ? NULL : PyType_FromSpec(&SPEC);
     if (type == NULL || PyModule_AddObjectRef(module, "Kernel", type) < 0 || add_crc32c(module) < 0) {
         Py_CLEAR(module);
     }

@@ -1,145 +1,196 @@
-/* State put back from entries, in any order: of each key the newest counts, and nothing is derived until all are there. */
+/* State put back from entries, in any order: of each key the newest entry counts, and nothing is derived from the
+ * entries (ids in the table, timers, the count of live interactions) until all of them are there.
+ *
+ * Owns the list `loaded_at` while it restores. Entries may come from anywhere: what is wrong is STATUS_MALFORMED.
+ * Invariant: when finish_loading has returned STATUS_OK, the state is one that a sequence of events could have left. */
 #include "kernel.h"
 
+/* Frees all that hangs on an interaction but its key. The ids of its events must not be in the table any more. */
 void empty_interaction(kernel *k, interaction *i) {
-    while (i->seen != 0) {
-        uint32_t number = seen_at(k, i->seen)->next;
-        seen_at(k, i->seen)->next = seen_at(k, number)->next;
-        i->seen = i->seen == number ? 0 : i->seen;
-        pool_give(&k->seens, number);
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT((i->older == 0 || i->has_latest));
+    while (i->newest_accepted != 0) {
+        accepted_event *newest = accepted_at(k, i->newest_accepted);
+        uint32_t number = newest->next;
+        KERNEL_ASSERT_SLOW(accepted_at(k, number)->owner == newest->owner);
+        newest->next = accepted_at(k, number)->next;
+        i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
+        pool_release(&k->accepted, number);
     }
     while (i->older != 0) {
-        remove_earlier(k, i, i->older, earlier_at(k, i->older)->next);
+        remove_older(k, i, i->older, older_at(k, i->older)->next);
     }
-    i->speaks = 0;
+    i->has_latest = 0;
     i->due = as_instant(0);
 }
 
-static int load_entry(kernel *k, int64_t offset, const entry *e) {
-    uint32_t place_bytes = place_bytes_of(e->key, e->key_bytes);
-    if (place_bytes == 0) {
-        return -2;
+static enum status load_entry(kernel *k, int64_t offset, const entry *e) {
+    uint32_t scope_bytes = scope_bytes_of(e->key, e->key_bytes);
+    if (scope_bytes == 0) {
+        return STATUS_MALFORMED;
     }
     uint64_t hash = keyed_hash(k->key_secret, e->key, e->key_bytes);
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, place_bytes, hash);
+    uint32_t number = find_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     bool known = number != 0;
     if (!known) {
-        number = add_interaction(k, e->key, e->key_bytes, place_bytes, hash);
+        number = add_interaction(k, e->key, e->key_bytes, scope_bytes, hash);
     }
-    if (number == 0 || grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes) < 0) {
-        return -1;
+    if (number == 0) {
+        return STATUS_NO_MEMORY;
     }
+    TRY(grow(&k->loaded_at, &k->loaded_room, number + 1, sizeof *k->loaded_at, &k->held_bytes));
+    KERNEL_ASSERT(number < k->loaded_room);
     if (known && offset < k->loaded_at[number]) {
-        return 0;
+        return STATUS_OK;
     }
     interaction *i = interaction_at(k, number);
+    KERNEL_ASSERT(!i->changed); /* Nothing has happened yet but loading. */
     k->loaded_at[number] = offset;
     empty_interaction(k, i);
-    i->ended = e->ended;
-    return e->ended ? 0 : take_value(k, number, e->value, e->value_bytes);
-}
-
-int load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
-    entry e;
-    int found;
-    for (const byte *at = block; (found = next_entry(&at, block + bytes, &e)) > 0;) {
-        int done = load_entry(k, offset, &e);
-        if (done < 0) {
-            return done;
-        }
+    i->ended = 0;
+    if (e->ended) {
+        i->ended = 1;
+        return STATUS_OK;
     }
-    return found;
+    return decode_value(k, number, e->value, e->value_bytes);
 }
 
-int load_alone(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
+/* Loads the entries of a block that was written at `offset`. Called for each block of a checkpoint, in any order,
+ * before finish_loading. The block stays the caller's. Returns STATUS_MALFORMED if it cannot be read, or
+ * STATUS_NO_MEMORY; the kernel must not be used again then. */
+enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes) {
+    entry e;
+    enum status found;
+    KERNEL_ASSERT(k->restoring);
+    for (const byte *at = block; (found = next_entry(&at, block + bytes, &e)) == STATUS_OK;) {
+        KERNEL_ASSERT(at <= block + bytes);
+        TRY(load_entry(k, offset, &e));
+    }
+    return found == STATUS_END ? STATUS_OK : found;
+}
+
+/* Loads a single entry of an interaction that is not held, and writes its number to `number`. Called outside a
+ * restore, when an interaction comes back from the store on disk. The caller indexes its ids and schedules it.
+ * Returns STATUS_MALFORMED if it is not an entry with a value, or its key is held; or STATUS_NO_MEMORY. The kernel
+ * must not be used again then. */
+enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
     const byte *end = at + bytes;
     entry e;
-    uint32_t place_bytes = next_entry(&at, end, &e) > 0 && !e.ended && at == end ? place_bytes_of(e.key, e.key_bytes) : 0;
-    if (place_bytes == 0) {
-        return -2;
+    KERNEL_ASSERT(!k->restoring);
+    if (next_entry(&at, end, &e) != STATUS_OK || e.ended || at != end) {
+        return STATUS_MALFORMED;
+    }
+    uint32_t scope_bytes = scope_bytes_of(e.key, e.key_bytes);
+    if (scope_bytes == 0) {
+        return STATUS_MALFORMED;
     }
     uint64_t hash = keyed_hash(k->key_secret, e.key, e.key_bytes);
-    if (find_interaction(k, e.key, e.key_bytes, place_bytes, hash) != 0) {
-        return -2;
+    if (find_interaction(k, e.key, e.key_bytes, scope_bytes, hash) != 0) {
+        return STATUS_MALFORMED;
     }
-    *number = add_interaction(k, e.key, e.key_bytes, place_bytes, hash);
-    return *number == 0 ? -1 : take_value(k, *number, e.value, e.value_bytes);
+    *number = add_interaction(k, e.key, e.key_bytes, scope_bytes, hash);
+    if (*number == 0) {
+        return STATUS_NO_MEMORY;
+    }
+    KERNEL_ASSERT(!interaction_at(k, *number)->changed);
+    return decode_value(k, *number, e.value, e.value_bytes);
 }
 
+/* Whether an interaction that was loaded fits the watermark. What event time had passed had ended, or was due again
+ * later, when its checkpoint was written; and no message was later than event time. */
 bool fits_time(const kernel *k, const interaction *i) {
-    return ms(i->due) > k->watermark_ms && (!i->speaks || ms(i->latest.last) <= k->watermark_ms);
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT(!i->ended);
+    KERNEL_ASSERT(i->has_latest || i->newest_accepted != 0);
+    return ms(i->due) > k->watermark_ms && (!i->has_latest || ms(i->latest.last) <= k->watermark_ms);
 }
 
-int index_newest(kernel *k, uint32_t number) {
-    seen *s = seen_at(k, number);
-    uint64_t hash = id_hash(k->id_secret, &s->id);
-    uint32_t known = find_seen(k, &s->id, hash);
+/* Puts a loaded event into the table of ids, unless a newer one has its id: an id that came again after the horizon
+ * belongs to the newer event, and the older one is shadowed. Returns STATUS_NO_MEMORY. */
+enum status index_newest(kernel *k, uint32_t number) {
+    accepted_event *a = accepted_at(k, number);
+    KERNEL_ASSERT(a->shadowed);
+    KERNEL_ASSERT(a->owner != 0);
+    uint64_t hash = id_hash(k->id_secret, &a->id);
+    uint32_t known = find_accepted(k, &a->id, hash);
     if (known == 0) {
-        return index_seen(k, number);
+        return index_accepted(k, number);
     }
-    bool is_newer = ms(seen_at(k, known)->at) < ms(s->at);
-    seen *older = is_newer ? seen_at(k, known) : s;
+    KERNEL_ASSERT(known != number);
+    bool is_newer = ms(accepted_at(k, known)->at) < ms(a->at);
+    accepted_event *older = is_newer ? accepted_at(k, known) : a;
     if (is_newer) {
-        s->shadowed = 0;
+        a->shadowed = 0;
         table_replace(&k->by_id, hash, known, number);
     }
     older->shadowed = 1;
-    return forget_stored(k, older);
+    return drop_stored_id(k, older);
 }
 
-static int derive_seen(kernel *k, const interaction *i) {
-    for (uint32_t number = i->seen; number != 0;) {
-        number = seen_at(k, number)->next;
-        if (ms(seen_at(k, number)->at) > k->watermark_ms) {
-            return -2;
+static enum status index_accepted_events(kernel *k, const interaction *i) {
+    KERNEL_ASSERT(i->used);
+    KERNEL_ASSERT(!i->ended);
+    for (uint32_t number = i->newest_accepted; number != 0;) {
+        number = accepted_at(k, number)->next;
+        if (ms(accepted_at(k, number)->at) > k->watermark_ms) {
+            return STATUS_MALFORMED;
         }
-        if (index_newest(k, number) < 0) {
-            return -1;
-        }
-        if (number == i->seen) {
+        TRY(index_newest(k, number));
+        if (number == i->newest_accepted) {
             break;
         }
     }
-    return 0;
+    return STATUS_OK;
 }
 
-int finish_loading(kernel *k, int64_t floor) {
-    int64_t furthest_ms = k->watermark_ms;
+/* Removes what does not count, checks and counts the rest, and finds the latest time at which something is due. */
+static enum status sift_loaded(kernel *k, int64_t floor, int64_t *furthest_ms) {
+    *furthest_ms = k->watermark_ms;
     k->live = 0;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         interaction *i = interaction_at(k, number);
         if (!i->used) {
             continue;
         }
+        KERNEL_ASSERT(number < k->loaded_room);
+        KERNEL_ASSERT(!i->changed);
         if (i->ended || k->loaded_at[number] <= floor) {
             empty_interaction(k, i);
             i->ended = 1;
-            drop_interaction(k, number);
+            remove_interaction(k, number);
             continue;
         }
         if (!fits_time(k, i)) {
-            return -2;
+            return STATUS_MALFORMED;
         }
         k->live++;
-        furthest_ms = ms(i->due) > furthest_ms ? ms(i->due) : furthest_ms;
+        *furthest_ms = ms(i->due) > *furthest_ms ? ms(i->due) : *furthest_ms;
     }
-    if (due_begin(k, furthest_ms) < 0) {
-        return -1;
-    }
+    KERNEL_ASSERT(k->live == k->interactions.used);
+    return STATUS_OK;
+}
+
+/* Ends a restore: entries of offset `floor` or below do not count, ids go into the table, timers are set. Called
+ * once, when all blocks were loaded and the watermark was set. Returns STATUS_MALFORMED if an entry does not fit the
+ * watermark, or STATUS_NO_MEMORY; the kernel must not be used then. */
+enum status finish_loading(kernel *k, int64_t floor) {
+    int64_t furthest_ms;
+    KERNEL_ASSERT(k->changed.count == 0);
+    TRY(sift_loaded(k, floor, &furthest_ms));
+    TRY(timers_begin(k, furthest_ms));
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
-        int done = i->used && !i->ended ? derive_seen(k, i) : 0;
-        if (done == 0 && i->used && !i->ended) {
-            done = schedule(k, number, ms(i->due));
-        }
-        if (done < 0) {
-            return done;
+        if (i->used) {
+            TRY(index_accepted_events(k, i));
+            TRY(schedule(k, number, ms(i->due)));
         }
     }
+    KERNEL_ASSERT(k->held_bytes >= k->loaded_room * sizeof *k->loaded_at);
     k->held_bytes -= k->loaded_room * sizeof *k->loaded_at;
     free(k->loaded_at);
     k->loaded_at = NULL;
     k->loaded_room = 0;
     k->restoring = false;
-    return 0;
+    check_counts(k);
+    return STATUS_OK;
 }

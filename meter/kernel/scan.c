@@ -1,88 +1,42 @@
 /* Recognising a plain chat event in one pass over its bytes.
  *
- * Plain is an object in UTF-8 that has each field that counts once, texts without escapes, and a time in UTC. What
- * meter/core/decode.py would refuse is never plain, and what it would read otherwise neither; of what it would read the same,
- * the rest (escapes, other offsets, nested extra fields, ticks) is left to it: here is judged only what is certain. */
+ * Owns the decision which records are plain: a JSON object in UTF-8 that has each field that counts exactly once,
+ * texts without escapes, and a time in UTC. Invariants: what meter/core/decode.py would refuse, or would read
+ * differently, is never plain. The rest (escapes, other offsets from UTC, nested extra fields, ticks) is left to it:
+ * only what is certain is judged here. */
 #include "kernel.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 enum { SPECVERSION, ID, SOURCE, TIME, TYPE, DATA, WORKSPACE, BOT, CHANNEL, USER, DIRECTION, ACTOR, FIELDS };
-enum { INNER = WORKSPACE, ALL = (1 << FIELDS) - 1 };
-
-enum { MOST_QUOTES = 128 };
+enum { ALL_FIELDS = (1 << FIELDS) - 1 };
 
 typedef struct {
-    const byte *at, *start, *end;
-    uint32_t quotes[MOST_QUOTES + 64], count, read;
-    bool high; /* not all of it is ASCII */
-    unsigned found;
+    const byte *at, *start, *end; /* start <= at <= end */
+    uint32_t read;                /* quotes passed */
+    unsigned found;               /* a bit for each field that was read */
+    quote_list quotes;
     text fields[FIELDS];
 } scanner;
 
-/* Which of 16 bytes are quotes. Sets `odd` where one is a backslash or a control character, `high` if not ASCII. */
-typedef struct { uint32_t odd, high; } others;
-#ifdef __SSE2__
-static inline uint64_t quotes_in(const byte *at, others *found) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-    __m128i controls = _mm_cmpeq_epi8(_mm_max_epu8(bytes, _mm_set1_epi8(0x1F)), _mm_set1_epi8(0x1F));
-    found->odd |= (uint32_t)_mm_movemask_epi8(_mm_or_si128(controls, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
-    found->high |= (uint32_t)_mm_movemask_epi8(bytes);
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-}
-#else
-static inline uint64_t quotes_in(const byte *at, others *found) {
-    uint64_t quotes = 0;
-    for (int each = 0; each < 16; each++) {
-        quotes |= (uint64_t)(at[each] == '"') << each;
-        found->odd |= at[each] < 0x20 || at[each] == '\\';
-        found->high |= at[each] & 0x80;
-    }
-    return quotes;
-}
-#endif
-
-/* Finds all quotes first: where a text ends is then known before the one before it has been read. */
-static bool find_quotes(scanner *s) {
-    others found = {0, 0};
-    byte rest[64];
-    uint32_t count = 0;
-    size_t bytes = (size_t)(s->end - s->start);
-    for (size_t at = 0; at < bytes; at += sizeof rest) {
-        const byte *from = s->start + at;
-        if (bytes - at < sizeof rest) {
-            memset(rest, ' ', sizeof rest);
-            from = memcpy(rest, from, bytes - at);
-        }
-        uint64_t quotes = quotes_in(from, &found) | quotes_in(from + 16, &found) << 16 |
-                          quotes_in(from + 32, &found) << 32 | quotes_in(from + 48, &found) << 48;
-        if (found.odd != 0 || count > MOST_QUOTES) {
-            return false;
-        }
-        for (; quotes != 0; quotes &= quotes - 1) {
-            s->quotes[count++] = (uint32_t)at + (uint32_t)__builtin_ctzll(quotes);
-        }
-    }
-    s->count = count;
-    s->high = found.high != 0;
-    return true;
-}
-
-/* Reads a text, of which the opening quote comes next; false if it does not, or the other one is missing. */
-static inline bool take_text(scanner *s, text *found) {
-    if (s->read + 2 > s->count || s->start + s->quotes[s->read] != s->at) {
+/* Reads a text, of which the opening quote comes next. Returns false if it does not, or the closing quote is
+ * missing. */
+static inline bool read_text(scanner *s, text *found) {
+    const quote_list *quotes = &s->quotes;
+    if (s->read + 2 > quotes->count || s->start + quotes->at[s->read] != s->at) {
         return false;
     }
-    uint32_t end = s->quotes[s->read + 1], bytes = end - s->quotes[s->read] - 1;
+    KERNEL_ASSERT_SLOW(quotes->at[s->read] < quotes->at[s->read + 1]);
+    uint32_t end = quotes->at[s->read + 1], bytes = end - quotes->at[s->read] - 1;
     *found = (text){s->at + 1, bytes, bytes};
     s->at = s->start + end + 1;
     s->read += 2;
+    KERNEL_ASSERT_SLOW(s->at <= s->end);
     return true;
 }
 
+/* Skips spaces and returns the next byte, which is not passed yet; 0 at the end. Other white space is not plain. */
 static inline byte next(scanner *s) {
+    KERNEL_ASSERT_SLOW(s->at >= s->start);
+    KERNEL_ASSERT_SLOW(s->at <= s->end);
     while (s->at < s->end && *s->at == ' ') {
         s->at++;
     }
@@ -90,13 +44,16 @@ static inline byte next(scanner *s) {
 }
 
 static inline bool is(const text *found, const char *word, uint32_t bytes) {
+    KERNEL_ASSERT_SLOW(found->at != NULL);
+    KERNEL_ASSERT_SLOW(word[bytes] == 0);
     return found->bytes == bytes && memcmp(found->at, word, bytes) == 0;
 }
 #define IS(found, word) is((found), (word), sizeof(word) - 1)
 
-/* By its length first: no two fields of one place have the same but `time`, `type` and `data`. */
-static inline int field_of(const text *name, bool inside) {
-    switch (name->bytes + (inside ? 100 : 0)) {
+/* Which field has this name; FIELDS: none that counts. By its length first: of names in one object only `time`,
+ * `type` and `data` have the same. */
+static inline int field_of(const text *name, bool is_inner) {
+    switch (name->bytes + (is_inner ? 100 : 0)) {
     case 2: return IS(name, "id") ? ID : FIELDS;
     case 4: return IS(name, "time") ? TIME : IS(name, "type") ? TYPE : IS(name, "data") ? DATA : FIELDS;
     case 6: return IS(name, "source") ? SOURCE : FIELDS;
@@ -111,11 +68,13 @@ static inline int field_of(const text *name, bool inside) {
     }
 }
 
-/* A field that nobody reads: a text, a whole number of few digits, true, false or null. */
-static bool pass_over(scanner *s) {
+/* Skips the value of a field that does not count: a text, a whole number of at most 18 digits, true, false or null.
+ * Returns false if it is anything else. */
+static bool skip_value(scanner *s) {
     text ignored;
+    KERNEL_ASSERT_SLOW(s->at < s->end);
     if (next(s) == '"') {
-        return take_text(s, &ignored);
+        return read_text(s, &ignored);
     }
     static const char *const WORDS[] = {"true", "false", "null"};
     for (int word = 0; word < 3; word++) {
@@ -130,35 +89,39 @@ static bool pass_over(scanner *s) {
     while (s->at < s->end && *s->at >= '0' && *s->at <= '9' && s->at - start < 18) {
         s->at++;
     }
-    /* What may follow a number is seen by whoever reads on. */
+    KERNEL_ASSERT_SLOW(s->at <= s->end);
+    /* The caller judges what follows the number: it expects a comma or a brace. */
     return s->at > start && (*start != '0' || s->at == start + 1);
 }
 
-static bool take_object(scanner *s, bool inside) {
+/* Reads an object: the event, or its `data` (`is_inner`). Returns false if it is not plain. */
+static bool read_object(scanner *s, bool is_inner) {
     if (next(s) != '{') {
         return false;
     }
     do {
         text name;
+        KERNEL_ASSERT_SLOW(s->at < s->end); /* At the brace, or at a comma. */
         s->at++;
         next(s);
-        if (!take_text(s, &name) || next(s) != ':') {
+        if (!read_text(s, &name) || next(s) != ':') {
             return false;
         }
         s->at++;
         byte first = next(s);
-        int field = field_of(&name, inside);
+        int field = field_of(&name, is_inner);
         if (field == FIELDS) {
-            if (first == 0 || !pass_over(s)) {
+            if (first == 0 || !skip_value(s)) {
                 return false;
             }
             continue;
         }
+        KERNEL_ASSERT_SLOW(is_inner == (field >= WORKSPACE)); /* So `data` is never read inside `data`. */
         if (s->found & 1u << field) {
             return false;
         }
         s->found |= 1u << field;
-        if (field == DATA ? !take_object(s, true) : !take_text(s, &s->fields[field])) {
+        if (field == DATA ? !read_object(s, true) : !read_text(s, &s->fields[field])) {
             return false;
         }
     } while (next(s) == ',');
@@ -169,23 +132,29 @@ static bool take_object(scanner *s, bool inside) {
     return true;
 }
 
-static bool is_name(text *name, bool high) {
-    if (high && name->bytes <= MOST_TEXT_BYTES) {
+/* Whether a name has 1 to 512 characters. Counts them if they may be fewer than its bytes. */
+static bool is_name(text *name, bool has_non_ascii) {
+    if (has_non_ascii && name->bytes <= MAX_TEXT_BYTES) {
         name->characters = characters_of(name->at, name->bytes);
     }
-    return name->characters >= 1 && name->characters <= MOST_CHARACTERS;
+    KERNEL_ASSERT_SLOW(name->characters <= name->bytes);
+    return name->characters >= 1 && name->characters <= MAX_CHARACTERS;
 }
 
+/* Reads a record's value. Returns true if it is a plain event, false if it is for meter/core/decode.py to judge.
+ * What is found points into the value. */
 bool scan_event(const byte *value, size_t bytes, chat_event *found) {
     scanner s;
     s.at = s.start = value;
     s.end = value + bytes;
     s.read = s.found = 0;
-    if (!find_quotes(&s) || !take_object(&s, false) || next(&s) != 0 || s.at != s.end || s.found != ALL) {
+    if (!find_quotes(value, bytes, &s.quotes) || !read_object(&s, false) || next(&s) != 0 || s.at != s.end ||
+        s.found != ALL_FIELDS) {
         return false;
     }
+    KERNEL_ASSERT_SLOW(s.read <= s.quotes.count);
     text *f = s.fields;
-    if (s.high && !is_utf8(value, bytes)) {
+    if (s.quotes.has_non_ascii && !is_utf8(value, bytes)) {
         return false;
     }
     int type = IS(&f[TYPE], "chat.message") ? 0 : IS(&f[TYPE], "chat.notification.proactive") ? 1 : 2;
@@ -197,17 +166,17 @@ bool scan_event(const byte *value, size_t bytes, chat_event *found) {
     }
     static const byte NAMES[] = {ID, SOURCE, WORKSPACE, BOT, CHANNEL, USER};
     for (size_t each = 0; each < sizeof NAMES; each++) {
-        if (!is_name(&f[NAMES[each]], s.high)) {
+        if (!is_name(&f[NAMES[each]], s.quotes.has_non_ascii)) {
             return false;
         }
     }
-    found->at_ms = scan_time(&f[TIME]);
-    found->what = (byte)(type * 8 + out * 4 + actor);
+    found->event_class = (byte)(type * 8 + out * 4 + actor);
+    KERNEL_ASSERT_SLOW(found->event_class < EVENT_CLASSES);
     found->workspace = f[WORKSPACE];
     found->bot = f[BOT];
     found->channel = f[CHANNEL];
     found->user = f[USER];
     found->source = f[SOURCE];
     found->id = f[ID];
-    return found->at_ms >= 0;
+    return scan_time(&f[TIME], &found->at_ms);
 }

@@ -1,211 +1,121 @@
-/* One event: repeated, contradicting, late, or taken in. As Sessions.step and interactions.join, rule by rule. */
+/* One event: a repeat, a conflict, late, or accepted. The same rules, to be read, are Sessions.step in
+ * meter/core/sessions/sessionize.py.
+ *
+ * Owns the order of what an event does: it is looked up, accepted, joined to a conversation or counted as an
+ * occurrence, and then event time is dealt with. Invariants: the watermark never goes back; a late event changes
+ * nothing. */
 #include "kernel.h"
 
-enum { MESSAGE, PROACTIVE, ALERT };
-enum { BY_USER, BY_BOT, BY_AGENT, BY_DEVELOPER };
-
-static bool stands_for_itself(const event *e) {
-    return e->what >> 3 != MESSAGE || (e->what & 3) >= BY_AGENT;
+static bool is_occurrence(const event *e) {
+    KERNEL_ASSERT_SLOW(e->event_class < EVENT_CLASSES);
+    return e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT;
 }
 
-static int due_by(kernel *k, uint32_t number, int64_t due_ms) {
+static void move_watermark(kernel *k, int64_t at_ms) {
+    KERNEL_ASSERT_SLOW(at_ms >= 0);
+    KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(k->watermark_ms >= 0);
+    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+}
+
+/* Schedules an interaction for `due_ms` unless it is due before. Called after timers_advance. Returns
+ * STATUS_NO_MEMORY. */
+enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
     int64_t known_ms = ms(interaction_at(k, number)->due);
-    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : 0;
+    KERNEL_ASSERT_SLOW(due_ms > 0);
+    KERNEL_ASSERT_SLOW(!interaction_at(k, number)->ended);
+    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : STATUS_OK;
 }
 
-/* The number of the accepted event, now the newest of its interaction; `known` has the same id and is out of reach. */
-static uint32_t accept(kernel *k, uint32_t in, const event *e, uint32_t known) {
-    uint32_t number = pool_take(&k->seens);
+/* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
+ * and is out of reach: it is shadowed from now on. */
+static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uint32_t known) {
+    KERNEL_ASSERT_SLOW(owner != 0);
+    KERNEL_ASSERT_SLOW(owner <= MAX_ITEMS);
+    uint32_t number = pool_allocate(&k->accepted);
     if (number == 0) {
-        return 0;
+        return STATUS_NO_MEMORY;
     }
-    interaction *i = interaction_at(k, in);
-    seen *s = seen_at(k, number);
-    s->id = e->id;
-    s->at = as_instant(e->at_ms);
-    s->what = e->what & 31;
-    s->owner = in & NUMBERS;
-    add_seen(k, i, number);
-    if (known != 0) {
-        if (forget_stored(k, seen_at(k, known)) < 0) {
-            return 0;
-        }
-        seen_at(k, known)->shadowed = 1;
-        table_replace(&k->by_id, e->id_hash, known, number);
-        return number;
+    interaction *i = interaction_at(k, owner);
+    accepted_event *a = accepted_at(k, number);
+    a->id = e->id;
+    a->at = as_instant(e->at_ms);
+    a->event_class = e->event_class & 31;
+    a->owner = owner & ITEM_MASK;
+    append_accepted(k, i, number);
+    if (known == 0) {
+        return index_accepted(k, number);
     }
-    return index_seen(k, number) < 0 ? 0 : number;
+    KERNEL_ASSERT_SLOW(known != number);
+    KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
+    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
+    TRY(drop_stored_id(k, accepted_at(k, known)));
+    accepted_at(k, known)->shadowed = 1;
+    table_replace(&k->by_id, e->id_hash, known, number);
+    return STATUS_OK;
 }
 
-static bool touches(const kernel *k, const conversation *c, int64_t at_ms) {
-    return ms(c->first) - k->gap_ms <= at_ms && at_ms <= ms(c->last) + k->gap_ms;
-}
-
-typedef struct { /* where a message belongs */
-    conversation *kept, *later; /* the one it touches, and the next one if it touches both; NULL: none */
-    uint32_t kept_number;       /* of `kept` if it is an older one, else 0 */
-    uint32_t later_number;      /* the same of `later` */
-    uint32_t after;             /* the last older conversation that begins before the message; 0: none does */
-} belonging;
-
-static belonging where(const kernel *k, interaction *i, int64_t at_ms) {
-    belonging found = {NULL, NULL, 0, 0, i->older};
-    bool latest = i->speaks && touches(k, &i->latest, at_ms);
-    /* More than a gap lies before the latest one, so what comes after its beginning touches none of the others. */
-    if (i->older != 0 && at_ms < ms(i->latest.first)) {
-        found.after = 0;
-        uint32_t number = i->older;
-        do {
-            number = earlier_at(k, number)->next;
-            conversation *each = &earlier_at(k, number)->said;
-            if (touches(k, each, at_ms)) {
-                MUST(found.later == NULL);
-                *(found.kept == NULL ? &found.kept : &found.later) = each;
-                *(found.kept_number == 0 ? &found.kept_number : &found.later_number) = number;
-            }
-            if (ms(each->first) > at_ms) {
-                break;
-            }
-            found.after = number;
-        } while (number != i->older);
-    }
-    if (latest) {
-        MUST(found.later == NULL);
-        *(found.kept == NULL ? &found.kept : &found.later) = &i->latest;
-    }
-    return found;
-}
-
-/* A conversation of one message, in its place among the others. NULL: no memory. */
-static conversation *open_conversation(kernel *k, interaction *i, const event *e, uint32_t after) {
-    conversation begun = {.opened = as_instant(e->at_ms), .first = as_instant(e->at_ms), .last = as_instant(e->at_ms)};
-    conversation_id(&e->id, e->at_ms, &begun.id);
-    if (!i->speaks) {
-        i->speaks = 1;
-        i->latest = begun;
-        return &i->latest;
-    }
-    uint32_t number = pool_take(&k->earliers);
+static enum status accept_event(kernel *k, const event *e, uint32_t known) {
+    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     if (number == 0) {
-        return NULL;
+        number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     }
-    bool is_latest = ms(i->latest.first) < e->at_ms;
-    earlier_at(k, number)->said = is_latest ? i->latest : begun;
-    add_earlier(k, i, after, number);
-    if (is_latest) {
-        i->behind |= !i->latest.closed;
-        i->latest = begun;
+    if (number == 0) {
+        return STATUS_NO_MEMORY;
     }
-    return is_latest ? &i->latest : &earlier_at(k, number)->said;
-}
-
-/* The message has bridged two conversations: the later one goes into the other. */
-static conversation *absorb(kernel *k, interaction *i, const belonging *in) {
-    conversation *c = in->kept;
-    c->first = ms(in->later->first) < ms(c->first) ? in->later->first : c->first;
-    c->last = ms(in->later->last) > ms(c->last) ? in->later->last : c->last;
-    MUST(in->kept_number != 0 && c->messages <= UINT32_MAX / 2 - in->later->messages);
-    c->messages += in->later->messages;
-    c->requests += in->later->requests;
-    if (in->later_number != 0) {
-        MUST(earlier_at(k, in->kept_number)->next == in->later_number);
-        remove_earlier(k, i, in->kept_number, in->later_number);
-        return c;
-    }
-    i->latest = *c;
-    MUST(i->older == in->kept_number);
-    uint32_t before = i->older;
-    while (earlier_at(k, before)->next != in->kept_number) {
-        before = earlier_at(k, before)->next;
-    }
-    remove_earlier(k, i, before, in->kept_number);
-    return &i->latest;
-}
-
-typedef struct { /* what a charge depends on: whether there is one, from when, and for how many sessions */
-    bool billable;
-    int64_t first_ms;
-    uint32_t sessions;
-} charge;
-
-static charge charged_by(const kernel *k, const conversation *c) {
-    return (charge){c->requests > 0, ms(c->first), sessions_of(k, ms(c->first), ms(c->last))};
-}
-
-static int join(kernel *k, uint32_t number, const event *e) {
+    TRY(mark_changed(k, number));
+    TRY(store_accepted(k, number, e, known));
     interaction *i = interaction_at(k, number);
-    belonging in = where(k, i, e->at_ms);
-    bool is_new = in.kept == NULL;
-    if (is_new && (in.kept = open_conversation(k, i, e, in.after)) == NULL) {
-        return -1;
-    }
-    conversation *c = in.kept, absorbed;
-    charge before = charged_by(k, c);
-    bool was_closed = c->closed;
-    k->closed_messages -= c->closed ? c->messages : 0;
-    c->first = e->at_ms < ms(c->first) ? as_instant(e->at_ms) : c->first;
-    c->last = e->at_ms > ms(c->last) ? as_instant(e->at_ms) : c->last;
-    MUST(c->messages < UINT32_MAX / 2);
-    c->messages++;
-    c->requests += (e->what & 3) == BY_USER;
-    if (in.later != NULL) {
-        absorbed = *in.later;
-        k->closed_messages -= absorbed.closed ? absorbed.messages : 0;
-        c = absorb(k, i, &in);
-    }
-    c->closed = was_closed && ms(c->last) + k->gap_ms < k->watermark_ms;
-    i->behind |= c != &i->latest && !c->closed;
-    k->closed_messages += c->closed ? c->messages : 0;
-    charge after = charged_by(k, c);
-    bool changed = is_new || in.later != NULL || before.billable != after.billable ||
-                   before.first_ms != after.first_ms || before.sessions != after.sessions;
-    if (due_by(k, number, ms(c->last) + k->gap_ms + 1) < 0 ||
-        (in.later != NULL && announce(k, number, &absorbed, &c->id, e->offset, e->produced_ms) < 0)) {
-        return -1;
-    }
-    bool tell = was_closed || (c->requests > 0 && changed) || is_announced(k, &c->id);
-    return tell ? announce(k, number, c, NULL, e->offset, e->produced_ms) : 0;
-}
-
-static int take_in(kernel *k, const event *e, uint32_t known) {
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->place_bytes, e->key_hash);
-    if (number == 0) {
-        number = add_interaction(k, e->key, e->key_bytes, e->place_bytes, e->key_hash);
-    }
-    if (number == 0 || touch(k, number) < 0 || accept(k, number, e, known) == 0) {
-        return -1;
-    }
-    interaction *i = interaction_at(k, number);
-    if (i->ended) {
+    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(i->newest_accepted != 0);
+    if (i->ended) { /* It ended, and no checkpoint has written that yet: it goes on, with nothing. */
+        KERNEL_ASSERT_SLOW(!i->has_latest);
         i->ended = 0;
         i->due = as_instant(0);
         k->live++;
     }
-    k->watermark_ms = e->at_ms > k->watermark_ms ? e->at_ms : k->watermark_ms;
-    if (due_reach(k) < 0) {
-        return -1;
-    }
-    if (!stands_for_itself(e)) {
+    move_watermark(k, e->at_ms);
+    TRY(timers_advance(k));
+    if (!is_occurrence(e)) {
         return join(k, number, e);
     }
-    return due_by(k, number, e->at_ms + k->horizon_ms + 1) < 0 ? -1 : occurred(k, number, e);
+    TRY(schedule_no_later(k, number, e->at_ms + k->horizon_ms + 1));
+    return add_occurrence_update(k, number, e);
 }
 
-enum outcome step(kernel *k, const event *e) {
+/* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
+ * offsets. If it is LATE, nothing has changed, and the caller refuses the record. Returns STATUS_NO_MEMORY. */
+enum status step(kernel *k, const event *e, enum outcome *outcome) {
+    KERNEL_ASSERT_SLOW(e->at_ms >= 0);
+    KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
+    KERNEL_ASSERT_SLOW(!k->restoring);
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
-    uint32_t known = find_seen(k, &e->id, e->id_hash);
-    enum outcome found = stands_for_itself(e) ? TOLD_OCCURRENCE : TOLD_CONVERSATION;
-    if (known != 0 && ms(seen_at(k, known)->at) >= oldest_ms) {
-        const seen *s = seen_at(k, known);
-        bool same = ms(s->at) == e->at_ms && s->what == e->what &&
-                    is_key_of(k, interaction_at(k, s->owner), e->key, e->key_bytes, e->place_bytes);
+    uint32_t known = find_accepted(k, &e->id, e->id_hash);
+    enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
+    /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
+    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
+        const accepted_event *a = accepted_at(k, known);
+        KERNEL_ASSERT_SLOW(a->owner != 0);
+        KERNEL_ASSERT_SLOW(!a->shadowed);
+        bool same = ms(a->at) == e->at_ms && a->event_class == e->event_class &&
+                    is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
         found = same ? DUPLICATE : CONFLICT;
-        k->watermark_ms = e->at_ms > k->watermark_ms ? e->at_ms : k->watermark_ms;
+        move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
     } else if (e->at_ms < oldest_ms) {
-        return LATE;
-    } else if (take_in(k, e, known) < 0) {
-        return NO_MEMORY;
+        *outcome = LATE;
+        return STATUS_OK;
+    } else {
+        TRY(accept_event(k, e, known));
     }
     k->outcomes[found]++;
-    return advance(k, e->offset, e->produced_ms) < 0 ? NO_MEMORY : found;
+    *outcome = found;
+    TRY(advance(k, e->offset, e->produced_ms));
+    KERNEL_ASSERT_SLOW(k->watermark_ms >= e->at_ms);
+#ifdef KERNEL_CHECK
+    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+    if (number != 0) { /* 0: a conflict whose own key is not known */
+        check_interaction(k, number);
+    }
+#endif
+    return STATUS_OK;
 }

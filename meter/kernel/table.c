@@ -1,27 +1,33 @@
-/* Tables from a hash to the number of an item: linear probing, four bytes a slot, 65 to 81 of 100 filled.
+/* Hash tables from a hash to the number of a pool's item: linear probing, four bytes a slot, 65 to 81 of 100 filled.
  *
- * Five bits of the hash in each slot spare most looks at an item that is another one. What is taken out leaves a mark
- * (GONE) where a search must go on, and nothing where the next slot is free. */
+ * Owns its slots; the items belong to their pools, and keep the hashes, or what they are made of. Five bits of the
+ * hash in each slot spare most looks at an item that is not the one searched for. Removing leaves a mark (REMOVED)
+ * where a search must go on, and nothing where the next slot is free. Invariants: at least one slot is free, so
+ * every search ends; a number is in a table at most once. */
 #include "memory.h"
 
 enum { FIRST_SLOTS = 64 };
 
-static uint32_t most_filled(uint32_t size) {
+static uint32_t max_filled(uint32_t size) {
     return (uint32_t)((uint64_t)size * 13 / 16);
 }
 
-int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
-    if (t->filled < most_filled(t->size)) {
-        return 0;
+/* Makes room for one more number. Called before table_put, and once to make the table. It may build the table anew from
+ * all items of the pool: `hash_of` says of each whether it is in the table, and its hash. Items that are being added or
+ * removed must be marked so that `hash_of` answers rightly. Returns STATUS_NO_MEMORY, and has then changed nothing. */
+enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
+    KERNEL_ASSERT_SLOW((t->slots == NULL) == (t->size == 0));
+    if (t->filled < max_filled(t->size)) {
+        return STATUS_OK;
     }
     table grown = {NULL, t->size ? t->size : FIRST_SLOTS, 0};
-    while ((uint64_t)most_filled(grown.size) * 9 / 10 < items->used) {
+    while ((uint64_t)max_filled(grown.size) * 9 / 10 < items->used) {
         grown.size += grown.size / 4; /* Larger only if it is full of items, and not of marks. */
     }
     size_t bytes = grown.size * sizeof *grown.slots;
     grown.slots = zeroed(bytes);
     if (grown.slots == NULL) {
-        return -1;
+        return STATUS_NO_MEMORY;
     }
     *items->held_bytes += bytes - t->size * sizeof *t->slots;
     for (uint32_t number = 1; number <= items->made; number++) {
@@ -30,35 +36,47 @@ int table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of
             table_put(&grown, hash, number);
         }
     }
+    KERNEL_ASSERT_SLOW(grown.filled <= t->filled);
+    KERNEL_ASSERT_SLOW(grown.filled < max_filled(grown.size));
     drop_zeroed(t->slots, t->size * sizeof *t->slots);
     *t = grown;
-    return 0;
+    return STATUS_OK;
 }
 
+/* Adds a number that is not in the table. Called after table_make_room, with nothing added in between. */
 void table_put(table *t, uint64_t hash, uint32_t number) {
     uint32_t at = table_home(t, hash);
-    while (t->slots[at] != 0 && t->slots[at] != GONE) {
+    while (t->slots[at] != 0 && t->slots[at] != REMOVED) {
+        KERNEL_ASSERT_SLOW((t->slots[at] & ITEM_MASK) != number);
         at = at + 1 == t->size ? 0 : at + 1;
     }
     t->filled += t->slots[at] == 0;
-    MUST(t->filled < t->size && number != 0 && number <= MOST_ITEMS);
+    KERNEL_ASSERT(t->filled < t->size);
+    KERNEL_ASSERT(number != 0);
+    KERNEL_ASSERT(number <= MAX_ITEMS);
     t->slots[at] = table_slot(hash, number);
 }
 
 static uint32_t slot_of(const table *t, uint64_t hash, uint32_t number) {
+    KERNEL_ASSERT(number != 0);
+    KERNEL_ASSERT(number <= MAX_ITEMS);
     uint32_t at = table_home(t, hash);
     while (t->slots[at] != table_slot(hash, number)) {
-        MUST(t->slots[at] != 0);
+        KERNEL_ASSERT(t->slots[at] != 0); /* It is in the table. */
         at = at + 1 == t->size ? 0 : at + 1;
     }
     return at;
 }
 
+/* Removes a number that is in the table under this hash. Ends the process if it is not. */
 void table_remove(table *t, uint64_t hash, uint32_t number) {
     uint32_t at = slot_of(t, hash, number);
     uint32_t after = at + 1 == t->size ? 0 : at + 1;
-    t->slots[at] = GONE;
-    while (t->slots[after] == 0 && t->slots[at] == GONE) {
+    KERNEL_ASSERT_SLOW(t->filled > 0);
+    t->slots[at] = REMOVED;
+    /* A mark before a free slot helps no search: free it, and the marks before it. */
+    while (t->slots[after] == 0 && t->slots[at] == REMOVED) {
+        KERNEL_ASSERT_SLOW(t->filled > 0);
         t->slots[at] = 0;
         t->filled--;
         after = at;
@@ -66,6 +84,12 @@ void table_remove(table *t, uint64_t hash, uint32_t number) {
     }
 }
 
+/* Puts the number `by` where `number` is: the two items have the same hash. `by` must not be in the table yet. */
 void table_replace(table *t, uint64_t hash, uint32_t number, uint32_t by) {
-    t->slots[slot_of(t, hash, number)] = table_slot(hash, by);
+    KERNEL_ASSERT_SLOW(by != number);
+    KERNEL_ASSERT_SLOW(by != 0);
+    KERNEL_ASSERT_SLOW(by <= MAX_ITEMS);
+    uint32_t at = slot_of(t, hash, number);
+    KERNEL_ASSERT_SLOW(at < t->size);
+    t->slots[at] = table_slot(hash, by);
 }

@@ -80,7 +80,7 @@ class KernelEngine:
 
     def _begin(self, records: Sequence[Fetched]) -> None:
         if isinstance(records, RawRecords):
-            self._kernel.begin_sent(records.data, records.bytes_count, records.first_offset)
+            self._kernel.begin_raw(records.data, records.bytes_count, records.first_offset)
         else:
             self._kernel.begin(list(records))
 
@@ -89,7 +89,7 @@ class KernelEngine:
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False
-        while (at := self._kernel.take()) < len(records):
+        while (at := self._kernel.process()) < len(records):
             record = records[at]
             event = read(record.value, decode_event)
             refused = event if isinstance(event, Rejected) else self._step(event, record)

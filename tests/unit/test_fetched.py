@@ -104,9 +104,9 @@ def test_batches_that_break_off_do_no_harm() -> None:
             batch[rng.randrange(HEAD_BYTES, len(batch))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
         raw = RawRecords(sealed(batch), 0)
         engine = kernel(POLICY, 0)._kernel  # type: ignore[attr-defined]
-        engine.begin_sent(raw.data, raw.bytes_count, 0)
+        engine.begin_raw(raw.data, raw.bytes_count, 0)
         try:
-            while engine.take() < len(raw):
+            while engine.process() < len(raw):
                 pass
         except ValueError:
             refused += 1
