@@ -12,6 +12,7 @@ from aggregator.clickhouse.migrate import TablesError
 from aggregator.clickhouse.read_only import QueryError
 from aggregator.metrics import MetricsPortError
 from aggregator.settings import SettingsError
+from aggregator.writer.codecs import CodecsMissingError
 from aggregator.writer.worker import KafkaUnusableError
 
 FAILED: Final = 1
@@ -32,6 +33,7 @@ def refusals() -> Iterator[None]:
         _refuse(refusal, _USAGE_ERROR)
     except (
         ClickHouseAwayError,
+        CodecsMissingError,
         DirectoryTakenError,
         KafkaUnusableError,
         MetricsPortError,

@@ -15,6 +15,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation import report
 from aggregator.settings import from_environment
 from aggregator.writer import worker
+from aggregator.writer.codecs import require_codecs
 
 _ENVIRONMENT = """
 \b
@@ -83,6 +84,7 @@ def worker_command() -> None:
     """
     with refusals():
         settings = from_environment(os.environ)
+        require_codecs()
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)

@@ -11,6 +11,7 @@ from meter import metrics
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_files import FeedError
 from meter.kafka import admin
+from meter.kafka.codecs import CodecsMissingError
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
@@ -33,6 +34,7 @@ def refusals() -> Iterator[None]:
     except (
         admin.BrokerAwayError,
         admin.TopicsMissingError,
+        CodecsMissingError,
         LetterError,
         TopicsError,
         metrics.PortsTakenError,

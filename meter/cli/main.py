@@ -18,6 +18,7 @@ from meter.cli.errors import FAILED, refusals
 from meter.ingest.feed_files import FeedError
 from meter.ingest.produce import produce
 from meter.kafka import admin
+from meter.kafka.codecs import require_codecs
 from meter.kafka.drained import wait_drained
 from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, processes
@@ -159,6 +160,7 @@ def worker_command() -> None:
     """
     with refusals():
         settings = load()
+        require_codecs()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         asyncio.run(_require_log(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
