@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import cramjam  # type: ignore[import-untyped, unused-ignore] # It has no py.typed in some versions.
+import cramjam
 import pytest
 from aiokafka import codec as client
 from hypothesis import given
@@ -49,7 +49,7 @@ FORMS: Final[dict[str, tuple[str, Callable[[bytes], bytes]]]] = {
     "zstd without its length": ("zstd", zstd_without_length),
 }
 
-sizes = st.lists(
+drawn_records = st.lists(
     st.tuples(
         st.none() | st.binary(max_size=20),
         st.none() | st.binary(max_size=200) | st.just(LARGE[:70_000]),
@@ -61,7 +61,7 @@ sizes = st.lists(
 )
 
 
-@given(sizes, st.sampled_from(sorted(CODECS)), st.integers(1, 5), st.integers(0, 30))
+@given(drawn_records, st.sampled_from(sorted(CODECS)), st.integers(1, 5), st.integers(0, 30))
 def test_compressed_and_plain_batches_give_the_same_records(
     drawn: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]], int]], codec: str, most: int, start: int
 ) -> None:
