@@ -1,6 +1,6 @@
 """Records as a broker sends them, made by the client's own builder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -8,7 +8,10 @@ from meter.kafka.checksum import checksum
 from meter.kafka.fetched import Fetched
 
 AT_ATTRIBUTES, AT_CRC = 21, 17
+HEAD_BYTES = 61
 BROKERS_TIME, CONTROL = 8, 32
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""Kafka's codecs, each with its number in a batch's attributes; 0 is none."""
 
 
 def sent_bytes(records: Sequence[Fetched], most: int = 1_000, *, compression: int = 0) -> bytes:
@@ -32,6 +35,14 @@ def one_batch(records: Sequence[Fetched], *, compression: int = 0, attributes: i
     batch[:8] = base.to_bytes(8, "big")
     batch[AT_ATTRIBUTES + 1] |= attributes
     return sealed(batch)
+
+
+def compressed_by(batch: bytes, codec: str, compress: Callable[[bytes], bytes]) -> bytes:
+    """A plain batch whose records some other program compressed."""
+    found = bytearray(batch[:HEAD_BYTES] + compress(batch[HEAD_BYTES:]))
+    found[8:12] = (len(found) - 12).to_bytes(4, "big")
+    found[AT_ATTRIBUTES + 1] |= CODECS[codec]
+    return sealed(found)
 
 
 def sealed(batch: bytearray) -> bytes:

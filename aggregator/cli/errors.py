@@ -11,6 +11,7 @@ from aggregator.clickhouse.directory_lock import DirectoryTakenError
 from aggregator.clickhouse.migrate import TablesError
 from aggregator.clickhouse.read_only import QueryError
 from aggregator.writer.worker import KafkaUnusableError
+from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
 from schemas.listening import PortsTakenError
 
@@ -32,6 +33,7 @@ def refusals() -> Iterator[None]:
         _refuse(refusal, _USAGE_ERROR)
     except (
         ClickHouseAwayError,
+        CodecsMissingError,
         DirectoryTakenError,
         KafkaUnusableError,
         PortsTakenError,

@@ -14,6 +14,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.reconciliation import report
 from aggregator.settings import load
 from aggregator.writer import worker
+from schemas.codecs import require_codecs
 
 _ENVIRONMENT = """
 \b
@@ -82,6 +83,7 @@ def worker_command() -> None:
     """
     with refusals():
         settings = load()
+        require_codecs()
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             metrics.CLICKHOUSE_UP.set(1)

@@ -14,6 +14,7 @@ from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
 from meter.settings import load
+from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
 from schemas.listening import PortsTakenError
 
@@ -34,6 +35,7 @@ def refusals() -> Iterator[None]:
     except (
         admin.BrokerAwayError,
         admin.TopicsMissingError,
+        CodecsMissingError,
         LetterError,
         TopicsError,
         PortsTakenError,

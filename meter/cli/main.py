@@ -24,6 +24,7 @@ from meter.local import aggregator, processes
 from meter.local import pipeline as run
 from meter.local.data_directory import owned_data_directory
 from meter.settings import Settings, load
+from schemas.codecs import require_codecs
 
 _ENVIRONMENT = """
 \b
@@ -159,6 +160,7 @@ def worker_command() -> None:
     """
     with refusals():
         settings = load()
+        require_codecs()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         asyncio.run(_require_log(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)

@@ -13,8 +13,8 @@ def crc32c(data: bytes, /) -> int:
 class Kernel:
     """The state of one partition of chat-events. Times are event time in milliseconds, from 1970 to the end of 9999.
 
-    Life of a batch: `begin` or `begin_raw`; then `process` until it returns the number of records, with `step`, `tick` or
-    `close_all` for each record that it hands back; then `counts` and `pack`, once each.
+    Life of a batch: `begin` or `begin_raw`; then `process` until it returns the number of records, with `step`, `tick`
+    or `close_all` for each record that it hands back; then `counts` and `pack`, once each.
 
     Life of a state: `load` for every block of a checkpoint and `finish` once, before the first batch; `changed` at each
     checkpoint; `sweep` over several checkpoints. `spill`, `wanted`, `bring_back`, `forgotten` and `split` serve a store

@@ -17,7 +17,9 @@ from tests.integration.processes import ROOT, Finished, answer, command, environ
 pytestmark = pytest.mark.integration
 
 _PROGRESS = re.compile(r"(starting|feeding|producing|metering) \.\.\.")
-_ADVICE = re.compile(r"\b(set|give|choose|stop|start|run|create|add|check|write|unset|correct|see)\b", re.IGNORECASE)
+_ADVICE = re.compile(
+    r"\b(set|give|choose|stop|start|run|create|add|check|write|unset|correct|see|install)\b", re.IGNORECASE
+)
 
 
 def assert_refused(done: Finished, *words: str, advice: bool = True) -> None:

@@ -15,7 +15,10 @@ OURS: Final = ("schemas", "meter", "aggregator")
 EXTRAS: Final = {"rocksdict": ("spill", "meter/sessionizer/spill/")}
 """Packages of an extra: the extra, and the only folder that may import it."""
 
-LOADED_BY_NAME: Final = {"chdb": "clickhouse-connect imports it for the interface `chdb`"}
+LOADED_BY_NAME: Final = {
+    "chdb": "clickhouse-connect imports it for the interface `chdb`",
+    "cramjam": "aiokafka imports it to decode batches in snappy, lz4 and zstd",
+}
 """Dependencies that no module of ours imports, and why they are needed all the same."""
 
 

@@ -9,14 +9,22 @@ from aiokafka.errors import CorruptRecordException
 
 from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, read_from, records_from, since
 from meter.kafka.records import Record
-from tests.kafka_batches import AT_ATTRIBUTES, AT_CRC, BROKERS_TIME, CONTROL, one_batch, sealed, sent_bytes
+from tests.kafka_batches import (
+    AT_ATTRIBUTES,
+    AT_CRC,
+    BROKERS_TIME,
+    CODECS,
+    CONTROL,
+    HEAD_BYTES,
+    one_batch,
+    sealed,
+    sent_bytes,
+)
 from tests.packed_records import listed
 from tests.properties.pipeline import stored
 from tests.properties.record_cases import much_spoken
 from tests.properties.worlds import POLICY
 from tests.sessionizer_engines import core, kernel, needs_kernel
-
-HEAD_BYTES = 61
 
 
 def record(offset: int, value: bytes | None = b"{}", key: bytes | None = b"k") -> ConsumerRecord:
@@ -32,7 +40,9 @@ CASES = {
     "cut off before it says what it is": (sent_bytes(RECORDS[:3]) + one_batch(RECORDS[3:])[:16], True),
     "the broker's time": (one_batch(RECORDS[:5], attributes=BROKERS_TIME), True),
     "gaps": (GAPS, False),
-    "compressed": (sent_bytes(RECORDS, 3, compression=1), False),
+    **{codec: (sent_bytes(RECORDS, 3, compression=number), False) for codec, number in CODECS.items()},
+    "a codec a batch": (b"".join(one_batch([each], compression=at % 5) for at, each in enumerate(RECORDS)), False),
+    "compressed, the broker's time": (one_batch(RECORDS[:5], compression=4, attributes=BROKERS_TIME), False),
     "a transaction's mark": (sent_bytes(RECORDS[:3]) + one_batch([record(7)], attributes=CONTROL), False),
     "nothing": (b"", True),
 }
@@ -57,7 +67,7 @@ def test_a_fetch_is_read_as_the_client_reads_it(name: str, start: int) -> None:
             assert seen(since(found, offset)) == [each for each in seen(expected) if int(str(each[0])) >= offset]
 
 
-@pytest.mark.parametrize("compression", [0, 1])
+@pytest.mark.parametrize("compression", [0, *CODECS.values()])
 def test_a_damaged_fetch_is_not_read(compression: int) -> None:
     """Each batch has its checksum."""
     data = bytearray(sent_bytes(RECORDS, 3, compression=compression))
