@@ -98,5 +98,6 @@ def test_a_missing_library_is_named_with_its_codecs(monkeypatch: pytest.MonkeyPa
     with pytest.raises(CodecsMissingError) as refusal:
         require_codecs()
     assert str(refusal.value) == (
-        "cannot read batches compressed with snappy, lz4, zstd: the package cramjam is missing; install the product again"
+        "cannot read batches compressed with snappy, lz4, zstd: the package cramjam is missing; "
+        "install the product again"
     )
