@@ -20,8 +20,10 @@ class Feeder:
     """Writes lines to Kafka unchanged, and keeps causes before effects.
 
     Commands go to wallet-inputs, all other lines to chat-events. Commands are acknowledged before a later event is
-    sent, and events before a later command, so no charge precedes the purchase that pays for it. An event that is more than the late horizon behind the feed's newest event must be
-    late in any partition. A partition whose own events have not reached the newest time gets a tick with it first.
+    sent, and events before a later command, so no charge precedes the purchase that pays for it.
+
+    An event that is more than the late horizon behind the feed's newest event must be late in any partition. A
+    partition whose own events have not reached the newest time gets a tick with it first.
     """
 
     def __init__(self, topics: Topics, policy: Policy, clock: Clock = time) -> None:
