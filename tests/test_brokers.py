@@ -98,7 +98,7 @@ def test_broker_that_cannot_start_names_its_log(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
 def test_embedded_broker_dies_with_a_killed_parent(tmp_path: Path) -> None:
     script = (
-        "import sys, time, pathlib; from meter.embedded import EmbeddedBroker\n"
+        "import sys, time, pathlib; from meter.local.broker import EmbeddedBroker\n"
         "with EmbeddedBroker(pathlib.Path(sys.argv[1])) as broker:\n"
         "    print(broker.pid, flush=True); time.sleep(60)\n"
     )

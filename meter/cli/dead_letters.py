@@ -1,4 +1,4 @@
-"""`python -m meter dead-letters`: what was refused, why, and putting it back."""
+"""`python -m meter dead-letters`: list refused records, show one, put them back."""
 
 import asyncio
 import re
@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from meter.cli import progress as show
 from meter.cli.errors import FAILED, refusals
-from meter.dead_letters import render as letters_show
+from meter.cli.progress import show_progress
+from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load, payloads
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.kafka import admin
@@ -23,6 +23,7 @@ from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 TABLE_LIMIT: Final = 50
+"""How many letters a table shows unless --limit is given."""
 
 _UNITS_MS: Final = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
@@ -43,10 +44,10 @@ class _Since(click.ParamType):
 
 @click.group("dead-letters")
 def dead_letters_group() -> None:
-    """Look at refused records, mend them, and put them back.
+    """Show refused records, and put them back, mended or as they are.
 
     \b
-    A letter's id is where the refused record lay: TOPIC/PARTITION/OFFSET.
+    A letter's id is the location of the refused record: TOPIC/PARTITION/OFFSET.
       python -m meter dead-letters list --since 24h
       python -m meter dead-letters show chat-events/3/2238
       python -m meter dead-letters show chat-events/3/2238 --raw > mended.json
@@ -55,23 +56,27 @@ def dead_letters_group() -> None:
 
 
 @dead_letters_group.command("list")
-@click.option("--code", help="Only those with this code.")
-@click.option("--topic", type=click.Choice([CHAT_EVENTS.name, WALLET_INPUTS.name]), help="Only those from this topic.")
-@click.option("--since", "since_ms", type=_Since(), help="Only those refused since: 90m, 24h, 7d, or a time.")
+@click.option("--code", help="Only letters with this code.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help=f"At most so many, the newest. Default: {TABLE_LIMIT} in a table."
+    "--topic", type=click.Choice([CHAT_EVENTS.name, WALLET_INPUTS.name]), help="Only letters from this topic."
+)
+@click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"At most this many, the newest. Default: {TABLE_LIMIT} in a table, all as JSON.",
 )
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_command(
     code: str | None, topic: str | None, since_ms: int | None, limit: int | None, output_format: str
 ) -> None:
-    """Show the dead letters, the newest last; as JSON one a line.
+    """List the dead letters, the newest last. As JSON, each is one line.
 
     \b
-    status: waiting        nobody has put it back
-            begun          somebody began to and has not finished: replay finishes it
-            replayed       put back, at the location that is shown
-            refused again  put back, and what was put back is a dead letter itself
+    status: waiting        not put back
+            begun          a replay began and has not finished: replay finishes it
+            replayed       put back, at the location that show gives
+            refused again  put back, and refused again: that record is a dead letter too
     """
     with refusals():
         letters = _load(load_settings())
@@ -83,17 +88,17 @@ def list_command(
     limit = limit or (TABLE_LIMIT if output_format == "table" else len(fit))
     shown = fit[max(0, len(fit) - limit) :]
     if output_format == "table":
-        letters_show.table(letters, shown, len(fit) - len(shown))
+        render.table(letters, shown, len(fit) - len(shown))
     else:
         for each in shown:
-            sys.stdout.buffer.write(letters_show.line(letters, each) + b"\n")
+            sys.stdout.buffer.write(render.line(letters, each) + b"\n")
 
 
 @dead_letters_group.command("show")
 @click.argument("letter_id", metavar="ID")
-@click.option("--raw", is_flag=True, help="Write the refused bytes as they are, and nothing else.")
+@click.option("--raw", is_flag=True, help="Write the refused bytes unchanged, and nothing else.")
 def show_command(letter_id: str, raw: bool) -> None:
-    """Show all about one dead letter: why, when, what has become of it, and what it holds."""
+    """Show one dead letter: why and when it was refused, its status, and its payload."""
     with refusals():
         settings = load_settings()
         letters = _load(settings)
@@ -104,33 +109,31 @@ def show_command(letter_id: str, raw: bool) -> None:
     if raw:
         sys.stdout.buffer.write(value or b"")
     else:
-        click.echo(letters_show.details(letters, letter, value))
+        click.echo(render.details(letters, letter, value))
 
 
 @dead_letters_group.command("replay")
 @click.argument("letter_id", metavar="ID", required=False)
-@click.option(
-    "--file", "mended", type=click.Path(path_type=Path), help="Its mended bytes; else it is put back as it is."
-)
-@click.option("--code", help="With --all: only those with this code.")
-@click.option("--all", "every", is_flag=True, help="Every letter of --code that nobody has put back, as it is.")
-@click.option("--dry-run", is_flag=True, help="Check everything and write nothing.")
-@click.option("--force", is_flag=True, help="Put back what is late: only after METER_LATE_HORIZON_H was raised.")
+@click.option("--file", "mended", type=click.Path(path_type=Path), help="The mended bytes. Default: the refused bytes.")
+@click.option("--code", help="With --all: the code of the letters.")
+@click.option("--all", "every", is_flag=True, help="Put back every letter of --code that waits, as it is.")
+@click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
+@click.option("--force", is_flag=True, help="Put back late events too. Only after METER_LATE_HORIZON_H was raised.")
 def replay_command(
     letter_id: str | None, mended: Path | None, code: str | None, every: bool, dry_run: bool, force: bool
 ) -> None:
     """Put a dead letter back on the topic that it came from, once.
 
-    It is read first as the meter reads it, and refused here if it would be refused again. Mend the fields that are
-    named and keep the id: by its id an event is billed once, however often it comes. As it is, without --file, a
-    letter is put back after its cause was cured.
+    The command first reads the record as the meter does, and refuses it if the meter would refuse it again. In the
+    mended file, correct the fields that the reason names, and keep the id: an event is billed once by its id, however
+    often it is written. Without --file the refused bytes are put back, which helps after another cause was removed.
 
-    Time cannot be cured. An event more than the late horizon (24 h) behind the newest one is late, and stays late; it
-    is put back with --force only, for when the workers have been given a longer horizon since. A future event can be
-    put back once its time has come, and then within the horizon. Account commands are never late.
+    An event more than the late horizon (24 h) behind the newest event is late, and stays late. Only --force puts it
+    back, for workers that have a longer horizon now. A future event can be put back once its time has come, until it
+    is late. Account commands are never late.
 
-    A letter that was put back is not put back again. If what was put back was refused in turn, its own letter is, by
-    either id. A replay that broke off is finished by giving the command again, without --file.
+    A letter is put back once. If the new record is refused again, it has a letter of its own, and the command puts
+    that one back, by either id. To finish a replay that broke off, give the command again without --file.
     """
     if (letter_id is None) is (not every) or (every and (code is None or mended)) or (letter_id and code):
         raise click.UsageError("say which: give one ID, with or without --file; or --code CODE --all")
@@ -145,7 +148,7 @@ def replay_command(
 
 
 def _every(letters: Letters, code: str) -> list[Letter]:
-    """Those of a code that wait, in the order in which they were refused."""
+    """Return the letters of a code that can be put back, oldest first. Raises LetterError if there are none."""
     found = [each for each in letters.by_id.values() if each.code == code]
     found = [each for each in found if letters.status(each.letter_id) in ("waiting", "begun")]
     if not found:
@@ -177,11 +180,14 @@ async def _replay(
     dry_run: bool,
     force: bool,
 ) -> int:
-    """Put back what can be; returns how many of several could not. Of one the reason is raised."""
-    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await log.start()
+    """Put back the letters `found`, and return how many of several could not be put back.
+
+    Prints the reason of each of them. If only one letter was asked for, raises the reason instead.
+    """
+    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    await topics.start()
     try:
-        replayer = Replayer(settings, log, force=force)
+        replayer = Replayer(settings, topics, force=force)
         checked, refused = await _checked(settings, replayer, letters, found, value)
         if one and refused:
             raise refused[0]
@@ -191,7 +197,7 @@ async def _replay(
         else:
             refused += await _put_back(replayer, checked, letters)
     finally:
-        await log.stop()
+        await topics.stop()
     if one and refused:
         raise refused[0]
     for reason in refused:
@@ -202,7 +208,10 @@ async def _replay(
 async def _checked(
     settings: Settings, replayer: Replayer, letters: Letters, found: list[Letter], value: bytes | None
 ) -> tuple[list[Checked], list[NotPutBackError]]:
-    """What can be put back, and why the others cannot. What an earlier replay claimed goes with its own bytes."""
+    """Return the letters that can be put back, and the reasons why the others cannot.
+
+    `value` are mended bytes; None puts back the refused ones. A letter that is claimed goes with the claimed bytes.
+    """
     checked: list[Checked] = []
     refused: list[NotPutBackError] = []
     bytes_of = await payloads(settings.kafka_bootstrap_servers, [letters.last_of(each) for each in found])
@@ -220,12 +229,12 @@ async def _checked(
 
 async def _put_back(replayer: Replayer, checked: list[Checked], letters: Letters) -> list[NotPutBackError]:
     refused: list[NotPutBackError] = []
-    with show.progress() as progress:
+    with show_progress() as progress:
         progress.phase("replaying", len(checked))
-        async for told in replayer.put_back(checked, letters.replays):
+        async for outcome in replayer.put_back(checked, letters.replays):
             progress.advance(1)
-            if isinstance(told, NotPutBackError):
-                refused.append(told)
+            if isinstance(outcome, NotPutBackError):
+                refused.append(outcome)
             else:
-                click.echo(f"{told.letter.letter_id} put back as {told.location}")
+                click.echo(f"{outcome.letter.letter_id} put back as {outcome.location}")
     return refused

@@ -1,4 +1,4 @@
-"""The sample feeds of the demonstration, and where to look next."""
+"""The command `demo`: its feeds, and the hints after its result."""
 
 import sys
 from pathlib import Path
@@ -11,14 +11,14 @@ from meter.local.processes import RunError
 _PACKAGE: Final = Path(__file__).parent.parent
 
 SHARED_FEEDS: Final = _PACKAGE.parent.parent / "shared" / "data"
-"""Real traffic, where it lies beside the project; else the sample that ships with it."""
-
+"""A folder of real traffic beside the project. It is used if it is there."""
 
 SAMPLE_FEEDS: Final = _PACKAGE / "sample"
+"""The sample in the package, used otherwise."""
 
 
 def sample_feeds() -> list[Path]:
-    """The feeds of the demonstration."""
+    """Return the feed files of the demonstration: events, then commands. Raises RunError if there are none."""
     for folder, names in (
         (SHARED_FEEDS, ("irc-train.ndjson.gz", "irc-train.accounts.ndjson")),
         (SAMPLE_FEEDS, ("traffic.ndjson.gz", "accounts.ndjson")),
@@ -30,7 +30,7 @@ def sample_feeds() -> list[Path]:
 
 
 def next_steps(data: Path) -> None:
-    """Where to look next."""
+    """Print commands that read the result in the data directory `data`."""
     command = f"{_python()} -m meter"
     Console(soft_wrap=True, markup=False, highlight=False).print(
         "Look further:\n"
@@ -42,6 +42,6 @@ def next_steps(data: Path) -> None:
 
 
 def _python() -> str:
-    """How to call this interpreter from here."""
+    """Return how to type this interpreter in the working directory."""
     here, python = Path.cwd(), Path(sys.executable)
     return str(python.relative_to(here)) if python.is_relative_to(here) else "python"

@@ -1,4 +1,4 @@
-"""Errors that a person can do something about: one sentence on standard error, and an exit code."""
+"""Errors that a user can solve: printed as one sentence on standard error, with an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +19,19 @@ from schemas.environment import SettingsError
 from schemas.listening import PortsTakenError
 
 FAILED: Final = 1
+"""The exit code of a command that could not do its work, or not all of it."""
+
 _USAGE_ERROR: Final = 2
 _STOPPED: Final = 130
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What the block raises of such errors ends the process: 2 for what was asked, 1 for what could not be done."""
+    """Turn such an error of the block into click's: exit code 2 for a wrong setting or feed, 1 for any other failure.
+
+    `Stopped`, after SIGTERM or Ctrl-C, becomes exit code 130. Other exceptions pass through: they are bugs and need
+    their traceback.
+    """
     try:
         yield
     except (SettingsError, FeedError) as refusal:

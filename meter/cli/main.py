@@ -1,4 +1,4 @@
-"""`python -m meter`: what operators, analysts and newcomers type."""
+"""`python -m meter`: the commands for operators, analysts and newcomers."""
 
 import asyncio
 import logging
@@ -9,71 +9,52 @@ from pathlib import Path
 
 import click
 
-from meter import metrics
-from meter import worker as app
+from meter import metrics, worker
 from meter.cli import demo
-from meter.cli import progress as show
 from meter.cli.dead_letters import dead_letters_group
+from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import FAILED, refusals
+from meter.cli.progress import show_progress
 from meter.ingest.feed_files import FeedError
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
 from meter.kafka.topics import KafkaTopics
-from meter.local import aggregator, processes
-from meter.local import pipeline as run
+from meter.local import aggregator, pipeline, processes
 from meter.local.data_directory import owned_data_directory
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
-
-_ENVIRONMENT = """
-\b
-Environment (all of it optional):
-  KAFKA_BOOTSTRAP_SERVERS   HOST:PORT[,HOST:PORT]     127.0.0.1:9092
-  KAFKA_PARTITIONS          for `topics`              4
-  KAFKA_REPLICATION_FACTOR  for `topics`              1
-  KAFKA_IDEMPOTENT          idempotent producer       true
-  KAFKA_SESSION_TIMEOUT_S   silence of a worker       10
-  METRICS_HOST              where /metrics listens    127.0.0.1
-  METRICS_PORT              0: first free from 9100   0
-  METER_STAGES              sessionize or charge      sessionize,charge
-  METER_CHECKPOINT_MS       how often state is saved  1000
-  METER_LATE_HORIZON_H      how late events may be    24
-  METER_UNKNOWN_WORKSPACE   provision or hold         provision
-  METER_DEBIT_ORDER         free_first or paid_first  free_first
-  METER_LOG_LEVEL           DEBUG to ERROR            WARNING
-"""
 
 _FEED = click.option(
     "--feed",
     "feeds",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file of CloudEvents, one JSON object a line, .gz too; chat events and account commands mixed. "
-    "Several are merged by time.",
+    help="A file of CloudEvents, one JSON object a line, plain or .gz: chat events and account commands, mixed. "
+    "Give it again for each further file; they are merged by event time.",
 )
 
 
 @click.group(
     help="Meters chat events into conversations and sessions, and debits wallets.\n\n"
     "\b\n"
-    "On this machine, nothing else needed:\n"
+    "On this machine, without Kafka and ClickHouse:\n"
     "  python -m meter demo                                   the sample traffic\n"
-    "  python -m meter run --feed FILE --data DIR --once      your own\n"
+    "  python -m meter run --feed FILE --data DIR --once      your feed\n"
     '  python -m meter sql --data DIR "SELECT * FROM balances"\n'
     "\b\n"
     "In production, against Kafka and ClickHouse:\n"
     "  python -m meter topics; python -m aggregator migrate   once\n"
-    "  python -m meter worker                                 as many as you like\n"
-    "  python -m aggregator worker                            as many as you like\n"
-    "  python -m meter produce --feed FILE --close            a feed, as a bot runtime\n"
-    "  python -m meter drained --timeout 60                   all of it in ClickHouse?\n"
-    "  python -m meter dead-letters list                      what was refused, and why",
-    epilog=_ENVIRONMENT,
+    "  python -m meter worker                                 one or more\n"
+    "  python -m aggregator worker                            one or more\n"
+    "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
+    "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
+    "  python -m meter dead-letters list                      refused records",
+    epilog=ENVIRONMENT,
 )
 def main() -> None:
-    """The group holds the commands; each says itself what it does."""
-    # What the client would say of an error, a command says in one sentence.
+    """Set up what all commands need. The help text is above."""
+    # A command reports an error of Kafka's client itself, in one sentence.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
@@ -83,15 +64,16 @@ main.add_command(dead_letters_group)
 @main.command("run")
 @_FEED
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Directory for the embedded engines.")
-@click.option("--once", is_flag=True, help="End when the feed is drained; event time moves to its end.")
+@click.option("--once", is_flag=True, help="End when ClickHouse has all results; every conversation closes.")
 def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
-    """Run the whole pipeline here, on an embedded broker and ClickHouse under DIR.
+    """Run the whole pipeline on this machine: an embedded broker, and an embedded ClickHouse in the data directory.
 
-    Without --once it stays up and goes on reading its topics until it is stopped. The embedded broker keeps nothing:
-    a new run on the same DIR starts from nothing and replaces the earlier results.
+    With --once it ends with a table of the result. Without it, the pipeline runs until it is stopped (SIGTERM,
+    Ctrl-C). The embedded broker loses its data when it stops, so a new run on the same directory replaces the earlier
+    results.
     """
     if once and not feeds:
-        raise click.UsageError("--once needs a feed to come to the end of: add --feed FILE")
+        raise click.UsageError("--once needs a feed, to end after it: add --feed FILE")
     with refusals():
         settings = load()
         _check_feeds(feeds)
@@ -106,7 +88,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
     "--data", type=click.Path(path_type=Path), default=Path("build/run"), help="Directory for the embedded engines."
 )
 def demo_command(data: Path) -> None:
-    """Meter sample traffic on the embedded engines and show the result: what `make run` does."""
+    """Meter sample traffic on the embedded engines and show the result. `make run` calls this."""
     with refusals():
         feeds = demo.sample_feeds()
         click.echo(f"Metering {', '.join(str(feed) for feed in feeds)}")
@@ -117,30 +99,37 @@ def demo_command(data: Path) -> None:
 
 
 def _run(settings: Settings, feeds: list[Path], data: Path, *, once: bool) -> None:
+    """Run the pipeline in the data directory: until the feeds are drained with `once`, else until it is stopped."""
     processes.stop_on_signals()
-    with owned_data_directory(data), show.progress() as progress:
+    with owned_data_directory(data), show_progress() as progress:
         progress.phase("starting", None)
-        with run.pipeline(data, settings) as running:
+        with pipeline.pipeline(data, settings) as running:
             if not once:
                 progress.say(f"broker at {running.settings.kafka_bootstrap_servers}, logs in {data}; stop with Ctrl-C")
-            run.feed_and_drain(running, feeds, progress, finish=once)
+            pipeline.feed_and_drain(running, feeds, progress, finish=once)
             if not once:
                 with suppress(processes.Stopped):
-                    run.stay(running)
+                    pipeline.stay(running)
 
 
 @main.command("sql")
 @click.argument("query")
-@click.option("--data", type=click.Path(path_type=Path), help="A data directory; else CLICKHOUSE_DSN is asked.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="The data directory of a run. Default: the database of CLICKHOUSE_DSN.",
+)
 @click.option(
     "--format",
     "output_format",
     default="PrettyCompact" if sys.stdout.isatty() else "CSVWithNames",
-    help="CSVWithNames, JSONEachRow, PrettyCompact or any other of ClickHouse's. "
-    "Default: a table on a terminal, else CSVWithNames.",
+    help="CSVWithNames, JSONEachRow, PrettyCompact or any other format of ClickHouse. "
+    "Default: PrettyCompact on a terminal, else CSVWithNames.",
 )
 def sql_command(query: str, data: Path | None, output_format: str) -> None:
-    """Ask ClickHouse, read-only.
+    """Query ClickHouse, read-only.
+
+    The command hands on to `python -m aggregator sql`, which reads CLICKHOUSE_DSN; --data sets this variable for it.
 
     \b
     Tables: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
@@ -153,27 +142,31 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
 
 @main.command("worker")
 def worker_command() -> None:
-    """Sessionize and charge, until stopped (SIGTERM, Ctrl-C). Any number side by side share the partitions.
+    """Sessionize and charge until stopped (SIGTERM, Ctrl-C).
 
-    METER_STAGES lets a worker do one of the two, so that each can be given as many workers as it needs. See that
-    somebody does the other.
+    Workers share the partitions of the topics, so any number of them can run, up to the number of partitions. With
+    METER_STAGES a worker does one of the two stages, so that each stage can have as many workers as it needs. Then
+    start workers for both.
     """
     with refusals():
         settings = load()
         require_codecs()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
-        asyncio.run(_require_log(settings))
+        asyncio.run(_require_producer(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
-        app.run(settings, lambda: click.echo(lines.pop()) if lines else None)
+        worker.run(settings, lambda: click.echo(lines.pop()) if lines else None)
 
 
-async def _require_log(settings: Settings) -> None:
-    """Before Faust starts, so that what the broker cannot do is told in a sentence."""
-    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await log.start()
-    await log.stop()
+async def _require_producer(settings: Settings) -> None:
+    """Connect a producer and close it again. Raises TopicsError if the broker does not accept it.
+
+    Called before Faust starts, so that the user gets one sentence instead of a traceback.
+    """
+    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    await topics.start()
+    await topics.stop()
 
 
 @main.command("topics")
@@ -193,28 +186,33 @@ def topics_command() -> None:
 @main.command("produce")
 @_FEED
 @click.option(
-    "--close", is_flag=True, help="Then move event time to the feed's end, so that every conversation closes."
+    "--close",
+    is_flag=True,
+    help="Then end event time with a final tick in every partition, so that every conversation closes.",
 )
 def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
-    """Write a feed to Kafka as bot runtimes and the console would."""
+    """Write a feed to Kafka, as bot runtimes and the console would."""
     if not feeds:
         raise click.UsageError("nothing to produce: add --feed FILE")
     with refusals():
         settings = load()
         _check_feeds(feeds)
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
-        with show.progress() as progress:
+        with show_progress() as progress:
             progress.phase("producing", sum(path.stat().st_size for path in feeds))
             written = asyncio.run(produce(settings, list(feeds), progress.advance, close=close))
     click.echo(f"{written} lines written")
 
 
 @main.command("drained")
-@click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Wait at most this many seconds."
+)
 def drained_command(timeout_s: float) -> None:
-    """Exit with 0 once everything produced has reached ClickHouse, with 1 if it has not in time.
+    """Wait until everything that was produced has reached ClickHouse. Exit with 1 if it takes too long.
 
-    Judged by the committed offsets of both groups, so it works beside running workers.
+    The command compares the committed offsets of both consumer groups with the topics. It can run at any time, beside
+    running workers.
     """
     with refusals():
         settings = load()
@@ -233,7 +231,7 @@ def drained_command(timeout_s: float) -> None:
 
 
 def _check_feeds(feeds: tuple[Path, ...]) -> None:
-    """Before anything is started."""
+    """Raise FeedError for the first file that cannot be read. Called before anything is started."""
     for feed in feeds:
         if not feed.is_file() or not os.access(feed, os.R_OK):
             raise FeedError(f"the feed {feed} cannot be read: no such file. Give the path of a file of events.")

@@ -1,1 +1,1 @@
-"""Refused records as operators see them: list, show, replay."""
+"""Dead letters for operators: reading them, putting them back, showing them. The commands are in `meter/cli`."""

@@ -1,6 +1,7 @@
-"""Dead letters as operators see them: what was refused, and what has become of it since.
+"""All dead letters and their replays, as read from the topics dead-letters and replays.
 
-A letter is known by where the refused record lay. The topic may hold it twice after a crash; here it is there once.
+A letter's id is the location of the refused record: TOPIC/PARTITION/OFFSET. After a crash the topic may hold two
+records of one letter; they are one letter here.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,8 @@ from schemas.replays import from_record as replay_from_record
 from schemas.topics import DEAD_LETTERS, REPLAYS
 
 Status = Literal["waiting", "begun", "replayed", "refused again"]
-"""begun: somebody claimed it and left no receipt; refused again: what was put back is a dead letter of its own."""
+"""waiting: no claim; begun: a claim without a receipt; replayed: a claim and a receipt; refused again: the record that
+was put back is a dead letter itself."""
 
 
 class LetterError(Exception):
@@ -25,9 +27,12 @@ class LetterError(Exception):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A dead letter without its bytes, of which there may be many. `size_bytes` is None where there was no value.
+    """A dead letter without the refused bytes, because all letters together may not fit in memory.
 
-    `location` is its own location on dead-letters: partition and offset.
+    `topic`, `partition`, `offset` and `key` are those of the refused record. `size_bytes` is the length of its value,
+    None if it had none. `refused_ms` is the dead letter's Kafka timestamp. `replay_of` is the id of the letter that
+    the refused record was put back for, or empty. `location` is where the letter itself is on dead-letters: partition
+    and offset.
     """
 
     letter_id: str
@@ -44,7 +49,10 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct):
-    """What somebody put back for a letter, and when. `location` and `replayed_ms` come with the receipt."""
+    """One replay: its claim and, once it has a receipt, where the record was written and when.
+
+    Without a receipt `location` is empty and `replayed_ms` is 0. Both times are Kafka timestamps of the topic replays.
+    """
 
     claim: Claim
     claimed_ms: int
@@ -53,13 +61,13 @@ class Replay(msgspec.Struct):
 
 
 class Letters(msgspec.Struct, frozen=True):
-    """All letters and all replays, by the letter's id."""
+    """All letters, and all replays by the id of the letter that they put back."""
 
     by_id: dict[str, Letter]
     replays: dict[str, Replay]
 
     def get(self, letter_id: str) -> Letter:
-        """Raises LetterError if there is no such letter."""
+        """Return a letter. Raises LetterError if there is no letter with this id."""
         letter = self.by_id.get(letter_id)
         if letter is None:
             raise LetterError(
@@ -68,7 +76,7 @@ class Letters(msgspec.Struct, frozen=True):
         return letter
 
     def status(self, letter_id: str) -> Status:
-        """What has become of the letter."""
+        """Return how far the letter's replay has come."""
         replay = self.replays.get(letter_id)
         if replay is None:
             return "waiting"
@@ -77,19 +85,22 @@ class Letters(msgspec.Struct, frozen=True):
         return "refused again" if replay.location in self.by_id else "replayed"
 
     def last_of(self, letter: Letter) -> Letter:
-        """The letter itself or, where what was put back for it was refused in turn, the letter of that."""
+        """Follow replays that were refused again, and return the last letter of this chain, which may be `letter`."""
         while self.status(letter.letter_id) == "refused again":
             letter = self.by_id[self.replays[letter.letter_id].location]
         return letter
 
     def is_copy(self, letter: Letter) -> bool:
-        """Whether it is a second copy of what was put back for another letter, left by a replay that broke off."""
+        """Tell whether the letter's record is a second copy of a replay, which a crash can leave.
+
+        The replay's receipt names the other copy.
+        """
         replay = self.replays.get(letter.replay_of)
         return replay is not None and replay.location != letter.letter_id
 
 
 async def load(bootstrap: str) -> Letters:
-    """Everything on dead-letters and replays, as of now."""
+    """Read dead-letters and replays to their present ends."""
     by_id: dict[str, Letter] = {}
     async for record in reader.records(bootstrap, DEAD_LETTERS):
         letter = _letter(record)
@@ -98,12 +109,15 @@ async def load(bootstrap: str) -> Letters:
 
 
 async def load_replays(bootstrap: str) -> dict[str, Replay]:
-    """Of each letter the claim that counts: the first in the log."""
+    """Read replays to its present end, and return by letter id the replays that count (see `fold`)."""
     return fold([record async for record in reader.records(bootstrap, REPLAYS)])
 
 
 def fold(records: Iterable[ConsumerRecord]) -> dict[str, Replay]:
-    """The replays that the records of `replays` come to, given each partition in its order."""
+    """Fold records of the topic replays into the replays by letter id. Records of a partition must be in its order.
+
+    Of each letter the first claim counts, and the first receipt for this claim. All later ones change nothing.
+    """
     replays: dict[str, Replay] = {}
     for record in records:
         match replay_from_record(record.value, list(record.headers)):
@@ -117,7 +131,10 @@ def fold(records: Iterable[ConsumerRecord]) -> dict[str, Replay]:
 
 
 async def payloads(bootstrap: str, letters: Iterable[Letter]) -> dict[str, bytes | None]:
-    """The refused bytes of each letter, by its id."""
+    """Read the refused bytes of some letters, by letter id; None for a record that had no value.
+
+    Reads dead-letters from the first of these letters on, in each partition, and stops when all are found.
+    """
     wanted = {letter.location: letter.letter_id for letter in letters}
     starts: dict[int, int] = {}
     for partition, offset in wanted:
@@ -134,7 +151,7 @@ async def payloads(bootstrap: str, letters: Iterable[Letter]) -> dict[str, bytes
 
 
 def read(record: ConsumerRecord) -> DeadLetter:
-    """The dead letter of a record. One that names no source is known by its own location, as in ClickHouse."""
+    """Decode a record of dead-letters. If it names no source, its own location is its source, as in ClickHouse."""
     headers = list(record.headers)
     try:
         letter = from_record(record.key, record.value, headers)

@@ -1,4 +1,7 @@
-"""Dead letters as people and machines read them. What strangers wrote is shown so that no terminal obeys it."""
+"""Dead letters as a table and in full for people, and as JSON for programs.
+
+Any client can write a refused record, so all of its text passes through `printable`: no terminal acts on it.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,16 +18,16 @@ from meter.dead_letters.inventory import Letter, Letters
 from schemas.instants import rfc3339
 
 SHOWN_BYTES: Final = 64 * 1024
-"""As much of a payload is shown; --raw gives all of it."""
+"""How much of a payload is shown. `dead-letters show --raw` writes all of it."""
 
 PIPE_WIDTH: Final = 240
-"""Where there is no terminal, a letter is one line."""
+"""The table's width where there is no terminal, so that a letter is one line of a usual length."""
 
 _HEX_BYTES: Final = 16
 
 
 def table(letters: Letters, shown: Sequence[Letter], older: int) -> None:
-    """One letter a row, then how many there are of each code. `older` were left out."""
+    """Print one letter a row, then how many letters there are of each code. `older` is how many were left out."""
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("letter", "code", "refused at"):
         grid.add_column(name, no_wrap=True)
@@ -40,14 +43,14 @@ def table(letters: Letters, shown: Sequence[Letter], older: int) -> None:
         console.width = PIPE_WIDTH
     console.print(grid)
     codes = Counter(each.code for each in letters.by_id.values())
-    told = ", ".join(f"{count} {printable(code)}" for code, count in sorted(codes.items()))
-    console.print(f"{len(letters.by_id)} dead letters in all: {told}" if codes else "no dead letters", markup=False)
+    counts = ", ".join(f"{count} {printable(code)}" for code, count in sorted(codes.items()))
+    console.print(f"{len(letters.by_id)} dead letters in all: {counts}" if codes else "no dead letters", markup=False)
     if older:
         console.print(f"{older} more that fit are older: --limit {len(shown) + older} shows them")
 
 
 def line(letters: Letters, letter: Letter) -> bytes:
-    """One letter as a line of JSON."""
+    """Encode one letter as JSON, without a line end. A field without a value is null."""
     replay = letters.replays.get(letter.letter_id)
     found: dict[str, Any] = {
         "id": letter.letter_id,
@@ -68,13 +71,13 @@ def line(letters: Letters, letter: Letter) -> bytes:
 
 
 def status(letters: Letters, letter: Letter) -> str:
-    """What has become of a letter, with the location of what was put back."""
+    """Return a letter's status as text, with the location of the record that was put back, if there is one."""
     word, replay = letters.status(letter.letter_id), letters.replays.get(letter.letter_id)
     return f"{word}: {replay.location}" if replay and replay.location else word
 
 
 def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
-    """All that is known of a letter, then its payload."""
+    """Return all that is known of a letter, one field a line, then its payload `value`."""
     replay = letters.replays.get(letter.letter_id)
     rows = [
         ("letter", letter.letter_id),
@@ -96,7 +99,10 @@ def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
 
 
 def payload(value: bytes | None) -> str:
-    """JSON with its fields one a line and nothing else changed, else text as it is, else bytes in hex."""
+    """Return a payload as text: JSON with one field a line and no other change, or plain UTF-8, or a hex dump.
+
+    Shows at most SHOWN_BYTES and says how many bytes are left out.
+    """
     if value is None:
         return "The record had no value."
     cut = "" if len(value) <= SHOWN_BYTES else f"\n... {len(value) - SHOWN_BYTES:,} bytes more: --raw gives them all"
@@ -104,14 +110,14 @@ def payload(value: bytes | None) -> str:
     try:
         text = msgspec.json.format(value, indent=2).decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        # A character that the cut went through is no reason to show bytes.
+        # The cut may have split the last character. That alone must not turn text into a hex dump.
         whole = value.decode("utf-8", "ignore") if cut else value.decode("utf-8", "surrogateescape")
         text = hexdump(value) if any("\udc80" <= character <= "\udcff" for character in whole) else whole
     return "\n".join(printable(row) for row in text.split("\n")) + cut
 
 
 def hexdump(value: bytes) -> str:
-    """Offset, bytes in hex, and what of them is printable ASCII."""
+    """Return 16 bytes a line: the offset, the bytes in hex, and as text, with a dot for each that is not ASCII."""
     rows = []
     for at in range(0, len(value), _HEX_BYTES):
         part = value[at : at + _HEX_BYTES]
@@ -121,5 +127,5 @@ def hexdump(value: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what could move a cursor, change a colour or turn a line around."""
+    """Escape every character that could move a cursor, change a colour or reverse the direction of a line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -1,8 +1,8 @@
 """Putting dead letters back, each once (docs/adr/0010).
 
-A claim with the very bytes comes first, then the record, then the receipt. The first claim on a letter in the log is
-the only one that counts, whoever else tries; after a crash only its bytes can be written again, and the same bytes bill
-once however often they come.
+A replay is three writes, each acknowledged before the next: a claim with the bytes, the record, a receipt. On each
+letter only the first claim in the log counts, also if several operators try at once. After a crash between the writes
+only the claimed bytes can be written again. The same bytes are billed once, however often they are written.
 """
 
 import secrets
@@ -27,20 +27,20 @@ from schemas.replays import Claim, Receipt
 from schemas.topics import CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
-"""How long a replay without a receipt may still be at work in another process."""
+"""How long after its claim a replay without a receipt is left to the process that began it."""
 
 TAIL_RECORDS: Final = 1_000
-"""How far back the event time that a partition has reached is looked for."""
+"""How many of a partition's last records are read to learn how far its event time has come."""
 
 _TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, WALLET_INPUTS)}
 
 
 class NotPutBackError(LetterError):
-    """One letter is not to be put back, as things are; the message says why."""
+    """One letter cannot be put back in its present state; the message says why and what to do."""
 
 
 class Chosen(NamedTuple):
-    """A letter to put back, and the bytes. `refused` are those that were refused."""
+    """A letter to put back with the bytes `value`. `refused` are the bytes that were refused; None for no value."""
 
     letter: Letter
     value: bytes | None
@@ -48,7 +48,7 @@ class Chosen(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What passed: bytes that will be read, and where they go."""
+    """A letter whose bytes `value` passed the checks, and where they go: topic and record key."""
 
     letter: Letter
     value: bytes
@@ -57,14 +57,17 @@ class Checked(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What was put back, and its location now: TOPIC/PARTITION/OFFSET."""
+    """A letter that was put back, and the location of the new record: TOPIC/PARTITION/OFFSET."""
 
     letter: Letter
     location: str
 
 
 def waiting(letters: Letters, letter: Letter) -> Letter:
-    """The letter to put back when `letter` is asked for. Raises NotPutBackError unless it waits for that."""
+    """Return the letter to put back when `letter` is asked for: itself, or the last one of its chain of refusals.
+
+    Raises NotPutBackError if it is a copy, if it was put back before, or if another process may still be at it.
+    """
     if letters.is_copy(letter):
         raise NotPutBackError(
             f"{letter.letter_id} is a copy of what was put back for another letter: replay {letter.replay_of} instead"
@@ -80,24 +83,27 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
         )
     if time.time() * 1000 - replay.claimed_ms < PATIENCE_MS:
         raise NotPutBackError(
-            f"{last.letter_id} is being put back by somebody who began at {rfc3339(replay.claimed_ms)}: "
+            f"{last.letter_id} is being put back by another process, which began at {rfc3339(replay.claimed_ms)}: "
             f"run this again {PATIENCE_MS // SECOND_MS} s after that"
         )
     return last
 
 
 class Replayer:
-    """Checks and writes; `log` is started."""
+    """Checks letters and puts them back. Call `check` for each, then `put_back` once with all that passed.
 
-    def __init__(self, settings: Settings, log: KafkaTopics, *, force: bool) -> None:
+    `topics` must be started. `force` lets late events pass.
+    """
+
+    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
         self._policy = settings.policy()
-        self._log = log
+        self._topics = topics
         self._force = force
         self._reached_ms: dict[int, int] = {}
 
     async def check(self, chosen: Chosen) -> Checked:
-        """Read the bytes as the stage that they go to would. Raises NotPutBackError if it would refuse them again."""
+        """Read the bytes as the stage that they go to. Raises NotPutBackError if it would refuse them again."""
         letter = chosen.letter
         topic, found = _read(letter, chosen.value)
         at_ms, key = to_ms(found.time), found.data.workspace_id.encode()
@@ -109,17 +115,21 @@ class Replayer:
         if refused is None and isinstance(found, ChatEvent) and not self._force:
             refused = await self._late(chosen, at_ms, key)
         if refused is not None:
-            raise NotPutBackError(_again(letter, refused))
+            raise NotPutBackError(_refusal_again(letter, refused))
         return Checked(letter, chosen.value or b"", topic, key)
 
     async def _late(self, chosen: Chosen, at_ms: int, key: bytes) -> Rejected | None:
-        """Why the event is sure to be late: event time never goes back, so what was late once stays so."""
+        """Return the rejection if the event is certain to be late, else None.
+
+        Event time never goes back, so an event that was late once stays late. One that passes may be late all the
+        same, because only the partition's last records are known here.
+        """
         letter = chosen.letter
         if letter.code == "late":
             before = read(chosen.refused, decode_event)
             if not isinstance(before, Rejected) and at_ms <= to_ms(before.time):
                 return Rejected("late", letter.reason)
-        partition = await self._log.partition_of(CHAT_EVENTS.name, key)
+        partition = await self._topics.partition_of(CHAT_EVENTS.name, key)
         if partition not in self._reached_ms:
             self._reached_ms[partition] = await _reached_ms(self._bootstrap, partition, self._policy)
         behind_ms = self._reached_ms[partition] - at_ms
@@ -130,40 +140,44 @@ class Replayer:
     async def put_back(
         self, checked: Sequence[Checked], replays: Mapping[str, Replay]
     ) -> AsyncIterator[Written | NotPutBackError]:
-        """Claim all; then of each write it and its receipt, unless somebody else claimed the letter first."""
+        """Claim all letters, then write the record and the receipt of each, and yield what became of it.
+
+        `replays` are those that were read before `check`. A letter with a replay there is finished under its claim.
+        For a letter that another process has claimed since, nothing is written and a NotPutBackError is yielded.
+        """
         new = [
             Claim(each.letter.letter_id, secrets.token_hex(8), each.value)
             for each in checked
             if each.letter.letter_id not in replays
         ]
         await self._append([Record(claim.letter_id.encode(), claim.value, claim.headers()) for claim in new])
-        standing = await load_replays(self._bootstrap)
+        counting = await load_replays(self._bootstrap)  # Only now is it known which claim on a letter was first.
         mine = {claim.nonce for claim in new}
         for each in checked:
-            claim = standing[each.letter.letter_id].claim
+            claim = counting[each.letter.letter_id].claim
             if claim.letter_id in replays or claim.nonce in mine:
                 location = await self._write(each)
                 receipt = Receipt(claim.letter_id, claim.nonce, location)
                 await self._append([Record(claim.letter_id.encode(), None, receipt.headers())])
                 yield Written(each.letter, location)
             else:
-                yield NotPutBackError(f"{claim.letter_id} was claimed by somebody else just now: see what that did")
+                yield NotPutBackError(f"{claim.letter_id} was claimed by another process just now: see what that did")
 
     async def _write(self, checked: Checked) -> str:
-        partition = await self._log.partition_of(checked.topic.name, checked.key)
+        partition = await self._topics.partition_of(checked.topic.name, checked.key)
         record = Record(checked.key, checked.value, [(REPLAY_OF, checked.letter.letter_id.encode())])
-        (delivery,) = await self._log.append(checked.topic.name, partition, [record])
-        told: Any = await delivery
-        return f"{told.topic}/{told.partition}/{told.offset}"
+        (delivery,) = await self._topics.append(checked.topic.name, partition, [record])
+        written: Any = await delivery
+        return f"{written.topic}/{written.partition}/{written.offset}"
 
     async def _append(self, records: Iterable[Record]) -> None:
-        await delivered(await self._log.append_keyed(REPLAYS.name, records))
+        await delivered(await self._topics.append_keyed(REPLAYS.name, records))
 
 
 def begun(letters: Letters, letter: Letter, mended: bytes | None) -> Checked | None:
-    """What an earlier replay claimed and may not have written: nothing else can be put back for the letter any more.
+    """Return what an earlier replay claimed for the letter and may not have written; None if there is no claim.
 
-    None if there is none. Raises NotPutBackError if `mended` are other bytes.
+    Only the claimed bytes can be put back. Raises NotPutBackError if `mended` are other bytes.
     """
     replay = letters.replays.get(letter.letter_id)
     if replay is None:
@@ -185,13 +199,13 @@ def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCo
         )
     found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
     if isinstance(found, Rejected):
-        raise NotPutBackError(_again(letter, found))
+        raise NotPutBackError(_refusal_again(letter, found))
     if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint):
         raise NotPutBackError(f"{letter.letter_id} is no chat event and no account command: only these can be put back")
     return topic, found
 
 
-def _again(letter: Letter, refused: Rejected) -> str:
+def _refusal_again(letter: Letter, refused: Rejected) -> str:
     hint = "mend it and give it with --file" if refused.code != "late" else "see --help for what can be done"
     return f"{letter.letter_id} would be refused again as {refused.code}: {refused.reason}; {hint}"
 
@@ -203,7 +217,10 @@ def _out_of_time(at_ms: int, policy: Policy, now_ms: int) -> Rejected | None:
 
 
 async def _reached_ms(bootstrap: str, partition: int, policy: Policy) -> int:
-    """The event time that a partition has reached at least, by its last records."""
+    """Return the newest event time among a partition's last TAIL_RECORDS records; 0 if none has one.
+
+    The partition's watermark is at least this. Future events are left out, because the meter refuses them.
+    """
     reached_ms = 0
     async for record in reader.tail(bootstrap, CHAT_EVENTS, partition, TAIL_RECORDS):
         event = read(record.value, decode_event)

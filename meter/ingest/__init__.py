@@ -1,1 +1,1 @@
-"""Ways by which chat events and account commands get into Kafka."""
+"""Writing feeds to Kafka: files of chat events and account commands."""

@@ -1,4 +1,4 @@
-"""Feed files: CloudEvents in JSON, one a line, plain or gzipped, several merged by time."""
+"""Reading feed files: CloudEvents in JSON, one a line, plain or gzipped; several files are merged by event time."""
 
 import gzip
 import heapq
@@ -20,14 +20,19 @@ from schemas.instants import to_ms
 from schemas.metered import decode_wallet_input
 
 FUTURE_MS: Final = Policy().future_ms
+"""How far an event's time may be ahead of the clock. The meter refuses an event with a later time."""
 
 
 class FeedError(Exception):
-    """A feed cannot be read; the message says which and why."""
+    """A feed cannot be read; the message names the file and the cause."""
 
 
 class Line(NamedTuple):
-    """One line of a feed. `at_ms` is its event time, None where it has none that counts; `key` is its workspace."""
+    """One line of a feed, without its line end.
+
+    `at_ms` is its event time in milliseconds since 1970, None if the line cannot be decoded. `key` is its workspace's
+    id, empty if it names none.
+    """
 
     value: bytes
     is_command: bool
@@ -36,20 +41,23 @@ class Line(NamedTuple):
 
 
 def read_feeds(paths: Iterable[Path], on_bytes: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
-    """The lines of all files, merged by time; of one instant, commands first. `on_bytes` hears of bytes read.
+    """Yield the lines of all files, merged by event time. At the same time, commands come before events.
 
-    Each file keeps its own order, and a line without a readable time its place. Raises FeedError.
+    Each file keeps its own order. A line without a time, or with a time in the future, stays behind the line before
+    it. `on_bytes` is called about every 1,000 lines with the bytes read since the last call, compressed if the file
+    is. Raises FeedError.
     """
-    feeds = [_keyed(index, _lines(path, on_bytes)) for index, path in enumerate(paths)]
+    feeds = [_with_merge_keys(index, _lines(path, on_bytes)) for index, path in enumerate(paths)]
     for _, line in heapq.merge(*feeds, key=lambda keyed: keyed[0]):
         yield line
 
 
-def _keyed(index: int, values: Iterable[bytes]) -> Iterator[tuple[tuple[int, bool, int], Line]]:
+def _with_merge_keys(index: int, values: Iterable[bytes]) -> Iterator[tuple[tuple[int, bool, int], Line]]:
+    """Yield each line with its merge key: event time, commands first, then the file's place in the list of files."""
     at_ms = 0
     for value in values:
         line = _classify(value)
-        if line.at_ms is not None and _counts(line.at_ms):
+        if line.at_ms is not None and not is_future(line.at_ms):
             at_ms = line.at_ms
         yield (at_ms, not line.is_command, index), line
 
@@ -66,10 +74,12 @@ def _lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
                 yield line.removesuffix(b"\n").removesuffix(b"\r")
             on_bytes(raw.tell() - before)
     except (OSError, EOFError, zlib.error) as error:
-        raise FeedError(f"the feed {path} cannot be read: {_why(error)}. Give the path of a file of events.") from error
+        raise FeedError(
+            f"the feed {path} cannot be read: {_cause(error)}. Give the path of a file of events."
+        ) from error
 
 
-def _why(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     if isinstance(error, EOFError):
         return "it ends in the middle"
     return getattr(error, "strerror", None) or str(error)
@@ -90,7 +100,7 @@ def _classify(value: bytes) -> Line:
 
 
 def _peek(value: bytes) -> dict[str, object]:
-    """The top level of a line that is no valid event, as far as it is JSON at all."""
+    """Return the top level of a line that is no valid event; empty unless it is a JSON object."""
     try:
         found = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -103,6 +113,6 @@ def _command_time(value: bytes) -> int | None:
     return None if isinstance(command, Rejected) or not hasattr(command, "time") else to_ms(command.time)
 
 
-def _counts(at_ms: int, clock: Clock = time) -> bool:
-    """Whether a time is not in the future, where it would be refused."""
-    return at_ms <= clock.time() * 1000 + FUTURE_MS
+def is_future(at_ms: int, clock: Clock = time) -> bool:
+    """Tell whether the meter would refuse an event of this time as a future one, if it arrived now."""
+    return at_ms > clock.time() * 1000 + FUTURE_MS

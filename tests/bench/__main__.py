@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from meter.cli.progress import progress
+from meter.cli.progress import show_progress
 from tests.bench import table
 from tests.bench.audit import WrongCountError
 from tests.bench.contenders.streams import BuildError
@@ -65,7 +65,7 @@ def main(
         feeds, rounds or usual.rounds, limit_s or usual.limit_s, peers_s or usual.peers_s, is_quick=quick, seed=seed
     )
     try:
-        with progress() as shown:
+        with show_progress() as shown:
             results = bench(plan, _chosen(only), shown, lambda so_far: so_far.write(out))
     except (BenchError, BuildError, WrongCountError, local_kafka.LocalKafkaError) as error:
         click.echo(f"bench: {error}", err=True)

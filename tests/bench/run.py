@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from meter.cli.progress import Shown
+from meter.cli.progress import ProgressDisplay
 from meter.local.broker import die_with_parent
 from schemas.topics import CHAT_EVENTS
 from tests.bench import loading, offsets
@@ -59,7 +59,10 @@ class Ground(NamedTuple):
 
 
 def bench(
-    plan: Plan, contenders: tuple[Contender, ...], shown: Shown, keep: Callable[[Results], None] = lambda _: None
+    plan: Plan,
+    contenders: tuple[Contender, ...],
+    shown: ProgressDisplay,
+    keep: Callable[[Results], None] = lambda _: None,
 ) -> Results:
     """Measure, and after each run have what there is kept: it may take an hour, and the last run may fail.
 

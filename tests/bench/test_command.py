@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from meter.cli.progress import progress
+from meter.cli.progress import show_progress
 from tests.bench import __main__ as command
 from tests.bench.roster import roster
 from tests.bench.run import BenchError, bench
@@ -31,5 +31,5 @@ def test_without_kafka_it_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -
 def test_one_core_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """A contender that shares its core with the broker would be measured with it."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-    with progress() as shown, pytest.raises(BenchError, match="give it two"):
+    with show_progress() as shown, pytest.raises(BenchError, match="give it two"):
         bench(command.QUICK, roster(), shown)

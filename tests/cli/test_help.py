@@ -1,7 +1,9 @@
 """The help teaches: every command says what it does and which options it takes."""
 
+import msgspec
 import pytest
 
+from meter.settings import Settings
 from tests.integration.processes import command, environment
 
 pytestmark = pytest.mark.integration
@@ -33,3 +35,9 @@ def test_help_names_what_is_fixed(words: tuple[str, ...], taught: tuple[str, ...
     done = command(*words, "--help", env=environment())
     assert (done.returncode, done.stderr) == (0, "")
     assert [word for word in taught if word not in done.stdout] == []
+
+
+def test_help_names_every_variable_of_the_meter() -> None:
+    """Each one on a line of its own."""
+    listed = [line.split()[0] for line in command("meter", "--help", env=environment()).stdout.splitlines() if line]
+    assert {field.encode_name for field in msgspec.structs.fields(Settings)} <= set(listed)

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from meter.cli.progress import progress
+from meter.cli.progress import show_progress
 from tests.fuzz.cases import BATCH
 from tests.fuzz.world import Report, run_batch
 
@@ -42,7 +42,7 @@ def ranges(count: int) -> list[range]:
 def run_all(seed: int, batches: list[range], processes: int) -> Report:
     """All batches, side by side; the order in which they end does not matter."""
     total = Report()
-    with multiprocessing.Pool(min(processes, len(batches))) as pool, progress() as shown:
+    with multiprocessing.Pool(min(processes, len(batches))) as pool, show_progress() as shown:
         shown.phase("fuzzing", sum(map(len, batches)))
         for report in pool.imap_unordered(_run, [(seed, each) for each in batches]):
             total.add(report)

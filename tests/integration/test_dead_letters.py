@@ -136,7 +136,7 @@ def broken_off(deployment: Deployment, letter_id: str, value: bytes) -> None:
     with pytest.raises(ConnectionAbortedError), dying_before_its_receipt():
         asyncio.run(replayed(deployment, letter_id, value))
     assert listed(deployment)[letter_id]["status"] == "begun"
-    with pytest.raises(replay.NotPutBackError, match="being put back by somebody"):
+    with pytest.raises(replay.NotPutBackError, match="being put back by another process"):
         asyncio.run(replayed(deployment, letter_id, None))
     with patch.object(replay, "PATIENCE_MS", 0):
         with pytest.raises(replay.NotPutBackError, match="other bytes"):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from meter.cli.progress import progress
+from meter.cli.progress import show_progress
 from schemas.topics import CHAT_EVENTS, METER_GROUP
 from tests.bench import loading, offsets
 from tests.bench.feed import Feed
@@ -57,7 +57,7 @@ def main(keys: int, events: int, workers: tuple[int, ...], rounds: int, seed: in
     with (
         tempfile.TemporaryDirectory(prefix="scale-") as name,
         LocalKafka(Path(name) / "kafka") as kafka,
-        progress() as shown,
+        show_progress() as shown,
     ):
         shown.phase(f"{keys:,} keys: writing {events:,} events", events)
         loading.load(kafka.bootstrap, Feed(keys, events, seed), shown.advance)

@@ -14,7 +14,7 @@ import click
 import orjson
 from aiokafka import ConsumerRecord
 
-from meter.cli.progress import progress
+from meter.cli.progress import show_progress
 from meter.core.policy import Policy
 from meter.sessionizer.choose_engine import engine_by
 from meter.sessionizer.engine import Engine
@@ -62,7 +62,7 @@ def measure(engine: Engine, keys: int, events: int) -> str:
     spent_us: list[float] = []
     raw_us: list[float] = []
     before = told = 0
-    with progress() as shown:
+    with show_progress() as shown:
         shown.phase(f"{keys:,} keys", events)
         for part in parts(keys, events):
             before = before or resident_bytes()

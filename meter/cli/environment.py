@@ -1,0 +1,31 @@
+"""The environment variables of the meter, as `python -m meter --help` lists them."""
+
+from typing import Final
+
+ENVIRONMENT: Final = """
+\b
+Environment (all of it optional; the last word is the default):
+  KAFKA_BOOTSTRAP_SERVERS   HOST:PORT[,HOST:PORT]         127.0.0.1:9092
+  KAFKA_PARTITIONS          for `topics`                  4
+  KAFKA_REPLICATION_FACTOR  for `topics`                  1
+  KAFKA_IDEMPOTENT          idempotent producer           true
+  KAFKA_SESSION_TIMEOUT_S   seconds of silence until a
+                            worker loses its partitions   10
+  METRICS_HOST              address of /metrics           127.0.0.1
+  METRICS_PORT              0: first free from 9100       0
+  METER_STAGES              sessionize or charge          sessionize,charge
+  METER_CHECKPOINT_MS       milliseconds between two
+                            checkpoints                   1000
+  METER_LATE_HORIZON_H      hours that an event may be
+                            behind the newest one         24
+  METER_UNKNOWN_WORKSPACE   provision or hold             provision
+  METER_DEBIT_ORDER         free_first or paid_first      free_first
+  METER_KERNEL              auto, off or require          auto
+  METER_SPILL_DIR           absolute path for state that
+                            memory has no room for        not set
+  METER_SPILL_ABOVE_MB      MiB of state of a partition
+                            in memory, with a directory   256
+  METER_LOG_LEVEL           DEBUG to ERROR                WARNING
+  `sql` reads other variables: see `python -m aggregator sql --help`.
+"""
+"""Text for click, which keeps the lines of a paragraph that begins with a backspace."""
