@@ -113,7 +113,7 @@ static inline void sip_round(uint64_t v[4]) {
     v[2] = rotate_right(v[2], 32);
 }
 
-/* Returns SipHash-1-3 of a text. The secret stops a stranger from choosing texts that collide in a table. */
+/* Returns SipHash-1-3 of a text. The secret stops an unknown producer from choosing texts that collide in a table. */
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes) {
     KERNEL_ASSERT_SLOW(text != NULL);
     KERNEL_ASSERT_SLOW(bytes <= MAX_KEY_BYTES);

@@ -54,7 +54,7 @@ uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, 
     return 0;
 }
 
-/* Adds an interaction with nothing but its key, which it copies. Called when find_interaction has found none.
+/* Adds an interaction with only its key, which it copies. Called when find_interaction has found none.
  * Returns its number, or 0 if there is no memory. The caller must give it something to hold, and schedule it. */
 uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
     KERNEL_ASSERT_SLOW(scope_bytes > 0);
@@ -176,7 +176,7 @@ enum status index_accepted(kernel *k, uint32_t number) {
     accepted_event *a = accepted_at(k, number);
     KERNEL_ASSERT_SLOW(a->owner != 0);
     KERNEL_ASSERT_SLOW(find_accepted(k, &a->id, id_hash(k->id_secret, &a->id)) == 0);
-    a->shadowed = 1; /* Not in the table yet, should table_make_room build it anew. */
+    a->shadowed = 1; /* Not in the table yet, should table_make_room build it again. */
     TRY(table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted));
     a->shadowed = 0;
     table_put(&k->by_id, id_hash(k->id_secret, &a->id), number);

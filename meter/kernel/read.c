@@ -108,7 +108,7 @@ bool scan_time(const text *written, int64_t *at_ms) {
     return true;
 }
 
-/* Writes the number of characters, a colon and the text; before all but the first part a zero byte. */
+/* Writes the number of characters, a colon and the text; before every part except the first a zero byte. */
 static byte *put_part(byte *to, const text *part, bool is_first) {
     char digits[12];
     int count = 0;

@@ -225,7 +225,7 @@ enum status timers_advance(kernel *k) {
 }
 
 /* Finds the interactions that are due next, at the watermark or before, at one instant. They are in `timers.group`,
- * `count` of them, until the next call; 0: nothing is due. The caller deals with each of them and schedules it anew.
+ * `count` of them, until the next call; 0: nothing is due. The caller deals with each of them and schedules it again.
  * Returns STATUS_NO_MEMORY. */
 enum status timers_next(kernel *k, uint32_t *count) {
     timers *t = &k->timers;

@@ -2,7 +2,7 @@
  *
  * Owns the decoding. Entries may come from anywhere, so every number is checked before it is used, and what is wrong
  * is STATUS_MALFORMED and never an assertion. Invariant: a value that is accepted describes an interaction that
- * could exist: conversations in order and all but the last one closed, times within range, at least one conversation
+ * could exist: conversations in order and each closed except the last, times within range, at least one conversation
  * or event. */
 #include "kernel.h"
 
@@ -106,7 +106,7 @@ static conversation decode_conversation(reader *r, int64_t due_ms) {
 static enum status add_conversation(kernel *k, interaction *i, const conversation *c, reader *r) {
     KERNEL_ASSERT(i->older == 0 || i->has_latest);
     if (i->has_latest) {
-        /* They follow one another, and of all but the last one it is known that they have closed. */
+        /* They follow one another, and each except the last is known to have closed. */
         r->wrong |= ms(c->first) <= ms(i->latest.last) || !i->latest.closed;
         uint32_t older = pool_allocate(&k->older_conversations);
         if (older == 0) {
@@ -142,7 +142,7 @@ static enum status add_accepted(kernel *k, uint32_t owner, reader *r, int64_t *a
     return STATUS_OK;
 }
 
-/* Fills an interaction that has nothing but its key from the value of its entry. The ids are not in the table yet,
+/* Fills an interaction that has only its key from the value of its entry. The ids are not in the table yet,
  * and no timer is set. Returns STATUS_MALFORMED if the value is not one, STATUS_NO_MEMORY; the interaction is then
  * half filled, and the kernel must not be used again. */
 enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
