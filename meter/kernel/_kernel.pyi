@@ -33,7 +33,7 @@ class Kernel:
         """Make an empty state. Raises ValueError for a value out of bounds.
 
         `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
-        a stranger from choosing keys and ids that collide in a hash table; it does not change any result.
+        an unknown producer from choosing keys and ids that collide in a hash table; it does not change any result.
         """
     @property
     def watermark_ms(self) -> int:

@@ -64,8 +64,8 @@ static inline uint64_t word_at(const void *bytes) {
     return word;
 }
 __extension__ typedef unsigned __int128 wide;
-/* Ids are hashes already, but an unknown producer can choose what is hashed. The secret stops ids chosen to collide in a
- * table. */
+/* Ids are hashes already, but an unknown producer can choose what is hashed. The secret stops ids chosen to collide in
+ * a table. */
 static inline uint64_t id_hash(const uint64_t secret[2], const event_id *id) {
     wide product = (wide)(word_at(id->bytes) ^ secret[0]) * (word_at(id->bytes + 8) ^ secret[1] ^ 0x9E3779B97F4A7C15u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
