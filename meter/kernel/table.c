@@ -13,8 +13,9 @@ static uint32_t max_filled(uint32_t size) {
 }
 
 /* Makes room for one more number. Called before table_put, and once to make the table. It may build the table again
- * from all items of the pool: `hash_of` says of each whether it is in the table, and its hash. Items that are being added or
- * removed must be marked so that `hash_of` answers rightly. Returns STATUS_NO_MEMORY, and has then changed nothing. */
+ * from all items of the pool: `hash_of` says of each whether it is in the table, and its hash. Items that are being
+ * added or removed must be marked so that `hash_of` answers rightly. Returns STATUS_NO_MEMORY, and has then changed
+ * nothing. */
 enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of) {
     KERNEL_ASSERT_SLOW((t->slots == NULL) == (t->size == 0));
     if (t->filled < max_filled(t->size)) {
