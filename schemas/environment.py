@@ -10,7 +10,7 @@ _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{
 
 
 class SettingsError(Exception):
-    """A variable cannot be used as it is; the message says which, why and what to do."""
+    """A variable cannot be used. The message says which one, why, and what to set it to."""
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):

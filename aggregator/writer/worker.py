@@ -156,7 +156,8 @@ def _look_for_holes(app: Any, intake: Intake) -> None:
 
 
 def _reconcile(app: Any, clickhouse: ClickHouse, every_s: float) -> None:
-    # Every worker can read all tables, so one is enough: the owner of partition 0 of the ledger, which always has one.
+    # Every worker can read all tables, so one worker is enough. It is the owner of the ledger's partition 0, because
+    # that partition always has an owner.
     watch = Watch(clickhouse, lambda: TopicPartition(LEDGER.name, 0) in app.consumer.assignment())
 
     async def look() -> None:
