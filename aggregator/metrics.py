@@ -1,4 +1,4 @@
-"""What the aggregator tells Prometheus, and the port it tells it on."""
+"""Metrics of the aggregator, and the port on which Prometheus reads them."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from aggregator.core.tables import TABLES
 from schemas.listening import listen
 
 FIRST_PORT: Final = 9102
+"""The first port that is tried if none is set."""
 
 _ROW_BUCKETS: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _SECOND_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -23,33 +24,35 @@ LEDGER_UPDATES: Final = Counter(
 DEAD_LETTERS: Final = Counter("aggregator_dead_letters", "Dead letters in ClickHouse, repeats included", ["code"])
 EVENT_TO_CLICKHOUSE_SECONDS: Final = Histogram(
     "aggregator_event_to_clickhouse_seconds",
-    "From the Kafka timestamp of the oldest chat event of a page to its rows being in ClickHouse",
+    "From the Kafka timestamp of the oldest chat event of a ledger update to its rows being in ClickHouse",
     buckets=_LATENCY_BUCKETS,
 )
 LAG: Final = Gauge(
     "aggregator_consumer_lag", "Fetchable records of a partition not in ClickHouse yet", ["topic", "partition"]
 )
-REFETCHES: Final = Counter("aggregator_refetches", "Times a partition was read again as fetched records were dropped")
+REFETCHES: Final = Counter(
+    "aggregator_refetches", "Times a partition was read again because fetched records were dropped"
+)
 CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert succeeded, 0 while inserts fail")
 RECONCILIATION_DIFFERENCE: Final = Gauge(
-    "aggregator_reconciliation_difference", "Workspaces and partitions that do not add up; where it is shown", ["pair"]
+    "aggregator_reconciliation_difference", "Workspaces and partitions whose two figures differ", ["pair"]
 )
 RECONCILIATION_INCOMPLETE: Final = Gauge(
-    "aggregator_reconciliation_incomplete", "Workspaces and partitions not judged, as they were being written"
+    "aggregator_reconciliation_incomplete", "Workspaces and partitions not judged because they were being written"
 )
 RECONCILIATION_TIMESTAMP: Final = Gauge(
     "aggregator_reconciliation_timestamp_seconds",
-    "When the last round of all workspaces began that has ended; 0 where another worker looks, or nobody is to",
+    "Start of the last completed round, or of the first one while it runs; 0 in a worker that does not reconcile",
 )
 
-# A series that appears only with its first failure cannot be alerted on.
+# An alert needs the value 0 before the first failure, so every series exists from the start.
 for _table in TABLES:
     for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
         _metric.labels(_table.name)
 
 
 def serve(host: str, port: int) -> str:
-    """Serve /metrics from a thread; port 0 takes the first free one from 9102 on. Returns the URL.
+    """Serve /metrics from a thread and return the URL. Port 0 takes the first free one from FIRST_PORT on.
 
     Raises PortsTakenError.
     """

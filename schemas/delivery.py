@@ -1,38 +1,37 @@
-"""What a reader may conclude of the batches that the transport `batch://` delivers, in either program.
+"""Rules by which a reader of the transport `batch://` recognises dropped batches, for both programs.
 
-The transport promises two things (docs/adr/0004). A batch says the offset at which its fetch began, its base, and holds
-every record from there to its last. And the consumer tells the offset that it fetches next, its position. It does not
-promise that every batch arrives: Faust drops batches that it has fetched while partitions move. A reader that finds a
-hole seeks back to the offset that it expects, and leaves aside what lies beyond until the hole is filled.
+The transport guarantees two things (docs/adr/0004). A batch states its base, the offset at which its fetch began, and
+holds every record from its base to its last offset. The consumer states its position, the offset that it fetches next.
+The transport does not guarantee that every batch arrives: while partitions move, Faust drops batches that it has
+fetched. A reader that finds a hole seeks back to the offset that it expects. It skips the batches after the hole until
+the hole is filled.
 """
 
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 QUIET_S: Final = 5.0
-"""How long nothing may come of a partition before the reader asks about it."""
+"""After how long without a batch of a partition the reader checks it for a dropped batch."""
 
 TURN_S: Final = 15.0
-"""How much longer it may be while the reader processes batches of other partitions."""
-
+"""How much longer a batch may be missing while the reader processes batches of other partitions."""
 
 METADATA_MS: Final = 5_000
-"""How long a worker may not know the topics, in either program.
+"""How old the client's metadata may be: the names of the topics and their partitions.
 
-The client does not repeat a failed question for metadata before this time is over, and a leader of the group that knows
-no topics gives no worker a partition. With the client's own five minutes a broker's restart could idle a group for that
-long.
+The client repeats a failed request for metadata only after this time. A group leader without metadata assigns no
+partitions. With the client's default of five minutes, a restart of a broker could stop a group for five minutes.
 """
 
 
 class Fetched(Protocol):
-    """A Kafka record as it was fetched. Its batch says of which topic and partition: it is made millions of times."""
+    """A fetched Kafka record. Its topic and partition are in its batch, because a record is made millions of times."""
 
     @property
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int:
-        """When the broker or the producer had it, in milliseconds since 1970."""
+        """The time that the broker or the producer set, in milliseconds since 1970."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -43,26 +42,27 @@ class Fetched(Protocol):
 
 
 def is_hole(base: int, expected: int) -> bool:
-    """Whether records are missing between what was read and what follows.
+    """Whether records are missing between the last record that was read and `base`.
 
-    `expected` is the offset after the last record that was read. `base` is the offset at which a batch begins, or the
-    consumer's position when no batch comes: a position beyond `expected` means that a batch was fetched and dropped. A
-    batch that begins before `expected` repeats records and leaves out none.
+    `expected` is the offset after the last record that was read. `base` is the base of the next batch, or, if no batch
+    comes, the consumer's position. A position beyond `expected` means that a batch was fetched and dropped. A batch
+    that begins before `expected` repeats records, and none is missing.
     """
     return base > expected
 
 
 def is_quiet(quiet_s: float) -> bool:
-    """Whether a partition has been without a batch for so long that the reader asks: the consumer for its position, the
-    group for its offset. `quiet_s` is the time in seconds since the last batch, or since the reader last asked.
+    """Whether a partition has had no batch for so long that the reader checks the consumer's position.
+
+    `quiet_s` is the time in seconds since the partition's last batch, or since its last check.
     """
     return quiet_s > QUIET_S
 
 
 def may_be_dropped(quiet_s: float, idle_s: float) -> bool:
-    """Whether a quiet partition's last batch may have been dropped, and is not just waiting behind other partitions'.
+    """Whether the next batch of a quiet partition may have been dropped, instead of waiting behind other batches.
 
-    For a reader that processes the batches of all its partitions in turn. `quiet_s` is the time in seconds since the
-    partition's last batch, `idle_s` since the last one of any partition.
+    For a reader that processes the batches of all its partitions one after another. `quiet_s` is the time in seconds
+    since the last batch of this partition, `idle_s` since the last batch of any partition.
     """
     return is_quiet(min(quiet_s, max(idle_s, quiet_s - TURN_S)))

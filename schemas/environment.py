@@ -1,4 +1,4 @@
-"""Settings from environment variables, for either program: checked once at the start, refused with what to do."""
+"""Reading of settings from environment variables, for both programs. A refusal says what to do."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -10,21 +10,22 @@ _SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s,;:/\[\]]+):(?P<port>[0-9]{
 
 
 class SettingsError(Exception):
-    """A variable cannot be used as it is; the message says which, why and what to do."""
+    """A variable cannot be used. The message says which one, why, and what to set it to."""
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """What both programs read. The name of a field is the name of its variable in lower case."""
+    """The variables that both programs read. A field has the name of its variable in lower case."""
 
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    """HOST:PORT of each broker to connect to first, with commas between."""
     kafka_session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=90)] = 10.0
-    """How long the group waits for a silent worker before its partitions go to others."""
+    """How long the consumer group waits for a silent worker before other workers get its partitions."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
-    """0 takes the first free port from the program's own first one on."""
+    """The port of /metrics; 0 takes the first free one, from the program's own first port on."""
 
     def broker_url(self) -> str:
-        """The servers as Faust writes a list of them, for the transport `batch://`."""
+        """The URL of the brokers in Faust's form for several: `batch://HOST:PORT;batch://HOST:PORT`."""
         return ";".join(f"batch://{server.strip()}" for server in self.kafka_bootstrap_servers.split(","))
 
 
@@ -34,6 +35,7 @@ COMMON_ADVICE: Final = {
     "METRICS_HOST": "the address to listen on, such as 127.0.0.1 or 0.0.0.0",
     "METRICS_PORT": "a port from 1 to 65535, or to 0 for the first free one",
 }
+"""The variables of CommonSettings -> the rest of the sentence "Set it to ..."."""
 
 _Settings = TypeVar("_Settings", bound=CommonSettings)
 
@@ -41,10 +43,10 @@ _Settings = TypeVar("_Settings", bound=CommonSettings)
 def read(
     environment: Mapping[str, str], settings: type[_Settings], advice: Mapping[str, str], secret: Collection[str] = ()
 ) -> _Settings:
-    """The settings that `environment` gives. A variable that is unset or empty has its default.
+    """Read settings from `environment`. A variable that is unset or empty has its default.
 
-    `advice` completes "Set it to ..." for each variable. A variable of `secret` may hold a password in a URL, which no
-    message repeats. Raises SettingsError for the first variable that cannot be used.
+    `advice` completes the sentence "Set it to ..." for each variable. `secret` names the variables that may hold a
+    password in a URL; no message repeats such a value. Raises SettingsError for the first variable that cannot be used.
     """
     names = [field.encode_name for field in msgspec.structs.fields(settings)]
     given = {name: environment[name] for name in names if environment.get(name)}
@@ -56,9 +58,9 @@ def read(
 
 
 def unusable(name: str, value: str, why: str, advice: str, *, is_secret: bool = False) -> SettingsError:
-    """The error for a variable: its value, why it cannot be used, and a sentence of what to do, without its period.
+    """The error for a variable that cannot be used. `why` and `advice` are phrases without a period at the end.
 
-    Of a secret variable the value is shown only if no password can be in it.
+    The value of a secret variable is shown only if it holds neither `@` nor `?`, so that it cannot hold a password.
     """
     is_shown = not is_secret or not re.search("[@?]", value)
     shown = f"{name}={value!r}" if is_shown else f"{name}, not shown as it may hold a password,"
@@ -66,7 +68,7 @@ def unusable(name: str, value: str, why: str, advice: str, *, is_secret: bool = 
 
 
 def _why_not(name: str, value: str, settings: type[CommonSettings]) -> str:
-    """Why a variable cannot have this value; empty if it can."""
+    """The reason why a variable cannot have this value; empty if it can."""
     try:
         msgspec.convert({name: value}, settings, strict=False)
     except msgspec.ValidationError as error:
@@ -80,7 +82,7 @@ def _why_not(name: str, value: str, settings: type[CommonSettings]) -> str:
 
 
 def _in_words(message: str) -> str:
-    """What msgspec says of a value that does not fit its field, without the types, which are Python's."""
+    """The meaning of msgspec's message for a value that does not fit its field, without the names of Python's types."""
     if message.startswith("Invalid enum value"):
         return "there is no such choice"
     if "got `str`" in message:
@@ -95,3 +97,4 @@ _NOT_A: Final = {
     "float": "it is not a number",
     "bool": "it is neither true nor false",
 }
+"""The type that msgspec expected -> what is wrong with a text that is not of this type."""

@@ -1,4 +1,4 @@
-"""A lock on a file: held by one process, and given back by the operating system if the process ends without a word."""
+"""A lock on a file, held by one process. The operating system releases it when the process ends for any reason."""
 
 import errno
 import fcntl
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 class LockHeldError(Exception):
-    """Another process holds the lock. The message is that process's id, or "unknown"."""
+    """Another process holds the lock. The message is the id of that process, or "unknown" if the file is empty."""
 
 
 def lock_file(path: Path) -> int:
-    """Lock a file, which is made if it is missing, and write this process's id into it.
+    """Lock a file, write the id of this process into it, and return its descriptor. The file is created if missing.
 
-    Returns the descriptor: closing it gives the lock back. The file has to stay: a process that is about to lock a
-    removed file would hold a lock that no other process sees. Raises LockHeldError, or OSError if the file cannot be
-    opened or its file system has no locks.
+    Closing the descriptor releases the lock. The file must not be removed: a process that had opened it before would
+    then lock a file that no other process sees. Raises LockHeldError, or OSError if the file cannot be opened or its
+    file system has no locks.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -1,21 +1,23 @@
-"""The port on which a program serves its metrics: the one that it is given, or the first free one."""
+"""Search for the port on which a program serves its metrics: the port that is set, or the first free one."""
 
 import errno
 from collections.abc import Callable
 from typing import Final
 
 PORTS_TRIED: Final = 1_000
+"""How many ports are tried if none is set."""
 
 
 class PortsTakenError(Exception):
-    """The metrics cannot be served; the message names the variable and says what to do."""
+    """The metrics cannot be served. The message names the variable and says what to do."""
 
 
 def listen(start: Callable[[int, str], object], host: str, port: int, first_port: int) -> int:
-    """Start a server on `host` and return its port, so that any number of workers start side by side unconfigured.
+    """Start a server on `host` and return its port.
 
-    `start(port, host)` raises OSError where it cannot listen. Port 0 takes the first free one of the PORTS_TRIED from
-    `first_port` on; another port is that port or an error. Raises PortsTakenError.
+    `start(port, host)` starts it, or raises OSError if it cannot listen there. With port 0 the PORTS_TRIED ports from
+    `first_port` on are tried, so several workers start on one machine without a setting. Any other port is tried alone.
+    Raises PortsTakenError.
     """
     ports = [port] if port else range(first_port, first_port + PORTS_TRIED)
     for candidate in ports:

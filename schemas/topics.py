@@ -66,7 +66,7 @@ TOPICS: Final = (
 
 
 def missing_topics(wanted: Iterable[Topic], existing: Collection[str]) -> str | None:
-    """The sentence for topics that do not exist, in the order of `wanted`; None if all exist."""
+    """The message for the topics of `wanted` that are not in `existing`, without a period; None if all exist."""
     missing = [topic.name for topic in wanted if topic.name not in existing]
     if not missing:
         return None
@@ -74,5 +74,5 @@ def missing_topics(wanted: Iterable[Topic], existing: Collection[str]) -> str | 
 
 
 def no_broker(bootstrap: str) -> str:
-    """The sentence for a broker that does not answer at `bootstrap`."""
+    """The message for brokers that do not answer. `bootstrap` is HOST:PORT, or several with commas between."""
     return f"no Kafka broker answers at {bootstrap}: start it, or set KAFKA_BOOTSTRAP_SERVERS to where it is"

@@ -1,4 +1,4 @@
-"""Errors that a user can solve: printed as one sentence on standard error, with an exit code."""
+"""Errors that a user can correct: printed as one sentence on standard error, with an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ _USAGE_ERROR: Final = 2
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn such an error of the block into click's: exit code 2 for a wrong setting, 1 for any other failure.
+    """Turn an error that a user can correct into click's: exit code 2 for a wrong setting, 1 for any other failure.
 
-    Other exceptions pass through: they are bugs and need their traceback.
+    Other exceptions of the block pass through: they are bugs and need their traceback.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""Between the topics and ClickHouse: takes fetched batches without a hole, writes them, then moves the offsets.
+"""The intake: it collects fetched batches in which no record is missing, writes their rows, then commits the offsets.
 
-ClickHouse first, offset after: a crash at any point repeats rows, which replace themselves, and loses none.
+Rows come first and offsets after them: a crash can repeat rows, which replace themselves, and cannot lose any.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from schemas.delivery import Fetched, is_hole, is_quiet
 from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
 MAX_ROWS: Final = 50_000
-"""Rows that wait at most; then whoever reads the topics waits."""
+"""The number of unwritten rows from which `process` accepts no further batch until they are taken for writing."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The same in bytes of Kafka values: a dead letter can be large."""
+"""The same bound in bytes of Kafka values, because a dead letter can be large."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Partition(NamedTuple):
 
 
 class _Located(NamedTuple):
-    """A record with its place, which only its batch knew."""
+    """A record with its topic and partition, which the fetched record does not hold."""
 
     topic: str
     partition: int
@@ -45,12 +45,8 @@ class _Located(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
-def _located(record: Fetched, partition: Partition) -> _Located:
-    return _Located(*partition, record.offset, record.timestamp, record.key, record.value, record.headers)
-
-
 class Batch(Protocol):
-    """What one fetch brought from one partition. No record from `base` to `last_offset` is missing."""
+    """The records that one fetch brought from one partition. None from `base` to `last_offset` is missing."""
 
     @property
     def base(self) -> int: ...
@@ -61,42 +57,42 @@ class Batch(Protocol):
 
 
 class Offsets(Protocol):
-    """The group's offsets and this worker's place in a partition."""
+    """The offsets of the consumer group, and the position of this worker in each of its partitions.
+
+    Partitions may move to another worker during any call. For a partition that has moved, `seek` and `commit` must do
+    nothing and must not raise: the intake learns of the move through `forget`.
+    """
 
     def assigned(self) -> list[Partition]:
         """The partitions that this worker reads."""
 
     async def start_of(self, partition: Partition) -> int:
-        """The first offset that the group has not committed yet."""
+        """The offset at which the group goes on reading. Asked at the first batch of an assignment and when quiet."""
 
     async def position(self, partition: Partition) -> int | None:
-        """The offset that is fetched next; None while that is not settled."""
+        """The offset that is fetched next; None while the consumer has not chosen one."""
 
     async def seek(self, partition: Partition, offset: int) -> None:
-        """Goes on reading at `offset`."""
+        """Go on reading at `offset`. Called when records from `offset` on were fetched and dropped."""
 
     async def commit(self, next_offsets: Mapping[Partition, int]) -> None:
-        """Makes these the group's; silently leaves out partitions that are no longer this worker's."""
+        """Make these the group's offsets. Called only after the rows of all earlier records are in ClickHouse."""
 
 
-class _Waiting(msgspec.Struct):
-    """Read, and not yet written."""
+class _Pending(msgspec.Struct):
+    """Records that were read and are not written yet, and the offsets to commit once they are written."""
 
-    findings: Findings
-    next_offsets: dict[Partition, int]
+    findings: Findings = msgspec.field(default_factory=lambda: Findings([], []))
+    next_offsets: dict[Partition, int] = {}
     rows: int = 0
     size_bytes: int = 0
 
 
-def _nothing() -> _Waiting:
-    return _Waiting(Findings([], []), {})
-
-
 class Intake:
-    """One for all partitions of a worker. `take` each batch, `run` once, `forget` whenever partitions move, and
-    `look_for_holes` now and then.
+    """The intake of one worker, for all its partitions. `partitions` is how many partitions each topic has.
 
-    `partitions` is how many each topic has.
+    Call `process` with each batch, in the order of the partition's offsets. Run `run` as one task for as long as the
+    worker lives. Call `forget` when partitions are revoked or assigned, and `look_for_holes` every few seconds.
     """
 
     def __init__(
@@ -108,17 +104,17 @@ class Intake:
         self._partitions = partitions
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
-        """Of each partition that this worker reads, the first offset that is not in ClickHouse yet."""
+        """For each partition whose start is known: the first offset whose rows are not in ClickHouse yet."""
         self._assignment = 0
         self._last_batch_s: dict[Partition, float] = {}
-        self._waiting = _nothing()
+        self._pending = _Pending()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
 
     def forget(self) -> None:
-        """Partitions were revoked or assigned: what is not written yet is read again by whoever owns it now."""
+        """Drop all unwritten records, because partitions move. The owner of each partition reads them again."""
         self._assignment += 1
         self._expected.clear()
         self._last_batch_s.clear()
@@ -126,12 +122,16 @@ class Intake:
         self._empty()
 
     async def process(self, partition: Partition, batch: Batch) -> None:
-        """Takes what is new of the batch, or goes back if records before it are missing. Waits while too much waits."""
+        """Collect the new records of a batch, or seek back if records before the batch are missing.
+
+        Waits while MAX_ROWS or MAX_BYTES are unwritten, and drops the batch if partitions move meanwhile. Does not wait
+        for its own rows. Raises NotALedgerUpdateError.
+        """
         assignment = self._assignment
         await self._room.wait()
         expected = await self._expect(partition)
         if assignment != self._assignment:
-            return  # A batch of an assignment that is over.
+            return  # The assignment under which the batch was fetched has ended.
         self._last_batch_s[partition] = _now_s()
         if is_hole(batch.base, expected):
             await self._go_back(partition, batch.base, expected)
@@ -139,16 +139,17 @@ class Intake:
             self._accept(partition, batch, expected)
 
     async def look_for_holes(self) -> None:
-        """Goes back where a partition's last batch was fetched and dropped: no later one will come and show it. Where
-        there is no hole, sees that the group's offset is where it should be.
+        """Seek back in each quiet partition whose last batch was fetched and dropped.
+
+        No later batch shows such a hole; the consumer's position does. Without a hole, the group's offset is checked.
         """
         if not self._room.is_set():
-            return  # What was fetched waits for room.
+            return  # Fetched batches wait in `process`, so a partition without a batch need not be quiet.
         for partition in self._offsets.assigned():
             assignment = self._assignment
             quiet_s = _now_s() - self._last_batch_s.setdefault(partition, _now_s())
-            # Unlike a stage of the meter, other partitions' batches keep none waiting: what is taken is put aside, and
-            # another task writes it.
+            # A stage of the meter needs `may_be_dropped`, because its partitions wait for each other. Here `process`
+            # only collects and another task writes, so `is_quiet` is enough.
             if is_quiet(quiet_s):
                 expected = await self._expect(partition)
                 position = await self._offsets.position(partition)
@@ -161,7 +162,7 @@ class Intake:
                     await self._commit_again(partition)
 
     async def _commit_again(self, partition: Partition) -> None:
-        """Where the group stands behind what is written: a commit of an assignment that is over came in last of all."""
+        """Commit again if a late commit of an earlier assignment has set the group's offset back."""
         assignment = self._assignment
         committed = await self._offsets.start_of(partition)
         written = self.written.get(partition)
@@ -169,7 +170,7 @@ class Intake:
             await self._offsets.commit({partition: written})
 
     async def _expect(self, partition: Partition) -> int:
-        """The offset that the next batch has to begin at, or before."""
+        """The offset after the last record that was read. The next batch must not begin beyond it."""
         assignment = self._assignment
         expected = self._expected.get(partition)
         if expected is None:
@@ -180,7 +181,10 @@ class Intake:
         return expected
 
     async def run(self) -> None:
-        """Writes for ever. A batch waits at most the flush time for others, less once much has come together."""
+        """Write batches until the task is cancelled, and raise what a write raises.
+
+        After the first batch the intake collects others for the flush time, or until MAX_ROWS or MAX_BYTES are reached.
+        """
         while True:
             await self._arrived.wait()
             with suppress(TimeoutError):
@@ -188,36 +192,39 @@ class Intake:
             await self._flush()
 
     async def _flush(self) -> None:
-        assignment, waiting = self._assignment, self._waiting
+        assignment, pending = self._assignment, self._pending
         self._empty()
-        await self._write(waiting.findings)
+        await self._write(pending.findings)
+        # Partitions may move during each await. Their new owner starts at the last commit and writes the rows again.
         if assignment == self._assignment:
-            await self._offsets.commit(waiting.next_offsets)
+            await self._offsets.commit(pending.next_offsets)
         if assignment == self._assignment:
-            self.written.update(waiting.next_offsets)
+            self.written.update(pending.next_offsets)
 
     async def _go_back(self, partition: Partition, beyond: int, expected: int) -> None:
-        # Faust drops queued batches when an assignment changes. Later batches of the hole may still be queued; each
-        # ends here too, until the one that begins at or before what is expected. Each seeks again, unlike in a stage of
-        # the meter: these are a few batches at most, and nothing is asked of the broker.
+        # Faust drops queued batches when an assignment changes. Batches after the dropped one may still be queued. Each
+        # of them ends here and seeks again, until a batch begins at or before `expected`. A stage of the meter avoids
+        # the repeated seeks; here they are few and send no request to the broker.
         logger.warning("%s: expected offset %d, got %d: reading again", partition, expected, beyond)
         metrics.REFETCHES.inc()
         await self._offsets.seek(partition, expected)
 
     def _accept(self, partition: Partition, batch: Batch, expected: int) -> None:
-        waiting = self._waiting
+        pending = self._pending
         for record in batch.records:
             if record.offset >= expected:
-                _read(_located(record, partition), waiting, self._partitions)
+                key, value, headers = record.key, record.value, record.headers
+                located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
+                _read(located, pending, self._partitions)
         self._expected[partition] = max(expected, batch.last_offset + 1)
-        waiting.next_offsets[partition] = self._expected[partition]
+        pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()
-        if waiting.rows >= MAX_ROWS or waiting.size_bytes >= MAX_BYTES:
+        if pending.rows >= MAX_ROWS or pending.size_bytes >= MAX_BYTES:
             self._full.set()
             self._room.clear()
 
     def _empty(self) -> None:
-        self._waiting = _nothing()
+        self._pending = _Pending()
         self._arrived.clear()
         self._full.clear()
         self._room.set()
@@ -227,17 +234,17 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _read(record: Record, waiting: _Waiting, partitions: int) -> None:
+def _read(record: Record, pending: _Pending, partitions: int) -> None:
     if record.topic == LEDGER.name:
         update = read_ledger_update(record)
-        waiting.findings.updates.append(update)
-        waiting.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
+        pending.findings.updates.append(update)
+        pending.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
     elif record.topic == EVENT_COUNTS.name:
         comparison = read_comparison(record, partitions)
-        waiting.findings.comparisons += [comparison] if comparison else []
-        waiting.rows += 1
+        pending.findings.comparisons += [comparison] if comparison else []
+        pending.rows += 1
     else:
         assert record.topic == DEAD_LETTERS.name, record.topic
-        waiting.findings.letters.append(read_letter(record))
-        waiting.rows += 1
-    waiting.size_bytes += len(record.value or b"")
+        pending.findings.letters.append(read_letter(record))
+        pending.rows += 1
+    pending.size_bytes += len(record.value or b"")

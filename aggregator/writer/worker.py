@@ -1,4 +1,4 @@
-"""The Faust app: two agents that read, one task that writes."""
+"""The Faust app of a worker: an agent for each topic reads, one task writes, and timers check and measure."""
 
 import asyncio
 import logging
@@ -25,16 +25,20 @@ from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER,
 
 READ: Final = (LEDGER, DEAD_LETTERS, EVENT_COUNTS)
 LAG_EVERY_S: Final = 2.0
+"""How often the metric of the consumer lag is set."""
 
 
 class KafkaUnusableError(Exception):
-    """Kafka is away or lacks the topics: one sentence that says what to do."""
+    """Kafka does not answer, or a topic does not exist. The message is one sentence that says what to do."""
 
 
 async def require_topics(bootstrap_servers: str) -> int:
-    """How many partitions each topic has. Raises KafkaUnusableError unless Kafka answers and has those read here."""
+    """Check that Kafka answers and has the topics that are read here; return how many partitions each topic has.
+
+    Raises KafkaUnusableError.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # What it would say is in the sentences below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The error below says it in one sentence.
     try:
         await admin.start()
         missing = missing_topics(READ, await admin.list_topics())
@@ -52,7 +56,10 @@ async def require_topics(bootstrap_servers: str) -> int:
 def build(
     settings: Settings, clickhouse: ClickHouse, partitions: int, datadir: str, on_ready: Callable[[], None]
 ) -> Any:
-    """The app. `on_ready` is called at every assignment of partitions; Faust wants a `datadir` and leaves it empty."""
+    """Build the app. `on_ready` is called at each assignment of partitions.
+
+    `partitions` is how many partitions each topic has. Faust requires a `datadir` and writes nothing to it.
+    """
     app = faust.App(
         AGGREGATOR_GROUP,
         broker=settings.broker_url(),
@@ -82,9 +89,9 @@ def build(
 
 
 def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]) -> None:
-    """Runs until SIGTERM or SIGINT, then raises SystemExit with 0; with another code after a crash.
+    """Run until SIGTERM or SIGINT, then raise SystemExit: with code 0, or with another code after a crash.
 
-    Raises KafkaUnusableError before anything is started.
+    Raises KafkaUnusableError, before anything is started.
     """
     partitions = asyncio.run(require_topics(settings.kafka_bootstrap_servers))
     loop = asyncio.new_event_loop()
@@ -92,13 +99,14 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
     with TemporaryDirectory(prefix="aggregator-") as datadir:
         app = build(settings, clickhouse, partitions, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
-        worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.spinner = None  # It writes control codes even if the output is no terminal.
         worker.execute_from_commandline()
 
 
 def _read_from(app: Any, intake: Intake) -> None:
     async def read(stream: Any) -> None:
         async for event in stream.noack().events():
+            # A batch of an older generation may belong to a partition that another worker has now.
             if event.message.generation_id == app.consumer_generation_id:
                 partition = Partition(*event.message.tp)
                 await _or_crash(app, intake.process(partition, event.value))
@@ -132,7 +140,7 @@ def _measure_lag(app: Any, intake: Intake, offsets: GroupOffsets) -> None:
     async def measure() -> None:
         written = dict(intake.written)
         ends = offsets.ends_of(written)
-        # Partitions that went to another worker go from here too.
+        # The figures of partitions that went to another worker must not stay.
         metrics.LAG.clear()
         for partition, end in ends.items():
             metrics.LAG.labels(partition.topic, str(partition.partition)).set(max(0, end - written[partition]))
@@ -148,7 +156,8 @@ def _look_for_holes(app: Any, intake: Intake) -> None:
 
 
 def _reconcile(app: Any, clickhouse: ClickHouse, every_s: float) -> None:
-    # Everybody sees all tables, so one worker is enough: whoever has the first partition, which somebody always has.
+    # Every worker can read all tables, so one worker is enough. It is the owner of the ledger's partition 0, because
+    # that partition always has an owner.
     watch = Watch(clickhouse, lambda: TopicPartition(LEDGER.name, 0) in app.consumer.assignment())
 
     async def look() -> None:
@@ -158,7 +167,8 @@ def _reconcile(app: Any, clickhouse: ClickHouse, every_s: float) -> None:
 
 
 async def _or_crash(app: Any, work: Awaitable[None]) -> None:
-    # Faust restarts an agent that raised, past the record it raised at. What is not expected ends the process instead.
+    # Faust restarts an agent that raised, after the record at which it raised. That would skip the record, so an
+    # unexpected error ends the process instead.
     try:
         await work
     except Exception as bug:

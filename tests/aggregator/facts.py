@@ -1,4 +1,4 @@
-"""Pages as a wallet would write them, short enough to read in a test."""
+"""Ledger updates as a wallet would write them, short enough to read in a test."""
 
 from schemas.instants import DAY_MS
 from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, LedgerUpdate, UsageFact

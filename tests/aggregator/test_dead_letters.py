@@ -53,7 +53,7 @@ def test_record_without_value_is_told_from_an_empty_one(clickhouse: ClickHouse) 
     assert rows[2][2] == "FF"
 
 
-def test_place_reason_and_code_are_columns(clickhouse: ClickHouse) -> None:
+def test_location_reason_and_code_are_columns(clickhouse: ClickHouse) -> None:
     """An analyst finds why and where, by the full names and by the short ones."""
     write(clickhouse, refused(b"x"))
     assert clickhouse.query(
@@ -70,7 +70,7 @@ def test_repeated_letter_is_one_row(clickhouse: ClickHouse) -> None:
 
 
 @pytest.mark.parametrize("headers", [(), (("source-offset", b"seven"), ("source-topic", b"x")), (("code", b"late"),)])
-def test_strangers_record_is_known_by_its_own_place(headers: Sequence[tuple[str, bytes]]) -> None:
+def test_record_of_another_producer_is_known_by_its_own_location(headers: Sequence[tuple[str, bytes]]) -> None:
     """Records that no meter wrote are dead letters too, each its own row, whatever their headers say."""
     _, letter = read_letter(Record(value=b"?", headers=headers))
     assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("dead-letters", 1, 5)
@@ -84,7 +84,7 @@ def test_update_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"junk", b'{"version":1}', b"\xff"])
-def test_ledger_record_that_is_no_page_is_refused_with_its_place(value: bytes | None) -> None:
+def test_record_that_is_no_ledger_update_is_refused_with_its_location(value: bytes | None) -> None:
     """What is not an update stops the aggregator rather than being skipped, and says where it lies."""
     with pytest.raises(NotALedgerUpdateError, match="ledger, partition 1, offset 5"):
         read_ledger_update(Record(value=value, topic="ledger"))

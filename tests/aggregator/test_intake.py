@@ -199,7 +199,7 @@ async def test_reader_waits_while_much_is_unwritten(monkeypatch: pytest.MonkeyPa
         assert (await world.told(6))[-1] == ("commit", 10)
 
 
-async def test_record_that_is_no_page_is_not_skipped() -> None:
+async def test_record_that_is_no_ledger_update_is_not_skipped() -> None:
     """A broken ledger record surfaces as an error, and no offset passes it."""
 
     class Junk(Batch, frozen=True):

@@ -58,7 +58,7 @@ def looked(clickhouse: ClickHouse) -> Reconciliation:
     return reconciliation
 
 
-def test_several_rounds_of_one_page_find_the_same(filled: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_short_looks_make_one_round(filled: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look that may not take long goes on where the last one ended; every workspace is looked at once a round."""
     monkeypatch.setattr(rounds, "CHUNK_WORKSPACES", 1)
     updates: list[int] = []

@@ -1,4 +1,4 @@
-"""Pages to columns, without an engine."""
+"""Ledger updates to columns, without an engine."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ def histories(draw: st.DrawFn) -> list[LedgerUpdate]:
 @settings(deadline=None)  # Other processes may hold the machine.
 @given(st.data())
 def test_any_order_repetition_and_batching_shows_the_same_facts(data: st.DataObject) -> None:
-    """Pages may be repeated, reordered and cut into inserts anyhow: what a reader sees is the highest version."""
+    """Updates may be repeated, reordered and cut into inserts anyhow: what a reader sees is the highest version."""
     history = data.draw(histories())
     repeated = history + data.draw(st.lists(st.sampled_from(history), max_size=6))
     shuffled = data.draw(st.permutations(repeated))

@@ -69,7 +69,7 @@ def test_worker_killed_in_the_middle_ends_at_the_same_result(broker: Broker, mig
         assert clickhouse.query("SELECT count(), countIf(payload IS NULL) FROM dead_letters") == [(100, 10)]
 
 
-def test_record_that_is_no_page_ends_the_worker(broker: Broker, migrated: str) -> None:
+def test_record_that_is_no_ledger_update_ends_the_worker(broker: Broker, migrated: str) -> None:
     """A bug is not swallowed: the process ends with an error, and the offset stays before the record."""
     with worker(broker, migrated) as process:
         asyncio.run(send(broker, LEDGER.name, b"junk"))

@@ -203,7 +203,7 @@ def test_clickhouse_away_is_refused(words: tuple[str, ...], closed_port: int) ->
     assert "hidden" not in done.stderr
 
 
-def test_place_of_the_metrics_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
+def test_host_or_port_of_the_metrics_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     """A port that was asked for is not silently replaced by another, and a host has to be this one's."""
     dsn = f"chdb://{tmp_path}/clickhouse"
     assert aggregator("migrate", CLICKHOUSE_DSN=dsn).returncode == 0

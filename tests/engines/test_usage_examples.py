@@ -39,7 +39,7 @@ def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
 
 
 def write(clickhouse: ClickHouse, log: MemoryLog) -> None:
-    """All pages of the ledger, as the aggregator writes them."""
+    """All updates of the ledger, as the aggregator writes them."""
     for block in ledger_update_blocks(decode_ledger_update(record.value) for record in log.all_of(LEDGER.name)):
         clickhouse.insert(block)
 

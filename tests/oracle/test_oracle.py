@@ -119,7 +119,7 @@ def test_more_than_5_minutes_in_the_future_is_refused_and_moves_no_clock() -> No
     assert result.end == T0 + 5 * MIN
 
 
-def test_feeds_are_merged_by_time_and_a_broken_line_keeps_its_place() -> None:
+def test_feeds_are_merged_by_time_and_a_broken_line_stays_after_the_line_before_it() -> None:
     """The first feed goes first at one instant, so that a command precedes what it is for."""
     accounts, traffic = [b"c0", command("bot.created", HOUR, bot_id="b")], [chat(0), b"?", chat(HOUR), chat(2)]
     assert merged(accounts, traffic) == [b"c0", *traffic[:2], accounts[1], *traffic[2:]]

@@ -50,7 +50,7 @@ def test_money_is_conserved_through_crashes(lines: list[bytes], taken: list[Turn
 
 
 @given(hard_feeds, steady)
-def test_money_is_conserved_at_every_page(lines: list[bytes], taken: list[Turn]) -> None:
+def test_money_is_conserved_at_every_ledger_update(lines: list[bytes], taken: list[Turn]) -> None:
     """The same laws hold at each moment that the ledger shows, not only at the end; and no lot holds what no entry gave
     it."""
     for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):

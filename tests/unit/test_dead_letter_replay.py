@@ -78,7 +78,7 @@ def test_status_of_a_letter_before_during_and_after_its_replay() -> None:
     assert told == ["waiting", "begun", "replayed", "refused again", "waiting"]
 
 
-def test_what_was_refused_again_is_put_back_in_its_place() -> None:
+def test_of_a_chain_of_refusals_the_last_is_put_back() -> None:
     """Of a chain of refusals the last is the one to put back, by whichever id; once it is, none of them is."""
     chain = [letter(1), letter(5, replay_of="chat-events/0/1"), letter(9, replay_of="chat-events/0/5")]
     found = letters(*chain, r1=replayed("chat-events/0/5"), r5=replayed("chat-events/0/9"))
@@ -214,7 +214,7 @@ def test_unknown_letter_is_refused() -> None:
 
 
 @pytest.mark.parametrize("headers", [(), (("source-offset", b"seven"), ("source-topic", b"x")), (("code", b"late"),)])
-def test_strangers_record_is_known_by_its_own_place(headers: Sequence[tuple[str, bytes]]) -> None:
+def test_record_of_another_producer_is_known_by_its_own_location(headers: Sequence[tuple[str, bytes]]) -> None:
     """As it is in ClickHouse."""
     found = read(stored("dead-letters", 1, 5, Record(b"k", b"?", list(headers))))
     assert (found.letter_id, found.value) == ("dead-letters/1/5", b"?")

@@ -46,7 +46,7 @@ def test_of_one_instant_commands_come_first(tmp_path: Path) -> None:
     assert values(paths) == [command("bot.created", 0, bot_id="b"), chat(0, id="a"), chat(0, id="b")]
 
 
-def test_a_line_without_a_time_keeps_its_place(tmp_path: Path) -> None:
+def test_a_line_without_a_time_stays_after_the_line_before_it(tmp_path: Path) -> None:
     """Blank, broken or not an event: after the line before it."""
     odd = [b"", b"  ", b"not json", b"\xff", b'{"type":"billing.unknown"}']
     paths = written(tmp_path, [chat(1), *odd, chat(5)], [chat(0), chat(3)])

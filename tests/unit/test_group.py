@@ -154,7 +154,7 @@ async def test_a_position_may_not_be_settled() -> None:
 
 
 async def test_reading_starts_at_the_commit_or_the_beginning() -> None:
-    """At the beginning where nothing was committed, or what was committed lies before it."""
+    """The beginning counts if nothing is committed, or if the committed offset is below it."""
     client = Client()
     offsets = GroupOffsets(running(client).app)
     starts = []

@@ -17,7 +17,7 @@ def updates_of(records: list[ConsumerRecord]) -> list[LedgerUpdate]:
     return [decode_ledger_update(record.value or b"") for output in outputs for record in listed(output.records)]
 
 
-def test_a_page_is_bounded_however_long_the_batch() -> None:
+def test_a_ledger_update_is_bounded_however_long_the_batch() -> None:
     """No update comes from more than UPDATE_INPUTS inputs, and together they hold each conversation once, in order."""
     batch = [stored(conversation("w", number), number) for number in range(2 * UPDATE_INPUTS + 1)]
     updates = updates_of(batch)
@@ -27,7 +27,7 @@ def test_a_page_is_bounded_however_long_the_batch() -> None:
     assert sequence == list(range(1, len(sequence) + 1))
 
 
-def test_a_workspace_has_one_page_of_a_batch() -> None:
+def test_a_workspace_has_one_ledger_update_of_a_batch() -> None:
     """What many workspaces did in a long batch is one update each, however their inputs lie among each other's."""
     batch = [stored(conversation(f"w-{number % 7}", number), number) for number in range(7 * UPDATE_INPUTS - 7)]
     updates = updates_of(batch)

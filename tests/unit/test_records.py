@@ -24,7 +24,7 @@ def test_no_value_is_not_an_empty_one() -> None:
     assert unpacked(packed_alone(0, Record(b"k", None))) == [Record(b"k", None)]
 
 
-def test_a_batch_has_the_place_that_the_producer_gives_it() -> None:
+def test_a_batch_has_the_sequence_that_the_producer_gives_it() -> None:
     """By which a broker knows a repeat; and it is built once, whoever asks again."""
     batch = PackedBatch(packed_alone(0, Record(b"k", b"v")))
     size = batch.size()

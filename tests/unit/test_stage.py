@@ -132,7 +132,7 @@ async def test_a_silent_partition_is_told_the_time(world: World, monkeypatch: py
     assert world.done == [f"written {CHAT_EVENTS.name}/0 1"]
 
 
-async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_place(
+async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_position(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The consumer has read on, but nothing came: what it read was dropped."""
