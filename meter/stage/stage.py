@@ -221,11 +221,11 @@ class Stage:
         is_still_owned = partial(self._is_owned, tp, partition)
         sent, partition.sent = partition.sent, []
         await delivered(sent)
-        written = await partition.checkpoints.write(offset, fold, is_still_owned)
+        written_bytes = await partition.checkpoints.write(offset, fold, is_still_owned)
         await delivered(await send(self._topics, fold.confirm(offset)))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)
-        metrics.CHECKPOINT_BYTES.observe(written)
+        metrics.CHECKPOINT_BYTES.observe(written_bytes)
         await self._commit(tp, partition)
 
     async def _is_owned(self, tp: TP, partition: Partition) -> bool:
