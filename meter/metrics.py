@@ -1,4 +1,4 @@
-"""What Prometheus scrapes from a meter worker, and the endpoint it scrapes."""
+"""The metrics of a meter worker, and the endpoint from which Prometheus scrapes them."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,16 +13,21 @@ from prometheus_client.core import HistogramMetricFamily
 from schemas.listening import listen
 
 FIRST_PORT: Final = 9100
+"""Where the search for a free port begins if METRICS_PORT is 0."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _BYTES = tuple(float(4**exponent) for exponent in range(5, 16))
 _LATENCY = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Fine where it is asked whether 99 of 100 are within 250 ms."""
+"""Bounds in seconds, dense around 0.25: the target is that 99 of 100 debits come within 250 ms."""
 _RECORDS = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 
 class Latency:
-    """A histogram that takes many observations in one step: the client's own asks a lock and all bounds for each."""
+    """A histogram that adds many observations in one step.
+
+    The client library's own histogram takes a lock and compares all bounds for each observation. `buckets` are upper
+    bounds in seconds, ascending.
+    """
 
     def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
         self._name, self._documentation, self._bounds = name, documentation, [*buckets, inf]
@@ -32,14 +37,14 @@ class Latency:
         REGISTRY.register(self)
 
     def observe(self, seconds: Iterable[float]) -> None:
-        """Count each in the first bucket that it fits."""
+        """Count each duration in the first bucket that it fits. May be called from any thread."""
         with self._lock:
             for each in seconds:
                 self._counts[bisect_left(self._bounds, each)] += 1
                 self._sum_s += each
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """What Prometheus is told: of every bound, how many were not above it."""
+        """Yield the histogram for a scrape: for each bound, the number of observations up to it."""
         with self._lock:
             counts, sum_s = list(accumulate(self._counts)), self._sum_s
         names = ["+Inf" if bound == inf else str(float(bound)) for bound in self._bounds]
@@ -48,12 +53,12 @@ class Latency:
         yield family
 
 
-EVENTS = Counter("meter_events_total", "Chat events read, by what became of them", ["outcome"])
+EVENTS = Counter("meter_events_total", "Chat events read, by outcome", ["outcome"])
 BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", ["topic"], buckets=_RECORDS)
-METERED = Counter("meter_metered_total", "Records told to the wallets, by kind", ["kind"])
+METERED = Counter("meter_metered_total", "Metered updates written to the wallets, by kind", ["kind"])
 DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
-DEAD_LETTERS = Counter("meter_dead_letters_total", "Refused records, by reason", ["code"])
+DEAD_LETTERS = Counter("meter_dead_letters_total", "Rejected records, by code of the reason", ["code"])
 EVENT_TO_DEBIT = Latency(
     "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its update on the ledger topic", _LATENCY
 )
@@ -67,16 +72,16 @@ WATERMARK_DELAY = Gauge(
 )
 CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
-CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Size of a checkpoint", buckets=_BYTES)
+CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Bytes of a checkpoint", buckets=_BYTES)
 RESTORE_SECONDS = Histogram("meter_restore_seconds", "Time to restore a partition's state", buckets=_SECONDS)
-LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions held", ["partition"])
-STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Of those that are held, the ones on disk", ["partition"])
-REFETCHES = Counter("meter_refetches_total", "Times a hole in the fetched offsets was seen and read again")
+LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state", ["partition"])
+STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
+REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
 
 def serve(host: str, port: int) -> str:
-    """Serve /metrics from a thread; port 0 takes the first free one from 9100 on. Returns the URL.
+    """Serve /metrics from a thread, and return its URL. Port 0 takes the first free port from FIRST_PORT on.
 
-    Raises PortsTakenError.
+    Raises PortsTakenError if no port is free, or if `host` is not an address of this machine.
     """
     return f"http://{host}:{listen(start_http_server, host, port, FIRST_PORT)}/metrics"

@@ -1,4 +1,4 @@
-"""Configuration: environment variables, checked once at the start. What is wrong is refused with a sentence."""
+"""The meter's configuration: environment variables, read and checked once, when a program starts."""
 
 import os
 from collections.abc import Mapping
@@ -18,30 +18,71 @@ _STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):
-    """What both programs read, and the meter's own."""
+    """The variables that the meter reads: those of both programs, and its own.
+
+    A field is named like its variable, in lower case. Bounds are included unless a docstring says otherwise. The table
+    for operators is in `docs/configuration.md`.
+    """
 
     kafka_partitions: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
-    """How many partitions `meter topics` gives each topic: the most workers that can share the work."""
+    """Partitions of each topic that `meter topics` creates, 1 to 10,000.
+
+    This is the most workers that can share the work of one stage.
+    """
+
     kafka_replication_factor: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+    """Copies of each partition that `meter topics` creates, 1 to 10. One copy is all that a single broker can keep."""
+
     kafka_idempotent: bool = True
-    """Off only for a broker that has no idempotent producer, such as the embedded one."""
+    """Whether the producer is idempotent, so that its retries neither repeat nor reorder records.
+
+    False only for a broker that does not support it, such as the embedded one.
+    """
+
     meter_stages: str = "sessionize,charge"
-    """Which stages a worker runs, as `stages` reads it."""
+    """The stages that a worker runs, separated by commas: `sessionize`, `charge` or both.
+
+    By default one kind of worker does all the work. Workers with one stage each can be scaled separately.
+    """
+
     meter_checkpoint_ms: Annotated[int, msgspec.Meta(ge=10, le=600_000)] = 1_000
-    """How often state is written. A crash replays at most this much."""
+    """How often each partition's state is saved, in milliseconds, 10 to 600,000.
+
+    A crash repeats at most the work of about this time. A shorter time writes state more often.
+    """
+
     meter_late_horizon_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 365)] = 24.0
+    """How far behind the watermark an event may be and still count, in hours, above 0 and up to 8,760.
+
+    A longer horizon needs more state: closed conversations are kept until it has passed.
+    """
+
     meter_unknown_workspace: Literal["provision", "hold"] = "provision"
+    """For a workspace that no command created: make it a Standard one, or meter it without charging."""
+
     meter_debit_order: Literal["free_first", "paid_first"] = "free_first"
+    """Whether free grants pay before paid credit, or after it."""
+
     meter_kernel: KernelUse = "auto"
-    """Whether chat events are sessionized by the compiled kernel: if it is built, never, or by nothing else."""
+    """Whether the compiled kernel sessionizes: `auto` if it is built, `off` never, `require` always.
+
+    With `require`, a worker does not start if the kernel is not built.
+    """
+
     meter_spill_dir: str = ""
-    """Where a partition of chat events puts what it has no room for; without it, all is held in memory."""
+    """The directory for the state of chat events that does not fit in memory: an absolute path on a local disk.
+
+    Empty, the default, keeps all state in memory. Needs the kernel, and RocksDB from the extra `spill`.
+    """
+
     meter_spill_above_mb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 256.0
-    """What a partition may hold in memory before that, in MiB."""
+    """How much state of one partition stays in memory if METER_SPILL_DIR is set, in MiB, 0 to 1,000,000."""
+
     meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """The least severe message that a worker logs."""
 
     def stages(self) -> frozenset[Stage]:
-        """The stages that a worker runs: one of them or both. Raises SettingsError."""
+        """Return the stages that a worker runs, one or both. Raises SettingsError if METER_STAGES names another."""
         named = {name.strip() for name in self.meter_stages.split(",")}
         if not named <= set(_STAGES):
             raise unusable(
@@ -50,7 +91,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         return frozenset(stage for stage in _STAGES if stage in named)
 
     def policy(self) -> Policy:
-        """The rulings of DOMAIN as this deployment sets them."""
+        """Return the parameters of the rules (docs/DOMAIN.md) as this deployment sets them."""
         return Policy(
             horizon_ms=int(self.meter_late_horizon_h * HOUR_MS),
             unknown_workspace=self.meter_unknown_workspace,
@@ -58,7 +99,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         )
 
 
-_ADVICE: Final = COMMON_ADVICE | {
+_ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for a variable.
     "KAFKA_PARTITIONS": "a whole number from 1 to 10000",
     "KAFKA_REPLICATION_FACTOR": "a whole number from 1 to 10",
     "KAFKA_IDEMPOTENT": "true, or to false for a broker that has no idempotent producer",
@@ -75,7 +116,11 @@ _ADVICE: Final = COMMON_ADVICE | {
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that `environment` gives. Raises SettingsError."""
+    """Return the settings that `environment` gives. Raises SettingsError for the first variable that cannot be used.
+
+    Also checks what one field alone cannot show: that the kernel is built if it is required, and that spilling is
+    possible if METER_SPILL_DIR is set.
+    """
     settings = read(environment, Settings, _ADVICE)
     settings.stages()
     if settings.meter_kernel == "require" and not is_built():
@@ -90,7 +135,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def spill_unusable(directory: str, why: str, advice: str = "") -> SettingsError:
-    """The error for METER_SPILL_DIR. Without `advice` it says what a directory has to be."""
+    """Return the error for METER_SPILL_DIR. Without `advice`, it says what the directory must be."""
     return unusable("METER_SPILL_DIR", directory, why, advice or f"Set it to {_ADVICE['METER_SPILL_DIR']}")
 
 

@@ -1,4 +1,4 @@
-"""The Faust app of a meter worker: an agent for each of its stages, which are both unless METER_STAGES names one."""
+"""The Faust app of a meter worker, with one agent for each stage that METER_STAGES names."""
 
 import asyncio
 import gc
@@ -25,36 +25,42 @@ from schemas.delivery import METADATA_MS
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
 
 COLLECT_S: Final = 10.0
-"""How often cycles are looked for among what is young. By the clock: counting objects, the collector would look at each
-batch again and again while it waits, and state would be gone through in the middle of a batch."""
+"""How often the garbage collector looks for cycles among young objects.
+
+Python's own rule counts new objects. With it, the collector would scan a waiting batch again and again, and all of the
+state in the middle of a batch.
+"""
 
 COLLECT_ALL: Final = 60
-"""Every so many times, among everything."""
+"""One collection in this many scans all objects, that is every 10 minutes."""
 
 CRASHED: Final = 70
-"""Exit status after an unexpected error: nothing is tidied up, because a restart is what puts things right."""
+"""Exit status after an unexpected error. Nothing is cleaned up: the restart restores the newest checkpoint."""
 
 logger = logging.getLogger(__name__)
 
 
 class MeterApp(faust.App):
-    """Faust's app, with the log that its stages write to: connected before the first batch, closed after the last."""
+    """Faust's app, with the topics that its stages write: connected before the first batch, closed after the last."""
 
     outbox: KafkaTopics
 
     async def on_start(self) -> None:
-        """Called when the app starts."""
+        """Connect the producer. Faust calls it before the consumer and the agents start. Raises TopicsError."""
         await self.outbox.start()
         await super().on_start()
 
     async def on_shutdown(self) -> None:
-        """Called when the app and all its agents have stopped."""
+        """Write pending records and disconnect the producer. Faust calls it when all agents have stopped."""
         await super().on_shutdown()
         await self.outbox.stop()
 
 
 def make_app(settings: Settings, datadir: str) -> MeterApp:
-    """The worker's app: not started, not connected. Faust wants a `datadir` and leaves it empty."""
+    """Return the worker's app, neither started nor connected. Raises SettingsError if a setting cannot be used.
+
+    Faust requires `datadir`, a directory, and leaves it empty.
+    """
     app = MeterApp(
         METER_GROUP,
         broker=settings.broker_url(),
@@ -65,19 +71,19 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         consumer_metadata_max_age_ms=METADATA_MS,
         datadir=datadir,
         store="memory://",
-        stream_buffer_maxsize=1,  # Batches, not records: what waits here is memory and is read again after a crash.
+        stream_buffer_maxsize=1,  # Batches, not records. A waiting batch takes memory.
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.outbox = log = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    app.outbox = topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     policy = settings.policy()
     make_engine = engine_of(settings)
-    make = partial(
+    make_stage = partial(
         Stage,
-        log,
+        topics,
         FaustGroup(app),
         checkpoint_ms=settings.meter_checkpoint_ms,
         session_ms=int(settings.kafka_session_timeout_s * 1000),
@@ -86,10 +92,10 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     wanted = settings.stages()
     if "sessionize" in wanted:
         make_fold = partial(Sessionizer, policy, make_engine=make_engine)
-        stages.append(make(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
+        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
         _add_agent(app, stages[-1], CHAT_EVENTS)
     if "charge" in wanted:
-        stages.append(make(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
+        stages.append(make_stage(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
         _add_agent(app, stages[-1], WALLET_INPUTS)
 
     @app.timer(settings.meter_checkpoint_ms / 2000)
@@ -97,11 +103,11 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         for stage in stages:
             await or_crash(stage.run_periodic())
 
-    rounds = count(1)
+    collections = count(1)
 
     @app.timer(COLLECT_S)
     async def collect() -> None:
-        gc.collect(1 if next(rounds) % COLLECT_ALL else 2)
+        gc.collect(1 if next(collections) % COLLECT_ALL else 2)
 
     return app
 
@@ -110,8 +116,8 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    # A batch is tens of thousands of objects, state is millions, and none of them is in a cycle: as it is set at first,
-    # the collector looks at them again and again, for a quarter of the time.
+    # A batch is tens of thousands of objects, state is millions, and none of them is in a cycle. Python's automatic
+    # collection would scan them again and again, which takes a quarter of the time. `make_app` collects by the clock.
     gc.freeze()
     gc.disable()
 
@@ -127,7 +133,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
 
 
 def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
-    # No acknowledgements: Faust would acknowledge what it skips at a rebalance. The stage moves the offsets.
+    # No acknowledgements: Faust would acknowledge records that it skips at a rebalance. The stage commits offsets.
     source = app.topic(topic.name, key_serializer="raw", value_serializer="raw", acks=False)
 
     @app.agent(source, name=f"meter.{topic.name}")
@@ -137,7 +143,10 @@ def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
 
 
 async def or_crash(work: Awaitable[None]) -> None:
-    """Do it; an unexpected error ends the process at once. Faust would restart the agent past the record."""
+    """Await `work`. An exception ends the process at once with status CRASHED.
+
+    Without this, Faust would restart the agent after the record that caused the exception, and so skip it.
+    """
     try:
         await work
     except Exception:

@@ -1,4 +1,4 @@
-"""What the charger collects while it processes a batch: records to write, and figures for /metrics."""
+"""The results of one batch of the charger: records to write, and figures for /metrics."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ class ChargedBatch:
         self._debited_micros: Counter[str] = Counter()
 
     def add_update(self, update: LedgerUpdate, *, has_used_up: bool) -> None:
-        """Add a ledger update that is complete. `has_used_up`: the workspace's credit ran out with it.
+        """Add a complete ledger update. `has_used_up` says that it used up the workspace's credit.
 
         The update is encoded at once, so that only its bytes are in memory until the batch ends.
         """
@@ -38,7 +38,7 @@ class ChargedBatch:
                 self._debited_micros[entry.lot_kind] -= entry.amount_micros
 
     def observe(self) -> None:
-        """Report to Prometheus how old the events are by now, and what was debited. Called once, at the batch's end."""
+        """Report to Prometheus the age of the events by now, and the debits. Called once, at the batch's end."""
         now_ms = time.time() * 1000
         metrics.EVENT_TO_DEBIT.observe(max(0.0, now_ms - each) / 1000 for each in self._produced_ms)
         metrics.EVENT_TO_USED_UP.observe(max(0.0, now_ms - each) / 1000 for each in self._used_up_ms)

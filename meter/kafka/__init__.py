@@ -1,1 +1,1 @@
-"""Everything that the meter knows of Kafka's records, topics, groups and its client."""
+"""All that the meter does with Kafka: its records, topics, consumer groups and client."""

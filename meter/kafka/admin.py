@@ -1,4 +1,4 @@
-"""Topics, and whether everything written to them has been dealt with."""
+"""Creating the topics of `schemas/topics.py`, and checking that they exist."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +13,11 @@ _ALREADY_EXISTS: Final = 36
 
 
 class BrokerAwayError(Exception):
-    """No broker answers; the message says where it was sought and what to do."""
+    """No broker answers. The message names the address and says what to do."""
 
 
 class TopicsMissingError(Exception):
-    """The topics have not been created; the message says how."""
+    """Topics have not been created. The message names them and says how to create them."""
 
 
 @asynccontextmanager
@@ -33,12 +33,16 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def broker_away(bootstrap: str) -> BrokerAwayError:
-    """The error for a broker that does not answer."""
+    """Return the error for a broker at `bootstrap` that does not answer."""
     return BrokerAwayError(no_broker(bootstrap))
 
 
 async def create_topics(bootstrap: str, partitions: int, replication: int) -> list[tuple[Topic, bool]]:
-    """Create what is missing of the table of topics; (topic, whether it was created) for each."""
+    """Create the missing topics, with this number of partitions and copies. Existing ones are left as they are.
+
+    Returns each topic of the table, and whether it was created now. Raises BrokerAwayError, or the client's error if
+    the broker refuses to create a topic.
+    """
     async with _admin(bootstrap) as admin:
         wanted = [NewTopic(topic.name, partitions, replication, topic_configs=topic.config) for topic in TOPICS]
         response = await admin.create_topics(wanted)
@@ -50,7 +54,7 @@ async def create_topics(bootstrap: str, partitions: int, replication: int) -> li
 
 
 async def require_topics(bootstrap: str) -> None:
-    """Raises BrokerAwayError or TopicsMissingError unless all topics are there."""
+    """Check that all topics exist. Raises BrokerAwayError or TopicsMissingError."""
     async with _admin(bootstrap) as admin:
         missing = missing_topics(TOPICS, await admin.list_topics())
     if missing:

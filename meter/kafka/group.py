@@ -1,4 +1,4 @@
-"""This worker's place in its consumer group, and the group's offsets: the `Group` of a stage."""
+"""The port `Group` of a stage (`meter/stage/ports.py`), implemented by a running Faust app."""
 
 from typing import cast
 
@@ -9,43 +9,43 @@ from meter.kafka.offsets import ConsumerOffsets
 
 
 class FaustGroup:
-    """The `Group` of a running Faust app."""
+    """This worker's place in its consumer group, as Faust knows it, and the group's offsets."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     @property
     def generation(self) -> int:
-        """The number of the distribution of partitions that this worker knows."""
+        """The number of the newest assignment that this worker knows."""
         return int(self._app.consumer_generation_id)
 
     @property
     def is_moving(self) -> bool:
-        """Whether partitions are being distributed anew."""
+        """Whether partitions are being assigned again at this moment."""
         return bool(self._app.rebalancing)
 
     def assigned(self, topic: str) -> list[TP]:
-        """This worker's partitions of a topic."""
+        """Return this worker's partitions of a topic, in order."""
         return sorted(tp for tp in self._app.consumer.assignment() if tp.topic == topic)
 
     def end(self, tp: TP) -> int:
-        """Where the partition ends, as the last fetch saw it; 0 if none has."""
+        """Return the offset after the partition's last record, as the last fetch reported it; 0 before the first."""
         return self._offsets.known_end(tp) or 0
 
     async def beginning(self, tp: TP) -> int:
-        """The oldest offset that the partition still has."""
+        """Return the oldest offset that the broker still has."""
         return await self._offsets.beginning_of(tp)
 
     async def position(self, tp: TP) -> int | None:
-        """The offset that the consumer fetches next; None while it has not settled on one."""
+        """Return the offset that is fetched next; None while the consumer has not settled on one."""
         return await self._offsets.next_position(tp)
 
     async def seek(self, tp: TP, offset: int) -> None:
-        """Go on fetching at `offset`."""
+        """Fetch from `offset` on."""
         await self._offsets.seek_to(tp, offset)
 
     async def commit(self, tp: TP, offset: int) -> bool:
-        """Make `offset` the group's next one. False if the group has moved on without this worker."""
+        """Commit `offset` as the group's next one; False if the partition is not this worker's any more."""
         return await self._offsets.commit_offsets({tp: offset})
 
     @property

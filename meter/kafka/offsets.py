@@ -23,11 +23,11 @@ TopicAndNumber: TypeAlias = tuple[str, int]
 
 
 class ConsumerOffsets:
-    """The part of the transport's `Consumer` that its readers call. Each method may be called for a partition that
-    has gone to another worker.
+    """The part of the transport's `Consumer` that its readers call, also for partitions that went to another worker.
 
-    The client belongs to the consumer's thread, so its coroutines run there. They raise CancelledError if that thread
-    has ended because the worker stops, and RuntimeError if it has ended for another reason.
+    The client belongs to the consumer's thread, so its coroutines run there. The methods raise CancelledError if that
+    thread has ended because the worker stops, and RuntimeError if it has ended for another reason. Errors of the client
+    pass through.
     """
 
     app: Any
@@ -35,7 +35,7 @@ class ConsumerOffsets:
     _read_offset: Any
 
     def known_end(self, tp: TopicAndNumber) -> int | None:
-        """The offset after the partition's last record, as the last fetch reported it; asks no broker.
+        """Return the offset after the partition's last record, as the last fetch reported it. Asks no broker.
 
         None if the partition was not fetched yet, or is not this worker's.
         """
@@ -46,7 +46,7 @@ class ConsumerOffsets:
         return None
 
     async def beginning_of(self, tp: TopicAndNumber) -> int:
-        """The oldest offset that the broker still has."""
+        """Return the oldest offset that the broker still has."""
 
         async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> int:
             return int((await client.beginning_offsets([tp]))[tp])
@@ -54,7 +54,7 @@ class ConsumerOffsets:
         return await self._in_thread(ask, TopicPartition(*tp))
 
     async def committed_offset(self, tp: TopicAndNumber) -> int | None:
-        """The offset at which the group goes on; None if none was ever committed."""
+        """Return the offset that the group has committed; None if it never committed one."""
 
         async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
             committed: int | None = await client.committed(tp)
@@ -63,7 +63,7 @@ class ConsumerOffsets:
         return await self._in_thread(ask, TopicPartition(*tp))
 
     async def next_position(self, tp: TopicAndNumber) -> int | None:
-        """The offset that is fetched next.
+        """Return the offset that is fetched next.
 
         None if the partition is not this worker's, or while the client has not settled on an offset.
         """
@@ -82,14 +82,14 @@ class ConsumerOffsets:
         async def ask(client: AIOKafkaConsumer, tp: TopicPartition) -> None:
             if tp in client.assignment():
                 client.seek(tp, offset)
-                self._read_offset[tp] = None  # Faust drops what lies before the offset that it read last.
+                self._read_offset[tp] = None  # Faust drops records up to the offset that it read last.
 
         await self._in_thread(ask, TopicPartition(*tp))
 
     async def commit_offsets(self, offsets: Mapping[TopicAndNumber, int]) -> bool:
-        """Make each offset the one at which the group goes on. Leaves out partitions that are not this worker's.
+        """Commit each offset as the group's next one. Leaves out partitions that are not this worker's.
 
-        True if all were committed. False if one was left out, or if the group has moved on without this worker.
+        True if all were committed. False if one was left out, or if the group has a newer assignment.
         """
 
         async def ask(client: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
@@ -99,7 +99,7 @@ class ConsumerOffsets:
             try:
                 await client.commit(own)
             except (CommitFailedError, IllegalStateError) as moved:
-                # The partitions went to another worker meanwhile, which goes on where the group was.
+                # The partitions went to another worker meanwhile. It begins at the offset committed before.
                 names = ", ".join(f"{tp.topic}/{tp.partition}" for tp in own)
                 logger.info("%s: not committed, the group moved on: %s", names, moved)
                 return False

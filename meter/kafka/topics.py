@@ -1,4 +1,4 @@
-"""Writing to Kafka in batches, knowing where a key goes, and reading back what a partition holds."""
+"""The port `Topics` of a stage (`meter/stage/ports.py`), implemented by a Kafka producer and consumer."""
 
 import asyncio
 from collections import defaultdict
@@ -14,23 +14,28 @@ from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Reco
 from schemas.topics import MAX_RECORD_BYTES, no_broker
 
 ALONE_BYTES = 64 * 1024
-"""A record as large as this is a batch of its own."""
+"""A record whose value has at least this length is a batch of its own."""
 
 KEYS_KNOWN = 100_000
-"""Keys of a topic whose partition is remembered, at most."""
+"""The most keys of a topic whose partition is kept in memory."""
 
 STOP_S = 5.0
+"""How long `stop` waits for the broker."""
 
 
 class TopicsError(Exception):
-    """Nothing can be written; the message says why and what to do."""
+    """No producer could be started. The message says why and what to do."""
 
 
 class KafkaTopics:
-    """A producer that appends whole batches. `acks=all`; idempotent wherever the broker can be."""
+    """Appends whole batches to topics, and reads topics back.
+
+    The producer waits for all in-sync copies (`acks=all`). If `idempotent`, a retry of the client neither repeats nor
+    reorders a batch; the broker must support it. A failed write raises KafkaError from its `Delivery`.
+    """
 
     def __init__(self, bootstrap: str, *, idempotent: bool) -> None:
-        # The client is made in `start`, because it belongs to the event loop that runs then.
+        # `start` makes the client, because a client belongs to the event loop that runs when it is made.
         self._bootstrap = bootstrap
         self._settings: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
@@ -44,7 +49,10 @@ class KafkaTopics:
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Connect. Raises TopicsError when no broker answers, or none that can do what is asked."""
+        """Connect. Raises TopicsError if no broker answers, or if it does not let this producer write.
+
+        Must be called before every other method except `stop`, in the event loop that uses this object.
+        """
         producer = AIOKafkaProducer(**self._settings)
         try:
             await producer.start()
@@ -63,33 +71,33 @@ class KafkaTopics:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Write what is pending and disconnect; without a broker, give up after STOP_S.
+        """Write pending records and disconnect. Gives up after STOP_S if no broker answers; the client never would.
 
-        The client would try for ever. What was not acknowledged is in no checkpoint: whoever goes on writes it again.
+        A record that was not acknowledged is in no checkpoint, so the partition's next owner writes it again.
         """
         if self._producer is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._producer.stop(), STOP_S)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """Return the number of partitions of a topic, which is asked once and then kept."""
         if topic not in self._partitions:
             self._partitions[topic] = len(await self._started.partitions_for(topic))
         return self._partitions[topic]
 
     async def partition_of(self, topic: str, key: bytes) -> int:
-        """Where Kafka's own default partitioner puts `key`."""
+        """Return the partition that Kafka's default partitioner chooses for `key`."""
         known = self._partition_of.setdefault(topic, {})
         found = known.get(key)
         if found is None:
             every = list(range(await self.partitions(topic)))
             if len(known) >= KEYS_KNOWN:
-                known.clear()  # Dead letters keep the keys they came with, whatever those are.
+                known.clear()  # Dead letters keep their records' keys, so there is no bound on different ones.
             found = known[key] = int(DefaultPartitioner()(key, every, every))
         return found
 
     async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
-        """Append each record to the partition of its key, in order."""
+        """Append each record to the partition of its key, in order. No key counts as an empty one."""
         by_partition: defaultdict[int, list[Record]] = defaultdict(list)
         known = self._partition_of.setdefault(topic, {})
         for record in records:
@@ -103,12 +111,15 @@ class KafkaTopics:
         return deliveries
 
     async def append_packed(self, topic: str, packed: Packed) -> Delivery:
-        """Append what is encoded already; what is returned is done once the broker has it."""
+        """Append encoded records as one batch. The delivery completes when the broker has acknowledged it."""
         sent: Delivery = await self._started.send_batch(PackedBatch(packed), topic, partition=packed.partition)
         return sent
 
     async def append(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
-        """Append records to one partition, in order; what is returned is done once the broker has them."""
+        """Append records to one partition, in order. The deliveries complete when the broker has acknowledged them.
+
+        Waits while the producer's memory for pending batches is full.
+        """
         producer = self._started
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
@@ -127,19 +138,19 @@ class KafkaTopics:
         return deliveries
 
     async def write(self, topic: str, partition: int, records: Iterable[Record]) -> None:
-        """Append, and return when the broker has all of it."""
+        """Append records to one partition, and return when the broker has acknowledged all of them."""
         await delivered(await self.append(topic, partition, records))
 
     async def write_one(self, topic: str, partition: int, record: Record) -> int:
-        """Write one record; the offset at which the broker has it."""
+        """Write one record, and return the offset that the broker has given it."""
         (delivery,) = await self.append(topic, partition, [record])
         written: Any = await delivery
         return int(written.offset)
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
-        """What the partition holds from offset `start` up to and with `end`, at which there was a record.
+        """Yield the partition's records from offset `start` to `end`, both included. `end` must have had a record.
 
-        Should compaction have taken that one, there is a later one of its key to tell that the end was passed.
+        If compaction has deleted that record, a later one of its key exists, so the read still passes the end.
         """
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
@@ -169,6 +180,6 @@ class KafkaTopics:
 
 
 async def delivered(deliveries: Iterable[Delivery]) -> None:
-    """Return when the broker has acknowledged all of them. Raises the first failure."""
+    """Wait until the broker has acknowledged all deliveries. Raises the first failure, in their order."""
     for delivery in deliveries:
         await delivery

@@ -1,12 +1,13 @@
-"""A Faust transport that hands over fetched batches: one Faust message per partition and fetch.
+"""A Faust transport that delivers fetched batches: one Faust message for each partition and fetch.
 
-Faust's own consumer takes every record through several asyncio waits and two threads. Here the value of a message is a
-`Batch`, its offset that of the batch's last record, so agents, rebalancing and commits stay Faust's while the cost is
-paid once a batch. Registered under the scheme `batch` (pyproject.toml): `broker="batch://host:9092"` chooses it.
+Faust's own consumer passes every record through several asyncio waits and two threads. Here the value of a message is a
+`Batch`, and the message's offset is that of the batch's last record. So that cost is paid once for each batch, while
+Faust still runs the agents and assigns the partitions. `broker="batch://host:9092"` selects this transport; its scheme
+is registered in pyproject.toml.
 
-It also mends, on this side of Faust's seams, what would lose records (docs/adr/0004): an empty set of active
-partitions fetches nothing instead of everything, and every batch says which offset its fetch began at, so that its
-reader can see a hole and go back.
+The transport also corrects two defects that would lose records (docs/adr/0004). An empty set of active partitions
+fetches nothing instead of everything. And every batch says at which offset its fetch began, so its reader can see that
+records before it are missing, and seek back.
 """
 
 import asyncio
@@ -28,41 +29,49 @@ from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_offset, last_t
 from meter.kafka.offsets import ConsumerOffsets
 
 client.MemoryRecords = KeptRecords
-"""What the client reads a fetch with: the same, and it keeps the bytes."""
+"""Replaces the client's reader of a fetch by one that also keeps the bytes."""
 
 FETCH_WAIT_MS: Final = 100
-"""How long a broker may hold an empty fetch."""
+"""How long a broker may wait for records before it answers an empty fetch."""
 
 BUSY_WAIT_MS: Final = 10
-"""The same while anything arrives: one fetch a node is in flight, so those that have been read to their end, waiting
-for more, would keep the others waiting."""
+"""The same while fetched records wait to be read.
+
+Only one fetch is in flight for each broker. While it waits for new records of some partitions, it delays the others.
+"""
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
+"""The most bytes that one fetch brings of a partition, unless a single batch is larger."""
+
 TIMEOUT_S: Final = 1.0
+"""How long a fetch waits for records if Faust gives no time limit."""
+
 FULL_S: Final = 0.005
-"""How long nothing is fetched where all that may be held is. The stages go on meanwhile."""
+"""How long a fetch waits while some partitions have a batch waiting, and the pause while all of them have one."""
 
 
 class _Fetched(Struct, frozen=True):
-    """What crosses from the consumer's thread: the base offset beside the records."""
+    """A fetch of one partition as it leaves the consumer's thread. `base` is the offset at which it began."""
 
     base: int
     records: Sequence[Fetched]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with settings for batches and a safe fetch."""
+    """Faust's consumer thread, with settings for batches. It fetches nothing if no partition is active."""
 
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust writes 1500 ms into the constructor call; these are read when the consumer starts.
+        # Faust passes 1500 ms to the constructor. The consumer reads these attributes only when it starts.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._max_partition_fetch_bytes = FETCH_BYTES
         return consumer
 
     async def on_thread_stop(self) -> None:
-        """Stop the client. It lets out the cancellation of a fetch that was failing just then, as all do while a broker
-        is away; the thread would end without a word, and the worker would wait for it for ever.
+        """Stop the client, and suppress the cancellation of a fetch that fails at that moment.
+
+        All fetches fail while the broker is away. The client would pass the cancellation on and end the thread without
+        a notice, so the worker would wait for the thread for ever.
         """
         with suppress(asyncio.CancelledError):
             await super().on_thread_stop()
@@ -72,7 +81,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
-        max_records: int | None = None,  # noqa: ARG002 - what one fetch brought stays together
+        max_records: int | None = None,  # noqa: ARG002 - a fetch is not split
     ) -> Mapping[TP, _Fetched]:
         # The main thread changes the set while this thread waits, and aiokafka reads an empty one as "all partitions".
         active = frozenset(active_partitions)
@@ -83,14 +92,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             raise ConsumerStoppedError()
         with fetcher._subscriptions.fetch_context():
             fetched = await self._fetch_now(fetcher, active)
-            # While those wait of which nothing more may be held, nobody may wait long for the others.
-            patience_s = (timeout or TIMEOUT_S) if active >= consumer.assignment() else FULL_S
-            if not fetched and await self._fetch_arrives(fetcher, patience_s) and self.consumer.flow_active:
+            # A partition that is not active has a batch waiting and becomes active soon, so look again soon.
+            wait_s = (timeout or TIMEOUT_S) if active >= consumer.assignment() else FULL_S
+            if not fetched and await self._fetch_arrives(fetcher, wait_s) and self.consumer.flow_active:
                 fetched = await self._fetch_now(fetcher, active)
             return fetched
 
     async def _fetch_now(self, fetcher: Any, active: frozenset[TP]) -> Mapping[TP, _Fetched]:
-        # Once no reassignment is under way nothing below waits, so the positions are those the fetch begins at.
+        # Without a reassignment nothing below waits, so the fetch begins at exactly these positions.
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
         fetcher._fetch_max_wait_ms = BUSY_WAIT_MS if fetcher._records else FETCH_WAIT_MS
@@ -103,7 +112,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     @staticmethod
     def _positions(fetcher: Any, active: frozenset[TP]) -> dict[TP, int]:
-        """The next offset of every active partition that has a valid position. No await: a consistent look."""
+        """Return the next offset of each active partition that has a valid position, all as of one moment: no await."""
         subscription = fetcher._subscriptions.subscription
         if subscription is None or subscription.assignment is None:
             return {}
@@ -118,16 +127,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not done:
             waiter.cancel()
             return False
-        waiter.result()  # Raises what the fetch met, such as a missing authorization.
+        waiter.result()  # Raises the error of the fetch, such as a missing authorization.
         return True
 
 
 def _records_of(result: Any, _: None) -> Sequence[Fetched]:
-    """`FetchResult.getall`, but for what the client does to each single record: a second object, twice the time.
+    """Replace `FetchResult.getall`, which makes a second object for each record and takes twice the time.
 
-    Faust does not read transactions, so an aborted one's records are like any other's; its marks are no records.
-    Whatever refers to itself is cut: it would keep its bytes until the collector comes, which is
-    rarely (meter/worker.py).
+    Faust does not read transactions, so records of an aborted one count like others; transaction markers are not
+    records. References of the result to itself are removed. With them its bytes would stay in memory until the garbage
+    collector runs, which is rare (meter/worker.py).
     """
     parts = result._partition_records
     if parts is not None:
@@ -141,13 +150,13 @@ def _records_of(result: Any, _: None) -> Sequence[Fetched]:
 
 
 class Consumer(ConsumerOffsets, driver.Consumer):
-    """Yields a message per batch. Its readers move the offsets, by the methods of `ConsumerOffsets`."""
+    """Yields one message for each batch. Its readers move the offsets, by the methods of `ConsumerOffsets`."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's signature
-        """As Faust's, but where batches of every partition wait to be taken: Faust would sleep for a second then."""
+        """Like Faust's, but pause only for FULL_S if no partition is active. Faust would sleep for a second."""
         if self.flow_active and not self._get_active_partitions():
             await self.sleep(FULL_S)
             return {}, set()
@@ -155,14 +164,14 @@ class Consumer(ConsumerOffsets, driver.Consumer):
         return found
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
-        """One (partition, message) per batch; the message's value is a `Batch`."""
+        """Yield a partition and a message for each fetched batch; the message's value is a `Batch`."""
         fetched, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if not fetched or self.should_stop:
             return
         for tp, part in fetched.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # Dropped; whoever reads next sees the hole by its base and goes back.
+                return  # The rest is dropped. The partition's reader sees a hole before the next batch and seeks back.
             yield tp, self._batch_message(TP(tp.topic, tp.partition), part)
 
     def _batch_message(self, tp: TP, part: _Fetched) -> ConsumerMessage:

@@ -1,4 +1,4 @@
-"""Which engine a worker sessionizes with: METER_KERNEL and METER_SPILL_DIR say."""
+"""The choice of a worker's engine, by METER_KERNEL and METER_SPILL_DIR."""
 
 from functools import partial
 from pathlib import Path
@@ -11,19 +11,26 @@ from meter.settings import KernelUse, Settings, spill_unusable
 
 
 def engine_by(use: KernelUse) -> MakeEngine:
-    """The kernel where it is built, unless it is not to be used. Settings have refused to require one that is not."""
+    """Return the kernel's engine if the kernel is built and `use` is not "off", else that in Python.
+
+    "require" is the same as "auto" here: the settings are refused if it is set and the kernel is not built.
+    """
     if use == "off" or not is_built():
         return CoreEngine
-    from meter.sessionizer.kernel_engine import KernelEngine  # Cannot be imported where it is not built.
+    from meter.sessionizer.kernel_engine import KernelEngine  # Cannot be imported unless it is built.
 
     return KernelEngine
 
 
 def engine_of(settings: Settings) -> MakeEngine:
-    """The engine that the settings ask for. Raises SettingsError where its directory cannot be used."""
+    """Return the engine that the settings ask for. Called once, when the worker starts.
+
+    With METER_SPILL_DIR, reserves a directory there for as long as this process runs. Raises SettingsError if that
+    fails.
+    """
     if not settings.meter_spill_dir:
         return engine_by(settings.meter_kernel)
-    from meter.sessionizer.spill.engine import SpillingEngine  # Cannot be imported where RocksDB is not installed.
+    from meter.sessionizer.spill.engine import SpillingEngine  # Cannot be imported unless RocksDB is installed.
 
     try:
         directory = reserve_directory(Path(settings.meter_spill_dir))

@@ -1,7 +1,7 @@
 """The protocol of an engine: it holds the state of one partition of chat-events, and applies the rules to its records.
 
-There are three: the core in Python, the kernel in C, and the kernel with a store on disk. All have the same results and
-the same format of state entries, so each restores what another has written.
+There are three engines: the core in Python, the kernel in C, and the kernel with a store on disk. All have the same
+results and the same format of state entries, so each restores the entries that another has written.
 
 The sessionizer owns one engine a partition and calls its methods in this order, never two at a time: `load` for each
 block, `finish` once; then `process` for each batch, and `changed` and `sweep` for each checkpoint. `changed`, `sweep`
@@ -20,19 +20,22 @@ from schemas.dead_letters import DeadLetter
 
 
 class Processed(NamedTuple):
-    """What a batch caused."""
+    """The result of one batch."""
 
     outcomes: Counter[str]
-    """How many of its records had each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick."""
+    """The number of records with each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick."""
     letters: list[DeadLetter]
     """The rejected records, in the order of their offsets."""
     metered: Records
-    """The metered updates, in the order of the offsets that caused them. Where this is a function it can be called
-    once, and only before the next `process`: the engine's memory holds what it packs."""
+    """The metered updates, in the order of the offsets that caused them.
+
+    If this is a function, it can be called once, and only before the next `process`, because it reads the engine's
+    memory.
+    """
     kinds: Counter[str]
-    """How many metered updates there are of each kind: open, closed, absorbed, proactive, alert, agent, developer."""
+    """The number of metered updates of each kind: open, closed, absorbed, proactive, alert, agent, developer."""
     is_final: bool
-    """Whether a final tick was among the records: the feed ends there, and every conversation is closed."""
+    """Whether a final tick was among the records. The feed ends there, and every open conversation was closed."""
 
 
 class Engine(Protocol):
@@ -43,7 +46,7 @@ class Engine(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether memory is full of interactions that must not leave it before the next checkpoint."""
+        """Whether memory is full of interactions that must stay there until a checkpoint. Read after each batch."""
 
     @property
     def watermark_ms(self) -> int:
@@ -51,27 +54,27 @@ class Engine(Protocol):
 
     @property
     def closed_messages(self) -> int:
-        """How many messages are in closed conversations, those that have been forgotten included."""
+        """The number of messages in closed conversations, including conversations that were forgotten since."""
 
     @property
     def live(self) -> int:
-        """How many interactions the state has, in memory and on disk."""
+        """The number of interactions in the state, in memory and on disk."""
 
     @property
     def stored(self) -> int:
-        """How many of the live interactions are on disk."""
+        """The number of live interactions that are on disk. Read only if `spills` is set."""
 
     def process(self, records: Sequence[Fetched]) -> Processed:
-        """Process a batch, which is not empty and goes on after the last one in offset order.
+        """Process a batch that is not empty. Its offsets ascend, and are above those of the batch before.
 
         A record that cannot be read or breaks a rule becomes a dead letter and changes nothing else. An exception means
         that the state may be half updated: the engine must not be used any more.
         """
 
     def changed(self) -> Iterable[bytes]:
-        """Return blocks with every entry that was added, changed or ended since the last call. Read to the end.
+        """Return blocks with every entry that was added, changed or ended since the last call.
 
-        Called first in each checkpoint. What it returned is not returned again.
+        Called first in each checkpoint, and read to its end. Must not return a change twice.
         """
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
@@ -85,15 +88,15 @@ class Engine(Protocol):
         """Take the entries of a block that was written as of input `offset`, while the state is restored.
 
         Not called after `finish` or `process`. Blocks come in any order; of a key the entry with the highest offset
-        counts. Raises ValueError where the block cannot be read.
+        counts. Raises ValueError if the block cannot be read.
         """
 
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
-        """Begin with what was loaded, as of a checkpoint with this watermark and this count of closed messages.
+        """Begin with what was loaded, as of a checkpoint with this watermark and this number of closed messages.
 
-        Called once, after the last `load` and before the first `process`; without a checkpoint with -1, 0 and 0.
-        Entries as of offset `floor` or before do not count. Raises ValueError where an entry contradicts the watermark:
-        a due time that has passed already, or a message that is newer.
+        Called once, after the last `load` and before the first `process`. Without a checkpoint, called with -1, 0, 0.
+        Entries as of offset `floor` or before do not count. Raises ValueError if an entry contradicts the watermark: a
+        timer that is due before it, or a message that is newer.
         """
 
 

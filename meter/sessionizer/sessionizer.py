@@ -1,4 +1,4 @@
-"""The first stage: chat events in; metered conversations and dead letters out."""
+"""The fold of the first stage: chat events in; metered updates and dead letters out."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ from schemas.topics import WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS
 SAFE_POINT_OFFSETS: Final = 100_000
-"""Event time between two safe points; where it stands still, offsets."""
+"""A safe point follows the last one after this much event time, or after so many offsets if event time stands still."""
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """What every checkpoint of a sessionizer holds: as of its offset, like all of it."""
+    """The part of a checkpoint that is not entries: the watermark and the event counts, as of its offset."""
 
     watermark_ms: int = 0
     counts: EventCounts = EventCounts()
@@ -39,7 +39,7 @@ _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
 
 class Sessionizer:
-    """The fold of one partition of chat-events."""
+    """The fold of one partition of chat-events. The state is in its engine; see `Fold` for when a method is called."""
 
     def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine) -> None:
         self._policy = policy
@@ -56,14 +56,17 @@ class Sessionizer:
         return self._engine.is_full
 
     def finish(self, mark: bytes | None, floor: int) -> None:
-        """The state is what was loaded."""
+        """Begin with the state that was loaded, and with the event counts of `mark`."""
         saved = self._saved = _decode_mark(mark) if mark else Mark()
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         self._engine.finish(floor, saved.watermark_ms, saved.counts.closed_messages)
-        self._observe_held()
+        self._observe_live()
 
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
-        """Meter a batch. Dead letters first: nothing may be billed of a batch whose refusals could be lost."""
+        """Meter a batch: yield its dead letters, then its metered updates.
+
+        This order matters in a crash: a batch must not be billed while its dead letters can still be lost.
+        """
         processed = self._engine.process(records)
         if processed.is_final:
             self._last_safe_point_ms = _NEVER_MS
@@ -74,7 +77,7 @@ class Sessionizer:
         yield Output(WALLET_INPUTS, processed.metered)
 
     def mark(self) -> bytes:
-        """How far event time has come, and what has become of all records so far."""
+        """Return the watermark and the event counts, encoded. Kept for the safe point that follows the checkpoint."""
         self._saved = Mark(self._engine.watermark_ms, self._counts())
         return _encode(self._saved)
 
@@ -91,9 +94,10 @@ class Sessionizer:
         )
 
     def confirm(self, offset: int) -> Iterable[Output]:
-        """Tell every wallet that nothing at or below `offset` will be told for the first time any more.
+        """Yield a safe point for every wallet: all metered updates caused up to `offset` are in wallet-inputs.
 
-        Not at every checkpoint: the wallets' log is kept for ever, and a minute later is soon enough to forget.
+        A later update with an origin up to `offset` is therefore a repeat, so wallets may forget what recognises it.
+        Not every checkpoint yields one: wallet-inputs is kept for ever, and a minute's delay costs wallets little.
         """
         watermark_ms = self._saved.watermark_ms
         moved_ms = watermark_ms - self._last_safe_point_ms
@@ -109,9 +113,10 @@ class Sessionizer:
         yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
 
     def idle(self, now_ms: int) -> list[Record]:
-        """A tick, so that the last conversations close though nobody speaks any more.
+        """Return a tick of `now_ms`, so that the last conversations close although no more events arrive.
 
-        Only where events are live: a partition that holds history gets its time from whoever feeds it.
+        Return none if the watermark is not behind `now_ms`, or by the late horizon or more. In the second case the
+        partition holds old events, and the process that feeds them moves their time.
         """
         behind_ms = now_ms - self._engine.watermark_ms
         return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._policy.horizon_ms else []
@@ -122,10 +127,10 @@ class Sessionizer:
         for kind, count in processed.kinds.items():
             metrics.METERED.labels(kind).inc(count)
         number = str(self._partition)
-        self._observe_held()
+        self._observe_live()
         metrics.WATERMARK_DELAY.labels(number).set(max(0, now_ms - self._engine.watermark_ms) / 1000)
 
-    def _observe_held(self) -> None:
+    def _observe_live(self) -> None:
         number = str(self._partition)
         metrics.LIVE_INTERACTIONS.labels(number).set(self._engine.live)
         if self.spills:
@@ -133,7 +138,7 @@ class Sessionizer:
 
 
 def _outcomes(counts: EventCounts) -> Counter[str]:
-    """The outcomes that `counts` were made of; what both repeats and conflicts are needs no telling apart any more."""
+    """Return the outcomes that `counts` were made of. Conflicts count as duplicates: `_counts` only needs their sum."""
     return Counter(
         conversation=counts.messages,
         occurrence=counts.occurrences,

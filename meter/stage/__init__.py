@@ -1,1 +1,1 @@
-"""What both stages share: batches of one topic in, outputs out, and checkpoints of the state."""
+"""The part that both stages share: reading a topic in batches, sending outputs, and checkpoints of the state."""

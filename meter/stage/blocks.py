@@ -1,8 +1,8 @@
 """Blocks: state entries as a checkpoint packs them, many to a record.
 
-A block is entries one after another. An entry is the length of its key and the length of its value, each an unsigned
-32-bit integer, little-endian; then the key, then the value. The length ENDED, with no value, says that the key has
-ended.
+A block is a sequence of entries. An entry is the length of its key and the length of its value, each an unsigned
+32-bit integer, little-endian; then the key, then the value. The length ENDED, with no value, means that
+the key has ended.
 """
 
 from collections import deque
@@ -75,9 +75,9 @@ class Loading:
 
 
 class Sweep:
-    """Goes through all entries of a state, a part at a time and again and again, while the state changes.
+    """Goes through all entries of a state in parts, while the state changes. After the last part it begins again.
 
-    The keys are listed when a sweep begins, the values read when their turn comes. Every entry present for the whole
+    The keys are listed when a sweep begins; each value is read when its part comes. Every entry present for the whole
     sweep is returned. One added during it waits for the next; one removed during it may be left out.
     """
 
@@ -93,10 +93,10 @@ class Sweep:
         return b"".join(pack(self._next(size_bytes))), not self._left
 
     def _next(self, size_bytes: int) -> Iterator[Entry]:
-        size = 0
-        while self._left and size < size_bytes:
+        returned_bytes = 0
+        while self._left and returned_bytes < size_bytes:
             key = self._left.popleft()
             value = self._value_of(key)
             if value is not None:
-                size += len(key) + len(value)
+                returned_bytes += len(key) + len(value)
                 yield key, value

@@ -1,16 +1,16 @@
 """Checkpoints: the state of a partition in a compacted topic, where each checkpoint counts whole or not at all.
 
-A checkpoint is blocks of what has changed, then one mark. A restore takes of every key the entry with the highest input
-offset that is not above the newest mark. So it finds the state as of exactly that offset, even if a crash left the next
-checkpoint half written.
+A checkpoint consists of blocks with the entries that changed, then one mark. Of every key, a restore uses the entry
+with the highest input offset that is not above the newest mark's. So it finds the state as of exactly that offset, even
+if a crash left the next checkpoint half written.
 
 No block or mark overwrites another: its Kafka key is its kind, its owner's name and a number. An owner is one restore
 and what it writes afterwards.
 
-To bound the log, each checkpoint also writes a part of what did not change: a sweep, which goes on with the next
-checkpoint. When a sweep has been through the whole state, all that was written before it began is replaced. It is
-removed, and every later mark names its last offset as the floor. Entries as of the floor or before do not count, so a
-superseded worker that appends old entries late cannot bring them back (docs/adr/0005).
+To bound the log, each checkpoint also writes some entries that did not change. This is a sweep; the next checkpoint
+continues it. A sweep that has written the whole state has replaced all records as of the mark at which it began, or
+before. They are removed, and every later mark names the input offset of that mark as the floor. Entries as of the floor
+or before do not count, so a superseded worker that appends old entries late cannot bring them back (docs/adr/0005).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ _OFFSET: Final = "offset"
 
 SWEEP_BYTES: Final = 1024
 SWEEP_SHARE: Final = 256
-"""Bytes of a sweep in each checkpoint: as many as have changed, plus SWEEP_BYTES, plus the log's / SWEEP_SHARE."""
+"""A checkpoint sweeps as many bytes as have changed, plus SWEEP_BYTES, plus the log's bytes / SWEEP_SHARE."""
 
 
 class SupersededError(Exception):
@@ -40,7 +40,7 @@ class SupersededError(Exception):
 
 
 class Restored(NamedTuple):
-    """`offset` is the last input offset in the state, -1 without a checkpoint. `blocks` counts those in the log."""
+    """The result of a restore: the last input offset in the state, -1 without a checkpoint; the blocks in the log."""
 
     offset: int
     blocks: int
@@ -70,13 +70,14 @@ class Checkpoints:
     async def write(self, offset: int, state: State, may_go_on: Callable[[], Awaitable[bool]]) -> int:
         """Write a checkpoint of `state` as of input `offset`, and return its size in bytes.
 
-        All outputs of the records up to `offset` must have been acknowledged before. `may_go_on` is asked when all but
-        the mark is written; if it says no, SupersededError is raised and the checkpoint does not count.
+        All outputs of the records up to `offset` must have been acknowledged before. `may_go_on` is called when the
+        blocks are written and the mark is not. If it returns False, the checkpoint does not count and SupersededError
+        is raised.
         """
         assert self._owner, "restore() comes first"
-        size = await self._write_blocks(offset, state.changed())
-        sweep = _Sweep(state, size + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
-        size += await self._write_blocks(offset, sweep.blocks())
+        size_bytes = await self._write_blocks(offset, state.changed())
+        sweep = _Sweep(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
+        size_bytes += await self._write_blocks(offset, sweep.blocks())
         if not await may_go_on():
             raise SupersededError(f"{self._topic}/{self._partition}")
         if sweep.is_over:
@@ -86,38 +87,39 @@ class Checkpoints:
         self._last_own_offset = await self._write_one(Record(record_key, mark, _as_of(offset)))
         await self._clear_up(offset)
         self._marks[record_key] = offset
-        return size + len(mark)
+        return size_bytes + len(mark)
 
     async def _write_blocks(self, offset: int, blocks: Iterable[bytes]) -> int:
-        size = 0
+        size_bytes = 0
 
         def records() -> Iterator[Record]:
-            nonlocal size
+            nonlocal size_bytes
             for block in blocks:
-                size += len(block)
+                size_bytes += len(block)
                 record_key = self._next_record_key(_BLOCK)
                 self._add_block(record_key, _Block(offset, len(block)))
                 yield Record(record_key, block, _as_of(offset))
 
         await self._topics.write(self._topic, self._partition, records())
-        return size
+        return size_bytes
 
     def _next_record_key(self, kind: bytes) -> bytes:
-        """A Kafka key that no owner has used: owners' names are unique, and so are an owner's numbers."""
+        """Return a Kafka key that no owner has used: owners' names are unique, and so are the numbers of each owner."""
         self._records_written += 1
         return b"".join((kind, self._owner, self._records_written.to_bytes(_NUMBER_BYTES, "big")))
 
     async def _clear_up(self, offset: int) -> None:
         """Remove the marks that the new mark at `offset` replaces, and the blocks that do not count any more.
 
-        An earlier owner's blocks and marks as of a later offset stay: its mark may still arrive, and then needs them.
+        Blocks and marks of an earlier owner as of a later offset stay. That owner may have been paused before its mark;
+        if the mark still arrives, it needs these blocks.
         """
         record_keys = [record_key for record_key, marked in self._marks.items() if marked <= offset]
         record_keys += [record_key for record_key, block in self._blocks.items() if block.offset <= self._floor]
         for record_key in record_keys:
             self._marks.pop(record_key, None)
             if record_key in self._blocks:
-                self._blocks_bytes -= self._blocks.pop(record_key).size
+                self._blocks_bytes -= self._blocks.pop(record_key).size_bytes
         await self._write([Record(record_key, None, _as_of(offset)) for record_key in record_keys])
 
     async def _write(self, records: list[Record]) -> None:
@@ -126,15 +128,16 @@ class Checkpoints:
 
     def _add_block(self, record_key: bytes, block: "_Block") -> None:
         self._blocks[record_key] = block
-        self._blocks_bytes += block.size
+        self._blocks_bytes += block.size_bytes
 
     async def _write_one(self, record: Record) -> int:
         return await self._topics.write_one(self._topic, self._partition, record)
 
     async def are_the_newest(self) -> bool:
-        """Whether no other owner has written since this owner's last fence or mark; its state is then the newest.
+        """Whether no other owner has written since this owner's last fence or mark: its state is then the newest.
 
-        Called when the partition has come back to this worker. Writes a fence and reads up to it.
+        Called when the partition has come back to this worker, and not before `restore`. Writes a fence, which gives
+        the end of the log, and reads up to it.
         """
         fence = await self._write_one(Record(_FENCE, b"", []))
         others = False
@@ -144,13 +147,13 @@ class Checkpoints:
         return not others
 
     def _is_of_another(self, record: ConsumerRecord) -> bool:
-        """Whether another owner wrote this block, mark or fence. Its removals tell no more: its mark precedes them."""
+        """Whether another owner wrote this block, mark or fence. Removals need no check: a mark precedes them."""
         return record.value is not None and record.key[1 : 1 + _NUMBER_BYTES] != self._owner
 
     async def restore(self, state: State) -> Restored:
         """Load the newest complete checkpoint, and nothing newer, into `state`, which must be new.
 
-        Called once, before the first `write`. Raises ValueError where a block or the mark cannot be read.
+        Called once, before the first `write`. Raises ValueError if a block or the mark cannot be read.
         """
         self._last_own_offset = fence = await self._write_one(Record(_FENCE, b"", []))
         # The fence's offset is the owner's name: no other owner can have the same.
@@ -173,7 +176,7 @@ class Checkpoints:
         return Restored(newest.offset, len(found.blocks))
 
     async def _load_while_reading(self, state: State, found: "_Found", newest: int, fence: int) -> None:
-        """Read the log a second time and load each block that counts, with no more than one fetch in memory."""
+        """Read the log a second time and load each block that counts. At most one fetch is in memory at a time."""
         async for records in self._topics.read(self._topic, self._partition, 0, fence):
             for record in records:
                 block = found.blocks.get(record.key)
@@ -182,7 +185,7 @@ class Checkpoints:
 
 
 class _Sweep:
-    """One checkpoint's part of a sweep: about `size_bytes`, or what is left of the sweep if that is less."""
+    """One checkpoint's part of a sweep: about `size_bytes`, or the rest of the sweep if that is less."""
 
     def __init__(self, state: State, size_bytes: int) -> None:
         self._state = state
@@ -199,7 +202,7 @@ class _Sweep:
 
 class _Block(NamedTuple):
     offset: int
-    size: int
+    size_bytes: int
 
 
 class _Mark(NamedTuple):
@@ -209,7 +212,7 @@ class _Mark(NamedTuple):
 
 
 class _Found:
-    """The marks and blocks that a state topic holds and nothing has removed. Keeps blocks' values only if `keeps`."""
+    """The marks and blocks of a state topic, without those that were removed. Keeps the blocks' values if `keeps`."""
 
     def __init__(self, *, keeps: bool) -> None:
         self.marks: dict[bytes, _Mark] = {}
@@ -218,7 +221,7 @@ class _Found:
         self._keeps = keeps
 
     def add(self, record: ConsumerRecord) -> None:
-        """Take the next record of the log. One without a value removes the record of its key."""
+        """Add the next record of the log. A record without a value removes the one with its key."""
         record_key: bytes = record.key
         if record_key == _FENCE:
             return
@@ -236,7 +239,7 @@ class _Found:
             self.marks[record_key] = _Mark(offset, floor, record.value[_NUMBER_BYTES:])
 
     def load(self, state: State, newest: int) -> None:
-        """Load the blocks as of `newest` or before, newest first: older entries of a key then cost little."""
+        """Load the blocks as of offset `newest` or before. The newest are first, so that older entries cost little."""
         marked = [(block.offset, record_key) for record_key, block in self.blocks.items() if block.offset <= newest]
         for offset, record_key in sorted(marked, key=lambda each: each[0], reverse=True):
             state.load(offset, self._values[record_key])

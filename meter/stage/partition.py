@@ -1,4 +1,4 @@
-"""What a stage holds of one partition."""
+"""One assigned partition, as a stage keeps it between batches."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ class Partition:
         self.saved_offset = next_offset
         """The offset after the last record that a complete checkpoint includes."""
         self.generation = generation
-        """The group's generation under which this worker last proved that it owns the partition."""
+        """The group's generation under which the partition was restored, or was last found to have the newest state."""
         self.saved_s = now_s
         """When the last checkpoint was completed, or the partition restored."""
         self.last_seek_s = NEVER_S
@@ -28,6 +28,6 @@ class Partition:
         self.sent: list[Delivery] = []
         """Outputs sent since the last checkpoint. The next checkpoint waits until the broker has acknowledged them."""
         self.last_batch_s = now_s
-        """When a batch last came, or `idle` was last called because none did."""
+        """When a batch was last processed, or `Fold.idle` was last called because no batch came."""
         self.last_owned_s = now_s
-        """When this worker last asked the group to accept an offset, and it did: the partition was its own then."""
+        """When this worker last sent a commit that the group accepted. It owned the partition at that time."""

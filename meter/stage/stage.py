@@ -1,18 +1,26 @@
-"""A stage: it reads one topic in batches, keeps one fold a partition, and checkpoints it (docs/adr/0005).
+"""A stage: it reads one topic in batches, keeps one fold for each partition, and saves its state in checkpoints.
 
-The order of effects is what makes a crash harmless. What a batch causes leaves at once; a checkpoint waits until the
-broker has acknowledged all of it, then the state follows, then the mark that completes it, then what may only be said
-after it, and last the committed offset. A crash repeats outputs and loses none; the state is restored to exactly the
-mark's offset, so the repeats are the same.
+The outputs of a batch are sent as soon as the batch is processed. When a checkpoint is due, its effects come in this
+order, and each step waits until the one before it is acknowledged:
 
-The checkpoint, not the committed offset, says where to go on: what a batch repeats is skipped, and a batch that begins
-beyond it is a hole that Faust left, so the stage goes back and reads it again.
+1. The broker has acknowledged all outputs sent since the last checkpoint.
+2. The blocks with the changed state are written.
+3. The group confirms, unless it has done so lately, that the partition still belongs to this worker.
+4. The mark is written. From here on the checkpoint counts.
+5. The records that the new checkpoint replaces are removed.
+6. The outputs that may only follow the mark (`Fold.confirm`) are written.
+7. The offset is committed to the group.
+
+So a crash between any two steps repeats outputs and loses none. A restart restores the state as of exactly the mark's
+offset, so the repeated outputs say the same things (docs/adr/0005).
+
+A stage continues after its newest checkpoint, not at the committed offset. It skips the records that a batch repeats.
+A batch that begins beyond the next offset leaves a hole, because Faust dropped a batch: the stage reads it again.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -20,10 +28,10 @@ from faust.types import TP
 
 from meter import metrics
 from meter.kafka.fetched import Batch, since
-from meter.kafka.records import Delivery
 from meter.kafka.topics import delivered
 from meter.stage.checkpoints import Checkpoints, SupersededError
-from meter.stage.fold import MakeFold, Output
+from meter.stage.fold import MakeFold
+from meter.stage.outputs import send
 from meter.stage.partition import NEVER_S, Partition
 from meter.stage.ports import Clock, Group, Topics
 from schemas.delivery import is_hole, is_quiet, may_be_dropped
@@ -31,16 +39,16 @@ from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-SEEK_AGAIN_S: Final = 5.0  # Batches beyond a hole that come so soon after a seek cause no second one.
-IDLE_S: Final = 30.0
+SEEK_AGAIN_S: Final = 5.0  # The shortest time between two seeks: batches beyond the hole still arrive after the first.
+IDLE_S: Final = 30.0  # The time without a batch after which `Fold.idle` is called.
 
 
 class LostRecordsError(Exception):
-    """The broker deleted records before they were read: longer retention or a faster worker would have kept them."""
+    """The broker deleted records before this stage read them. A longer retention or more workers prevent it."""
 
 
 class Stage:
-    """Reads `source`; keeps its state in `state`. One instance serves all partitions assigned to this worker."""
+    """Reads the topic `source` and keeps its state in the topic `state`, for all partitions assigned to this worker."""
 
     def __init__(
         self,
@@ -67,12 +75,18 @@ class Stage:
         self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, generation: int) -> None:
-        """Take a batch that was fetched under `generation`. Whatever is raised has to end the process."""
+        """Process a batch that was fetched under `generation`. Ignores it if partitions have moved since then.
+
+        The caller must end the process on any exception, because the state may then be half updated.
+        """
         async with self._lock:
             await self._process(batch, generation)
 
     async def run_periodic(self) -> None:
-        """What is to be done when nothing arrives: restore what is assigned, checkpoint what is due, pass the time."""
+        """Do what must not wait for a batch: restore assigned partitions, make due checkpoints, look for holes.
+
+        The worker calls it twice in each checkpoint interval. The caller must end the process on any exception.
+        """
         async with self._lock:
             generation = self._group.generation
             assigned = self._group.assigned(self._source.name)
@@ -90,7 +104,7 @@ class Stage:
                 await self._checkpoint_if_due(tp)
 
     async def _pass_time(self, tp: TP, partition: Partition) -> None:
-        """A partition in which nobody speaks is told the time now and then, as a record like any other."""
+        """Write the records of `Fold.idle` to the source topic if the partition has brought no batch for IDLE_S."""
         now_s = self._clock.monotonic()
         if now_s - partition.last_batch_s >= IDLE_S:
             partition.last_batch_s = now_s
@@ -99,7 +113,7 @@ class Stage:
 
     async def _process(self, batch: Batch, generation: int) -> None:
         if self._is_stale(generation):
-            return  # The partition may be another worker's by now, or it is read again from its committed offset.
+            return  # Another worker may own the partition by now; if not, the batch is fetched again.
         partition = await self._partition(batch.tp, generation)
         if partition is None:
             return
@@ -109,7 +123,7 @@ class Stage:
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
-            partition.sent += await self._send(partition.fold.process(records))
+            partition.sent += await send(self._topics, partition.fold.process(records))
             partition.next_offset = batch.last_offset + 1
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
@@ -120,10 +134,10 @@ class Stage:
         return self._group.is_moving or generation != self._group.generation
 
     async def _partition(self, tp: TP, generation: int) -> Partition | None:
-        """The partition's state, restored if another worker has written any since this one did.
+        """Return the partition, restored first if its state in memory is missing or not the newest.
 
-        None if it is not its own any more: while it was reading, a later owner may have removed, and compaction taken,
-        what it has not seen.
+        None if this worker may not own it any more. A slow restore is then dropped: a later owner may have removed
+        records, and compaction deleted them, before they were read.
         """
         partition = self._partitions.get(tp)
         if partition is not None and partition.generation != generation:
@@ -142,12 +156,12 @@ class Stage:
             partition = self._partitions[tp] = Partition(fold, checkpoints, next_offset, generation, now_s)
             logger.info("%s: restored %d blocks, going on at %d", tp, restored.blocks, next_offset)
             if restored.offset >= 0:
-                # A crash may have come between the mark and what follows it.
-                await delivered(await self._send(fold.confirm(restored.offset)))
+                # A crash may have come between the mark and the outputs that follow it.
+                await delivered(await send(self._topics, fold.confirm(restored.offset)))
         return partition
 
     async def _keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
-        """The partition as it is, where partitions have moved and this one has come back untouched."""
+        """Return the partition with its state in memory if no other worker has written state meanwhile, else None."""
         if not await partition.checkpoints.are_the_newest():
             return None
         now_s = self._clock.monotonic()
@@ -159,7 +173,7 @@ class Stage:
         return partition
 
     async def _go_back(self, tp: TP, partition: Partition) -> None:
-        """Faust dropped a batch that it had fetched. Ask for it again; until it comes, what is beyond is ignored."""
+        """Fetch again a batch that Faust dropped. Until it comes, batches beyond the hole are ignored."""
         now_s = self._clock.monotonic()
         if now_s - partition.last_seek_s > SEEK_AGAIN_S:
             partition.last_seek_s = now_s
@@ -171,40 +185,26 @@ class Stage:
             await self._group.seek(tp, partition.next_offset)
 
     async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
-        """A hole at the end of the log shows only in a consumer that has read on while this stage heard nothing."""
+        """Find a hole at the end of the log. No batch follows that would show it; the consumer's position does."""
         now_s = self._clock.monotonic()
-        # One lock: while batches of other partitions are processed, one of this partition may be waiting its turn.
+        # All partitions share one lock, so a batch of this one may be waiting while other partitions are processed.
         if may_be_dropped(now_s - partition.last_batch_s, now_s - self._last_processed_s):
             position = await self._group.position(tp)
             if position is not None and is_hole(position, partition.next_offset):
                 await self._go_back(tp, partition)
 
     async def _commit_again(self, tp: TP, partition: Partition) -> None:
-        """A commit of an assignment that is over may come in last of all; where nothing arrives, none would follow."""
-        # Unlike the aggregator, without looking where the group stands: a commit is a sign of life too (`_is_owned`).
+        """Repeat the commit of a quiet partition: a late commit of an earlier assignment may have replaced it."""
+        # The aggregator reads the group's offset first. A stage does not: the commit also proves that the partition
+        # is its own (`_is_owned`).
         now_s = self._clock.monotonic()
         if is_quiet(min(now_s - partition.last_batch_s, now_s - partition.last_owned_s)):
             await self._commit(tp, partition)
 
-    async def _send(self, outputs: Iterable[Output]) -> list[Delivery]:
-        """Write what a batch caused; what is returned is done once the broker has all of it."""
-        deliveries: list[Delivery] = []
-        for output in outputs:
-            topic, records = output.topic.name, output.records
-            if callable(records):
-                packed = records(await self._topics.partitions(topic))
-                deliveries += [await self._topics.append_packed(topic, each) for each in packed]
-            elif output.everywhere:
-                for number in range(await self._topics.partitions(topic)):
-                    deliveries += await self._topics.append(topic, number, records)
-            else:
-                deliveries += await self._topics.append_keyed(topic, records)
-        return deliveries
-
     async def _checkpoint_if_due(self, tp: TP) -> None:
         partition = self._partitions[tp]
         if self._is_stale(partition.generation):
-            return  # Where it is assigned again, its state may still be the newest.
+            return  # The partition is kept: if it comes back, its state may still be the newest.
         age_s = self._clock.monotonic() - partition.saved_s
         is_due = age_s >= self._checkpoint_s or partition.fold.is_full
         if partition.next_offset > partition.saved_offset and is_due:
@@ -221,16 +221,18 @@ class Stage:
         is_still_owned = partial(self._is_owned, tp, partition)
         sent, partition.sent = partition.sent, []
         await delivered(sent)
-        written = await partition.checkpoints.write(offset, fold, is_still_owned)
-        await delivered(await self._send(fold.confirm(offset)))
+        written_bytes = await partition.checkpoints.write(offset, fold, is_still_owned)
+        await delivered(await send(self._topics, fold.confirm(offset)))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)
-        metrics.CHECKPOINT_BYTES.observe(written)
+        metrics.CHECKPOINT_BYTES.observe(written_bytes)
         await self._commit(tp, partition)
 
     async def _is_owned(self, tp: TP, partition: Partition) -> bool:
-        """Whether nobody else can have the partition yet. A process that was paused does not know it by itself: the
-        group gives a silent worker's partitions away after the session, so what it last heard must be younger.
+        """Whether no other worker can own the partition yet. A process does not notice that it was paused.
+
+        The group gives a silent worker's partitions away after the session timeout. So the last accepted commit must be
+        younger than half of it; if it is not, another commit is tried.
         """
         if self._is_stale(partition.generation):
             return False
@@ -239,11 +241,9 @@ class Stage:
         return self._clock.monotonic() - partition.last_owned_s <= self._session_s / 2
 
     async def _commit(self, tp: TP, partition: Partition) -> None:
-        """Move the group's offset. It is a report of progress, the checkpoint is what counts; and a sign of life."""
+        """Commit the saved offset: it reports progress, and an accepted commit proves that the partition is owned."""
         asked_s = self._clock.monotonic()
-        if (
-            not self._is_stale(partition.generation)
-            and await self._group.commit(tp, partition.saved_offset)
-            and not self._is_stale(partition.generation)
-        ):
+        if self._is_stale(partition.generation):
+            return
+        if await self._group.commit(tp, partition.saved_offset) and not self._is_stale(partition.generation):
             partition.last_owned_s = asked_s

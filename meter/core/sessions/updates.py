@@ -1,7 +1,7 @@
-"""What a batch of chat events has to tell the wallets: each conversation once, as it stands at the end of the batch.
+"""The metered updates of one batch: one for each conversation that changed, with its state at the end of the batch.
 
-Records leave in the order of the offset that last changed what they tell, so that a part of them which reached the log
-before a crash is always all up to some offset.
+Updates are in the order of the offset that changed them last. So if only a part of them reaches a partition before a
+crash, that part is always the updates up to some offset.
 """
 
 from typing import TypedDict
@@ -12,7 +12,7 @@ from schemas.metered import ConversationMetered, OccurrenceMetered, State
 
 
 class _Common(TypedDict):
-    """The fields that every metered record has: those of `schemas.metered.Metered`."""
+    """The fields that every metered update has: those of `schemas.metered.Metered`."""
 
     workspace_id: str
     bot_id: str
@@ -24,7 +24,11 @@ class _Common(TypedDict):
 
 
 class MeteredUpdates:
-    """Collects what one batch of partition `partition` causes."""
+    """Collects the metered updates of one batch of the chat events in `partition`.
+
+    `offset` and `produced_ms` are those of the record that caused a change: its offset, and its Kafka timestamp in ms.
+    Calls must come in order of offset. `gap_ms` is the length of a session.
+    """
 
     def __init__(self, partition: int, gap_ms: int) -> None:
         self._partition = partition
@@ -33,7 +37,10 @@ class MeteredUpdates:
         self._occurrences: list[OccurrenceMetered] = []
 
     def touched(self, outcome: ConversationTouched, offset: int, produced_ms: int) -> None:
-        """A message was taken in at `offset`."""
+        """Add a conversation that a message changed, and the conversation that it absorbed, if any.
+
+        Nothing is added if the outcome needs no update (`announce`) and the batch has none of this conversation yet.
+        """
         kept = outcome.conversation
         if outcome.absorbed is not None:
             self._announce(outcome.key, outcome.absorbed, kept.conversation_id, offset, produced_ms)
@@ -41,11 +48,11 @@ class MeteredUpdates:
             self._announce(outcome.key, kept, "", offset, produced_ms)
 
     def closed(self, key: InteractionKey, conversation: Conversation, offset: int, produced_ms: int) -> None:
-        """A conversation closed when the partition's event time had passed it, at `offset`."""
+        """Add a conversation that the record at `offset` closed, because event time passed it or the feed ended."""
         self._announce(key, conversation, "", offset, produced_ms)
 
     def occurred(self, outcome: OccurrenceCounted, offset: int, produced_ms: int) -> None:
-        """An event that stands for itself."""
+        """Add an event outside conversations, such as a notification."""
         self._occurrences.append(
             OccurrenceMetered(
                 **self._common(outcome.key, offset, produced_ms),
@@ -56,7 +63,7 @@ class MeteredUpdates:
         )
 
     def drain(self) -> list[ConversationMetered | OccurrenceMetered]:
-        """All of it, in order of offset."""
+        """Return all updates in order of offset. Called once, at the end of the batch."""
         conversations = [self._metered(*each) for each in self._conversations.values()]
         metered: list[ConversationMetered | OccurrenceMetered] = [*conversations, *self._occurrences]
         metered.sort(key=lambda each: each.origin_offset)
@@ -65,7 +72,7 @@ class MeteredUpdates:
     def _announce(
         self, key: InteractionKey, conversation: Conversation, absorbed_into: str, offset: int, produced_ms: int
     ) -> None:
-        # Taken out first, so that the dict stays in the order of the last change.
+        # Removed first, so that the dict is in the order of the last change.
         self._conversations.pop(conversation.conversation_id, None)
         self._conversations[conversation.conversation_id] = (key, conversation, absorbed_into, offset, produced_ms)
 
@@ -87,7 +94,7 @@ class MeteredUpdates:
         )
 
     def _common(self, key: InteractionKey, offset: int, produced_ms: int) -> _Common:
-        """Whose conversation or event it is, and which record of the partition caused what is told."""
+        """Return the fields that name the interaction, and the record of the partition that caused the update."""
         workspace_id, bot_id, channel, channel_user_id = key
         return {
             "workspace_id": workspace_id,
