@@ -74,7 +74,6 @@ int compare_keys(const kernel *k, const interaction *one, const interaction *oth
 
 /* ---- sessions.c: one event; conversations.c: a message among the conversations of its interaction ---- */
 enum status step(kernel *k, const event *e, enum outcome *outcome);
-enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
 enum status join(kernel *k, uint32_t number, const event *e);
 enum { MESSAGE, PROACTIVE, ALERT };                 /* event_class / 8 */
 enum { BY_USER, BY_BOT, BY_AGENT, BY_DEVELOPER };   /* event_class % 4 */
@@ -94,6 +93,7 @@ enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
 enum status timers_begin(kernel *k, int64_t furthest_ms);
 void timers_end(kernel *k);
 enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
+enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
 enum status timers_advance(kernel *k);
 enum status timers_extend(kernel *k, int64_t due_ms);
 enum status timers_compact(kernel *k);

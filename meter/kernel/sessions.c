@@ -18,15 +18,6 @@ static void move_watermark(kernel *k, int64_t at_ms) {
     k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
 }
 
-/* Schedules an interaction for `due_ms` unless it is due before. Called after timers_advance. Returns
- * STATUS_NO_MEMORY. */
-enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
-    int64_t known_ms = ms(interaction_at(k, number)->due);
-    KERNEL_ASSERT_SLOW(due_ms > 0);
-    KERNEL_ASSERT_SLOW(!interaction_at(k, number)->ended);
-    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : STATUS_OK;
-}
-
 /* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
  * and is out of reach: it is shadowed from now on. */
 static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uint32_t known) {

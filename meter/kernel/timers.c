@@ -109,6 +109,15 @@ enum status schedule(kernel *k, uint32_t number, int64_t due_ms) {
     return slot <= k->timers.slot ? heap_push(k, number, due_ms) : ring_add(k, number, slot);
 }
 
+/* Schedules an interaction for `due_ms` unless it is due before. Called after timers_advance. Returns
+ * STATUS_NO_MEMORY. */
+enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms) {
+    int64_t known_ms = ms(interaction_at(k, number)->due);
+    KERNEL_ASSERT_SLOW(due_ms > 0);
+    KERNEL_ASSERT_SLOW(!interaction_at(k, number)->ended);
+    return known_ms == 0 || due_ms < known_ms ? schedule(k, number, due_ms) : STATUS_OK;
+}
+
 /* Whether a timer met at `due_ms` is the valid one of its interaction. */
 static bool is_valid(const interaction *i, int64_t due_ms) {
     KERNEL_ASSERT_SLOW(due_ms > 0);

@@ -5,8 +5,12 @@ down where it runs, so that a wrong state ends the process before it reaches a c
 """
 
 import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 KERNEL: Final = Path(__file__).parents[2] / "meter" / "kernel"
 SOURCES: Final = sorted(KERNEL.glob("*.c"))
@@ -70,3 +74,32 @@ def test_lines_are_short() -> None:
 def test_every_file_says_what_it_owns() -> None:
     heads = {path.name: path.read_text().split("*/")[0] for path in SOURCES}
     assert [name for name, head in heads.items() if not head.startswith("/* ") or "Owns " not in head] == []
+
+
+_NAME: Final = re.compile(r"(\w+)\([^()]*(?:\([^()]*\)[^()]*)*\)\s*\{$", re.MULTILINE)
+
+
+def calls_between(texts: Mapping[str, str]) -> dict[str, set[str]]:
+    """Of each C file, the other files that define a function which it calls. Static functions are a file's own."""
+    exported = {
+        name.group(1): file
+        for file, text in texts.items()
+        for each in functions(text)
+        if not each.lstrip().startswith("static") and (name := _NAME.search(each.split("\n}")[0].split("{")[0] + "{"))
+    }
+    return {
+        file: {exported[word] for word in re.findall(r"\b(\w+)\(", text) if exported.get(word, file) != file}
+        for file, text in texts.items()
+    }
+
+
+def test_files_do_not_call_one_another_in_a_circle() -> None:
+    calls = calls_between({path.name: path.read_text() for path in SOURCES})
+    assert "timers.c" in calls["conversations.c"], "the pattern does not find the calls"
+    list(TopologicalSorter(calls).static_order())
+
+
+def test_a_circle_of_calls_is_found() -> None:
+    texts = {"a.c": "int one(void) {\n    return two();\n}\n", "b.c": "int two(void) {\n    return one();\n}\n"}
+    with pytest.raises(CycleError):
+        list(TopologicalSorter(calls_between(texts)).static_order())
