@@ -4,7 +4,7 @@ from typing import Final
 
 ENVIRONMENT: Final = """
 \b
-Environment (all of it optional; the last word is the default):
+Environment (all of it optional; the default stands last):
   KAFKA_BOOTSTRAP_SERVERS   HOST:PORT[,HOST:PORT]         127.0.0.1:9092
   KAFKA_PARTITIONS          for `topics`                  4
   KAFKA_REPLICATION_FACTOR  for `topics`                  1

@@ -132,7 +132,7 @@ def sql_command(query: str, data: Path | None, output_format: str) -> None:
     The command hands on to `python -m aggregator sql`, which reads CLICKHOUSE_DSN; --data sets this variable for it.
 
     \b
-    Tables: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
+    Views: conversations, ledger, usage_daily, usage_monthly, balances, dead_letters.
     python -m meter sql --data DIR "SELECT day, sum(conversations) FROM usage_daily GROUP BY day ORDER BY day"
     """
     with refusals():

@@ -62,8 +62,8 @@ class KafkaTopics:
         except KafkaError as error:
             await producer.stop()
             raise TopicsError(
-                f"the broker at {self._bootstrap} does not let us write ({error}); "
-                "if it has no idempotent producer, as the embedded one has not, set KAFKA_IDEMPOTENT=false"
+                f"the broker at {self._bootstrap} refuses our producer ({error}); "
+                "if it has no idempotent producer, like the embedded broker, set KAFKA_IDEMPOTENT=false"
             ) from error
         except BaseException:
             await producer.stop()

@@ -1,4 +1,4 @@
-/* What the passing of event time does: conversations close, and what no late event can reach any more is forgotten.
+/* Acts when event time passes: closes conversations, and forgets data that no late event can reach any more.
  *
  * Owns the order in which interactions are dealt with: by the time at which they are due, and by key at one instant,
  * as the core does. Invariant: after `advance` no interaction is due at the watermark or before, and only the latest
@@ -93,7 +93,7 @@ static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest
         found = due_ms < found ? due_ms : found;
     }
     if (i->newest_accepted != 0) {
-        /* The newest one, or the oldest one should the newest be out of reach already. */
+        /* The newest event if it is still within reach, else the oldest. */
         const accepted_event *a = accepted_at(k, i->newest_accepted);
         a = ms(a->at) >= oldest_ms ? a : accepted_at(k, a->next);
         int64_t due_ms = ms(a->at) + k->horizon_ms + 1;

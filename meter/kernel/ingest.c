@@ -145,7 +145,7 @@ static enum status read_plain(const kernel *k, source *s, group *g, uint32_t mos
     return read;
 }
 
-/* take() -> the index of the next record of the batch that others have to judge; at its end, how many it had. */
+/* process() -> the index of the next record that Python has to read; at the batch's end, the number of its records. */
 PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
     kernel *k = usable(self);
     if (k == NULL || self->source.from == NULL) {

@@ -1,4 +1,4 @@
-/* What is done with the state of one partition of chat-events. The rules are those of docs/DOMAIN.md, Metering; the
+/* The operations on the state of one partition of chat-events. The rules are those of docs/DOMAIN.md, Metering; the
  * same rules in Python, to be read, are meter/core/sessions/sessionize.py, conversations.py and updates.py.
  *
  *   record -> scan.c -> event -> sessions.c, conversations.c -> interactions -> timers.c, expiry.c -> closed, expired

@@ -138,7 +138,7 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
         return NULL;
     }
     if (partitions < 1 || most_bytes < 0) {
-        PyErr_SetString(PyExc_ValueError, "what is told goes to at least one partition");
+        PyErr_SetString(PyExc_ValueError, "updates go to at least one partition");
         return NULL;
     }
     PyObject *packed = pack_updates(k, (uint32_t)partitions, (size_t)most_bytes);

@@ -1,4 +1,4 @@
-/* Finding all quotes of a record's value first: where a text ends is then known before the text before it was read.
+/* Finds all quotes of a record's value in one pass, before any text is read. So the end of each text is known at once.
  *
  * Owns nothing. Invariant: what is found stands in order, and the value has no backslash and no control character,
  * so that every quote opens or closes a text. */

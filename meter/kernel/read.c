@@ -1,4 +1,4 @@
-/* What an event's texts say: characters, times, and the id by which the same event is known when it comes again.
+/* Reads an event's texts: characters, times, and the id that recognises a repeated event.
  *
  * Owns nothing. Invariants: the id is that of schemas.ids.event_key; a time is read as schemas.instants reads it, or
  * not at all. */

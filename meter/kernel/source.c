@@ -4,7 +4,7 @@
  * checksum that fits does not make them true. Invariant: `at` never passes `batch_end`, nor that `end`. */
 #include "module.h"
 
-/* A Kafka batch, magic 2: its head, of which the base offset and the length itself are not in the length. */
+/* The head of a Kafka batch, magic 2. The length field does not count the base offset nor the field itself. */
 enum { HEAD_BYTES = 61, NOT_IN_LENGTH = 12 };
 enum { AT_LENGTH = 8, AT_ATTRIBUTES = 21, AT_FIRST_MS = 27, AT_LAST_MS = 35, AT_COUNT = 57 };
 enum { BROKER_TIME = 8 }; /* a bit of the attributes: the time at which the broker appended the batch counts */
@@ -152,7 +152,7 @@ static enum status next_listed(source *s, fetched *found) {
         found->value_bytes = (size_t)PyBytes_Size(value);
     }
     Py_XDECREF(s->held);
-    s->held = value; /* The record may have made it only now: its bytes live as long as this reference. */
+    s->held = value; /* The record may have created this object just now. The reference keeps its bytes alive. */
     s->index++;
     return STATUS_OK;
 }

@@ -80,9 +80,9 @@ static enum status unspill_one(kernel *k, const byte *value, size_t bytes, PyObj
     return shadowed == NOT_STORED ? STATUS_OK : mark_changed(k, number);
 }
 
-/* bring_back(values) -> keys of ids: holds interactions again, from the store or from a checkpoint. Of a
- * checkpoint's it returns the ids that the store may have for others, since the horizon may have been shorter when
- * they were accepted. */
+/* bring_back(values) -> keys of ids: puts interactions back into memory, from the store or from a checkpoint.
+ * A checkpoint may have been written under a shorter horizon. Then the same id may belong to a second interaction in
+ * the store, so the ids of a checkpoint's interactions are returned, and the caller looks them up. */
 PyObject *unspill_interactions(Kernel *self, PyObject *values) {
     kernel *k = usable(self);
     if (k == NULL || !PyList_Check(values)) {

@@ -90,9 +90,9 @@ static update *add(kernel *k, update_list *list, uint32_t number) {
     return one;
 }
 
-/* Tells how a conversation stands now, in place of what this batch told of it before. `into`: the id of the
- * conversation that has absorbed it, or NULL. Called after each change that a wallet has to hear of. Copies what it
- * is given. Returns STATUS_NO_MEMORY. */
+/* Adds the conversation's present state to the batch's updates. It replaces an earlier update of this batch. `into`:
+ * the id of the conversation that has absorbed it, or NULL. Called after each change that a wallet has to hear of.
+ * Copies what it is given. Returns STATUS_NO_MEMORY. */
 enum status add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into,
                                     int64_t offset, int64_t produced_ms) {
     TRY(make_room(k));

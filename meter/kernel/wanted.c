@@ -1,5 +1,5 @@
-/* What a batch needs of the store on disk: found before anything of the batch is taken, so that it can be brought
- * back first.
+/* Finds what a batch needs from the store on disk, before any of its records is processed, so that the caller can
+ * bring it back first.
  *
  * Owns a copy of the batch's source while it looks. Invariant: nothing changes in the state, and the batch still
  * begins at its first record afterwards. */
@@ -63,7 +63,7 @@ static enum status look_through(const kernel *k, source *s, wanted *w) {
 }
 
 /* wanted() -> (keys of interactions, keys of ids, indexes of records that are not plain, how far event time may
- * come): what the store has to be asked for before the batch that has begun is taken. */
+ * come): what the caller must look up in the store before it processes the batch that has begun. */
 PyObject *list_wanted(Kernel *self, PyObject *Py_UNUSED(none)) {
     kernel *k = usable(self);
     if (k == NULL || self->source.from == NULL) {

@@ -12,7 +12,7 @@ TEST_FILE_LINES: Final = 340
 FUNCTION_LINES: Final = 60
 
 C_FUNCTION: Final = re.compile(
-    r"^(?!typedef|struct|enum|union)[a-z][^;{}=]*\)\s*(?:/\*.*?\*/\s*)?\{.*?^\}", re.MULTILINE | re.DOTALL
+    r"^(?!typedef\b)(?:[A-Za-z_\[][^;{}=#]*)\)\s*(?:/\*.*?\*/\s*)?\{$.*?^\}$", re.MULTILINE | re.DOTALL
 )
 C_NAME: Final = re.compile(r"(\w+)\(")
 

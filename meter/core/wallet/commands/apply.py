@@ -27,9 +27,9 @@ from schemas.ledger import LotKind
 def apply_command(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
     """Apply one command to its workspace's book.
 
-    A command is identified by (source, id) for ever. The same content under it is a repeat and changes nothing. Refused
-    are: other content under it (`conflict`), a time before 1970 (`too_old`), and what the function for the command
-    refuses. A refused command changes nothing in the wallet and leaves its id free.
+    A command is identified by (source, id) for ever. The same content under it is a repeat and changes nothing. It is
+    refused if it has other content (`conflict`), if its time is before 1970 (`too_old`), or if the function for the
+    command refuses it. A refused command changes nothing in the wallet and leaves its id free.
 
     After `Done` with `rebill` the caller must charge the remembered conversations again. `clock_ms` is the event time
     at which lapses show.

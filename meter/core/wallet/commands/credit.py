@@ -12,7 +12,7 @@ def add_credit(book: Book, lot: Lot, amount_micros: int, clock_ms: int) -> Done 
     """Add a lot and its entry of `amount_micros`; the lot must have no credit yet.
 
     An order id or a grant id credits once. A lot with the same id and the same terms is a repeat and changes nothing.
-    Refused as `conflict` is a lot with the same id and another kind, bot, time, expiry or amount. A free lot whose term
+    A lot with the same id and another kind, bot, time, expiry or amount is refused (`conflict`). A free lot whose term
     has ended by `clock_ms` lapses at once.
     """
     known = book.wallet.lots.by_id.get(lot.lot_id)
