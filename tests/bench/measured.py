@@ -84,7 +84,8 @@ class Clock:
             announced=announced,
             wall_s=last_s - first_s + after_s,
             cpu_s=last_cpu_s - first_cpu_s + min(after_s, time.process_time() - last_cpu_s),
-            peak_bytes=_resident_bytes("VmHWM"),
+            # Linux counts pages for each thread and adds them up late: its peak may lack some that were seen before.
+            peak_bytes=max(_resident_bytes("VmHWM"), self._start_bytes),
             start_bytes=self._start_bytes,
             checkpoint_s=checkpoint_s,
         )

@@ -45,6 +45,6 @@ def test_a_contender_counts_every_message_and_conversation(ground: Ground, conte
     assert run.measured.warming + run.measured.events == EVENTS
     assert run.measured.wall_s > 0
     assert 0 < run.measured.cpu_s < run.measured.wall_s * 1.1
-    assert run.measured.peak_bytes > run.measured.start_bytes > 0
+    assert run.measured.peak_bytes >= run.measured.start_bytes > 0
     if contender.name == METER:
         assert run.measured.announced > ground.truth.billable
