@@ -31,6 +31,6 @@ def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dsn", ["chdb://", "chdb:///", "chdb:////", "clickhouse://", "ftp://host"])
 def test_a_dsn_that_names_nothing_is_refused(dsn: str) -> None:
-    """The root of the file system is nobody's data directory."""
+    """The root of the file system is not a data directory."""
     with pytest.raises(SettingsError, match="CLICKHOUSE_DSN"):
         load({"CLICKHOUSE_DSN": dsn})

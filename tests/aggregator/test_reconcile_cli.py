@@ -83,7 +83,7 @@ def test_json_is_one_line_with_everything(written: str) -> None:
 
 
 def test_rows_that_stopped_half_way_are_waited_for_and_then_differ(written: str) -> None:
-    """An update whose balance never comes, as after a crash that nobody restarted."""
+    """An update whose balance never comes, as after a crash without a restart."""
     with ClickHouse(written) as clickhouse:
         for block in ledger_update_blocks([update(8, entries=[entry(2)])])[:-1]:
             clickhouse.insert(block)

@@ -1,4 +1,4 @@
-"""Every event is accounted for, at every moment that a comparison tells of, whatever crashes in between."""
+"""Every event is accounted for, at every moment that a comparison tells of, also with crashes in between."""
 
 from collections import defaultdict
 
@@ -88,7 +88,7 @@ def letters_up_to(log: MemoryLog, topic: str, partition: int, offset: int) -> in
 
 
 def begun_up_to(log: MemoryLog, partition: int, offset: int) -> int:
-    """How many workspaces have updates that say that they began by then. Whoever wrote an update says the same."""
+    """How many workspaces have updates that say that they began by then. Every writer of an update says the same."""
     since: dict[str, int] = {}
     for record in log.topics[LEDGER.name, partition]:
         update = decode_ledger_update(record.value)

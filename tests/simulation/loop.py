@@ -1,4 +1,4 @@
-"""An event loop without a wall clock: when nobody has anything to do, time jumps to the next timer.
+"""An event loop without a wall clock: when no task has anything to do, time jumps to the next timer.
 
 Production code runs on it as it is, with its locks, timers, retries and threads; the threads' work is done in line.
 Nothing in it depends on the machine, so a seed replays exactly.

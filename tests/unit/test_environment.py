@@ -50,7 +50,7 @@ def test_a_refusal_says_what_why_and_what_to_do(variable: str, value: str, sente
 
 
 def test_the_first_wrong_variable_is_refused() -> None:
-    """In the order of the fields, whatever the environment's is."""
+    """In the order of the fields, not in that of the environment."""
     with pytest.raises(SettingsError, match=r"^METRICS_PORT="):
         read({"COUNT": "x", "METRICS_PORT": "x"}, Numbers, {"COUNT": "1", "METRICS_PORT": "1"})
 

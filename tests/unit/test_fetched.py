@@ -1,4 +1,4 @@
-"""What a broker raw is read as Kafka's client reads it, by whoever asks for records and by the kernel."""
+"""The bytes that a broker sent are read as Kafka's client reads them, record by record and by the kernel."""
 
 from collections.abc import Sequence
 from random import Random

@@ -32,6 +32,6 @@ def test_an_owner_that_left_no_id_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_an_error_of_its_own(tmp_path: Path) -> None:
-    """It is not made, and nobody holds the lock."""
+    """It is not made, and no process holds the lock."""
     with pytest.raises(FileNotFoundError):
         lock_file(tmp_path / "none" / "lock")
