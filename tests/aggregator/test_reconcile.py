@@ -173,7 +173,7 @@ def test_a_changed_comparison_is_noticed(filled: ClickHouse, log: MemoryLog) -> 
 
 
 def test_a_workspace_that_stays_unfinished_differs(filled: ClickHouse, log: MemoryLog) -> None:
-    """Rows without their balance are on their way, for as long as an update may take; after that no worker writes them."""
+    """Rows without their balance are on their way for as long as an update may take; then no worker writes them."""
     ((workspace,),) = filled.query("SELECT max(workspace_id) FROM balance_facts")
     filled.command(f"ALTER TABLE balance_facts DELETE WHERE workspace_id = {quoted(workspace)} {NOW}")
     clock = Clock()

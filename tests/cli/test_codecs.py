@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_refusals import assert_refused
+from tests.cli.refusals import assert_refused
 from tests.integration.processes import ROOT, command, environment
 
 pytestmark = pytest.mark.integration

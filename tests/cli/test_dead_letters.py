@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import EMBEDDED, Broker, running_broker
-from tests.cli.test_refusals import assert_refused, meter
+from tests.cli.refusals import assert_refused, meter
 from tests.integration.processes import Finished
 
 pytestmark = pytest.mark.integration

@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -12,37 +11,10 @@ import pytest
 
 from tests.brokers import EMBEDDED, Broker, running_broker
 from tests.cli.conftest import SMALL
-from tests.integration.processes import ROOT, Finished, answer, command, environment
+from tests.cli.refusals import aggregator, assert_refused, meter
+from tests.integration.processes import ROOT, command, environment
 
 pytestmark = pytest.mark.integration
-
-_PROGRESS = re.compile(r"(starting|feeding|producing|metering) \.\.\.")
-_ADVICE = re.compile(
-    r"\b(set|give|choose|stop|start|run|create|add|check|write|unset|correct|see|install)\b", re.IGNORECASE
-)
-
-
-def assert_refused(done: Finished, *words: str, advice: bool = True) -> None:
-    """One sentence on standard error, whatever progress was told before, and nothing on standard output.
-
-    Without `advice` it may be what ClickHouse says of a query.
-    """
-    said = [row for row in done.stderr.splitlines() if not _PROGRESS.fullmatch(row)]
-    assert done.returncode in (1, 2), done.stderr
-    assert len(said) == 1, done.stderr
-    for word in words:
-        assert word in said[0]
-    assert not advice or _ADVICE.search(said[0]), said[0]
-    assert "Traceback" not in said[0]
-    assert done.stdout == ""
-
-
-def meter(*words: str | Path, **variables: str) -> Finished:
-    return command("meter", *map(str, words), env=environment(**variables))
-
-
-def aggregator(*words: str, **variables: str) -> Finished:
-    return command("aggregator", *words, env=environment(**variables))
 
 
 def test_feed_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -229,57 +201,6 @@ def test_producer_that_the_broker_cannot_serve_is_refused(feed: Path, tmp_path: 
         for words in (("worker",), ("produce", "--feed", str(feed))):
             done = meter(*words, KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap)
             assert_refused(done, broker.bootstrap, "KAFKA_IDEMPOTENT=false")
-
-
-@pytest.mark.parametrize("dsn", ["nonsense", "nonsense://127.0.0.1:8123"])
-def test_broken_dsn_is_refused_where_it_is_asked(dsn: str) -> None:
-    """By name."""
-    assert_refused(meter("sql", "SELECT 1", CLICKHOUSE_DSN=dsn), "CLICKHOUSE_DSN")
-
-
-def test_sql_wants_a_data_directory_that_a_run_has_left(tmp_path: Path) -> None:
-    """A directory that is not there, or without tables, is none."""
-    assert_refused(meter("sql", "--data", tmp_path / "none", "SELECT 1"), str(tmp_path / "none"), "meter run")
-    assert_refused(meter("sql", "--data", tmp_path, "SELECT 1"), str(tmp_path), "meter run")
-    assert list(tmp_path.iterdir()) == []
-    dsn = f"chdb://{tmp_path}/clickhouse"
-    assert_refused(meter("sql", "SELECT * FROM balances", CLICKHOUSE_DSN=dsn), f"{tmp_path}/clickhouse")
-
-
-@pytest.mark.parametrize(
-    ("query", "output_format", "word"),
-    [
-        ("SELEC 1", "CSVWithNames", "Syntax error"),
-        ("SELECT no_such_column FROM balances", "CSVWithNames", "no_such_column"),
-        ("SELECT * FROM no_such_table", "JSONEachRow", "no_such_table"),
-        ("SELECT 1", "NoSuchFormat", "NoSuchFormat"),
-        ("", "CSVWithNames", "query"),
-    ],
-)
-def test_bad_sql_is_refused(metered: Path, query: str, output_format: str, word: str) -> None:
-    """In the words of ClickHouse, of which the first line is enough."""
-    assert_refused(meter("sql", "--data", metered, query, "--format", output_format), word, advice=False)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "DROP TABLE ledger_entries",
-        "TRUNCATE TABLE ledger_entries",
-        "INSERT INTO balance_facts SELECT * FROM balance_facts",
-        "ALTER TABLE ledger_entries DELETE WHERE 1",
-        "CREATE TABLE mine (x UInt8) ENGINE = Memory",
-        "SET readonly = 0",
-        "SELECT 1 SETTINGS readonly = 0",
-        "SELECT 1; DROP TABLE ledger_entries",
-        "INSERT INTO FUNCTION file('ledger.csv', 'CSV') SELECT 1",
-    ],
-)
-def test_writing_sql_is_refused(metered: Path, query: str) -> None:
-    """Analysts can change nothing."""
-    before = answer(metered, "SELECT count() AS entries, sum(amount_micros) AS amount FROM ledger")
-    assert_refused(meter("sql", "--data", metered, query), advice=False)
-    assert answer(metered, "SELECT count() AS entries, sum(amount_micros) AS amount FROM ledger") == before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The bytes that a broker sent are read as Kafka's client reads them, record by record and by the kernel."""
+"""Raw bytes of a broker are read as Kafka's client reads them, record by record and by the kernel."""
 
 from collections.abc import Sequence
 from random import Random
