@@ -12,7 +12,8 @@ from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 from tests.feeds.disorder import shuffle_within, with_malformed
 from tests.feeds.generator import generate
 from tests.feeds.lines import DAY_MS, HOUR_MS, millis
-from tests.properties.pipeline import MemoryLog, Turn, driven
+from tests.properties.memory_log import MemoryLog
+from tests.properties.pipeline import Turn, driven
 
 START = millis(2025, 3, 1)
 PARTITIONS = 2

@@ -12,7 +12,7 @@ from aggregator.reconciliation import rounds
 from aggregator.reconciliation.rounds import Reconciliation, judged_in_time
 from tests.aggregator.facts import PRICE_MICROS, conversation, entry, update
 from tests.aggregator.histories import flushes, metered
-from tests.properties.pipeline import MemoryLog
+from tests.properties.memory_log import MemoryLog
 
 LONG_S = 10**9
 

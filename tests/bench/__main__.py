@@ -13,6 +13,7 @@ from tests.bench.contenders.streams import BuildError
 from tests.bench.roster import Contender, roster
 from tests.bench.run import BenchError, Plan, bench
 from tests.kafka import local_kafka
+from tests.kafka.jars import LocalKafkaError
 
 FULL = Plan({1_000: 3_000_000, 100_000: 3_000_000, 1_000_000: 7_500_000}, 3, 600, 45, is_quick=False)
 QUICK = Plan({1_000: 500_000, 100_000: 500_000}, 1, 20, 12, is_quick=True)
@@ -67,7 +68,7 @@ def main(
     try:
         with show_progress() as shown:
             results = bench(plan, _chosen(only), shown, lambda so_far: so_far.write(out))
-    except (BenchError, BuildError, WrongCountError, local_kafka.LocalKafkaError) as error:
+    except (BenchError, BuildError, WrongCountError, LocalKafkaError) as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(1)
     results.write(out)

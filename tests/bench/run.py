@@ -22,7 +22,8 @@ from tests.bench.measured import Measured
 from tests.bench.results import Feeding, Results, Run
 from tests.bench.roster import RAW, STREAMS, Contender
 from tests.bench.task import COMMIT_S, Task
-from tests.kafka.local_kafka import LocalKafka, install_jars
+from tests.kafka.jars import install_jars
+from tests.kafka.local_kafka import LocalKafka
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 START_S: Final = 180.0

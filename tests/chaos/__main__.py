@@ -15,7 +15,8 @@ import click
 from tests.chaos.plan import plan_of
 from tests.chaos.rounds import Report, run_round
 from tests.kafka import local_kafka
-from tests.kafka.local_kafka import LocalKafka, LocalKafkaError
+from tests.kafka.jars import LocalKafkaError
+from tests.kafka.local_kafka import LocalKafka
 
 _DIFFERS: Final = 1
 _NO_KAFKA: Final = 2

@@ -17,7 +17,8 @@ from meter.core.policy import Policy
 from schemas.ledger import decode_ledger_update
 from schemas.topics import LEDGER
 from tests.oracle.build import ENTERPRISE, HOUR, MIN, NOW, STANDARD, chat
-from tests.properties.pipeline import MemoryLog, Pipeline, driven
+from tests.properties.memory_log import MemoryLog
+from tests.properties.pipeline import Pipeline, driven
 
 FIGURES = "alert_notifications, proactive_notifications, conversations, requests, total_units"
 

@@ -27,7 +27,7 @@ from tests.fuzz.verdict import otherwise_metered, wrong
 from tests.oracle.oracle import Result, meter
 from tests.oracle.reading import Command, Event, RefusedError, read
 from tests.packed_records import listed
-from tests.properties.pipeline import MemoryLog, stored
+from tests.properties.memory_log import MemoryLog, stored
 from tests.properties.view import View, view
 from tests.sessionizer_engines import chosen
 

@@ -17,7 +17,7 @@ from tests.fuzz.world import Input, judged, written
 from tests.integration.outcome import assert_ledger_sound, assert_metered, assert_money_conserved
 from tests.integration.processes import deployed
 from tests.integration.views import outcome_of
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from tests.kafka.local_kafka import install_jars, why_unavailable
+from tests.kafka.jars import install_jars
+from tests.kafka.local_kafka import why_unavailable
 
 CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 

@@ -9,7 +9,7 @@ from meter.kafka.records import Record
 from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.checkpoints import Checkpoints, Restored
 from schemas.topics import CONVERSATION_STATE
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 Changes = dict[bytes, bytes | None]
 T = TypeVar("T")

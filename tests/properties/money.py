@@ -9,7 +9,7 @@ from schemas.ledger import BalanceFact, ControlTotals, ConversationFact, Entry, 
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.oracle.oracle import Result
-from tests.properties.pipeline import MemoryLog
+from tests.properties.memory_log import MemoryLog
 from tests.properties.view import View
 
 # What must hold of the ledger at any moment.

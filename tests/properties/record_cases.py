@@ -14,7 +14,7 @@ from meter.kafka.records import Record
 from schemas.events import encode_tick
 from schemas.instants import rfc3339
 from tests.feeds.lines import HOUR_MS
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.properties.worlds import GAP, HORIZON, START, STEP, Who
 
 SPEAKERS: Final[tuple[Who, ...]] = (

@@ -16,7 +16,8 @@ from schemas.events import decode_event
 from schemas.ledger import decode_ledger_update
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from tests.feeds.lines import HOUR_MS, MINUTE_MS
-from tests.properties.pipeline import MemoryLog, Pipeline, Turn, driven
+from tests.properties.memory_log import MemoryLog
+from tests.properties.pipeline import Pipeline, Turn, driven
 from tests.properties.view import view
 from tests.properties.worlds import (
     GAP,

@@ -18,7 +18,7 @@ from schemas.topics import CHAT_EVENTS
 from tests.fuzz.cases import BATCH, case, now_of, whole_events
 from tests.kafka_batches import sent_bytes
 from tests.packed_records import listed, unpacked
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.properties.record_cases import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
 from tests.sessionizer_engines import core, kernel, needs_kernel

@@ -14,7 +14,7 @@ from meter.kafka.records import Delivery, Packed, Record
 from meter.kafka.topics import delivered
 from schemas.topics import TOPICS
 from tests.packed_records import unpacked
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.simulation.process import Process
 
 Place = tuple[str, int]

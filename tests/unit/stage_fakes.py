@@ -14,7 +14,7 @@ from meter.stage.fold import Output
 from meter.stage.stage import Stage
 from meter.worker import or_crash
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 PARTITION = TP(CHAT_EVENTS.name, 0)
 WRITTEN = [Record(b"w", b"output")]

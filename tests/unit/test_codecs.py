@@ -15,7 +15,7 @@ from meter.kafka.fetched import Fetched, RawRecords, read_from, records_from
 from meter.kafka.records import Record
 from schemas.codecs import CodecsMissingError, require_codecs
 from tests.kafka_batches import CODECS, compressed_by, one_batch, sent_bytes
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 LARGE: Final = bytes(range(256)) * 4096
 """1 MiB: more than one block of snappy (32 KiB) and of lz4 (64 KiB)."""

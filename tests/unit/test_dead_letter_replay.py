@@ -19,7 +19,7 @@ from schemas.instants import rfc3339
 from schemas.replays import Claim, Receipt
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.oracle.build import T0, chat, command
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 NOW_MS = T0 + 3_600_000
 

@@ -15,7 +15,8 @@ from schemas.events import ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.oracle.build import DAY, HOUR, NOW, T0, chat, command
-from tests.properties.pipeline import MemoryLog, finish
+from tests.properties.memory_log import MemoryLog
+from tests.properties.pipeline import finish
 
 FUTURE = DAY * 30_000
 

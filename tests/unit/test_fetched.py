@@ -21,7 +21,7 @@ from tests.kafka_batches import (
     sent_bytes,
 )
 from tests.packed_records import listed
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.properties.record_cases import much_spoken
 from tests.properties.worlds import POLICY
 from tests.sessionizer_engines import core, kernel, needs_kernel

@@ -22,7 +22,7 @@ from meter.sessionizer.engine import Engine, MakeEngine
 from meter.stage import blocks as module
 from meter.stage.blocks import Entry, unpack
 from tests.oracle.build import HOUR, NOW, T0, chat
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.sessionizer_engines import either, kernel, needs_kernel
 
 entries = st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=20)), max_size=20)

@@ -13,7 +13,7 @@ from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS as MINUTE
 from tests.oracle.build import HOUR, NOW, T0, chat
 from tests.packed_records import listed
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.sessionizer_engines import needs_kernel, spilling
 
 pytestmark = needs_kernel

@@ -18,7 +18,7 @@ from faust.types import TP
 from meter.kafka.fetched import Batch, KeptRecords
 from meter.kafka.records import Record
 from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Consumer, ConsumerThread, _records_of
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 
 ONE, TWO = TP("t", 1), TP("t", 2)
 

@@ -14,7 +14,7 @@ from meter.stage.fold import Fold
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 from tests.feeds.lines import DAY_MS, millis
 from tests.packed_records import listed
-from tests.properties.pipeline import stored
+from tests.properties.memory_log import stored
 from tests.sessionizer_engines import core, kernel, needs_kernel
 from tests.week.load import Load
 
