@@ -5,6 +5,8 @@ The refused record's key and value are the Kafka key and value. Everything else 
 
 import msgspec
 
+from schemas.rejection_codes import FOREIGN
+
 # Names of the headers of a record on dead-letters.
 CODE = "code"
 REASON = "reason"
@@ -28,7 +30,7 @@ On the record that is put back, and on its dead letter if it is refused again.
 class DeadLetter(msgspec.Struct, frozen=True):
     """A refused record, whole, with the location that it was read from and the reason.
 
-    `code` is one of a few words, for counting. `reason` is a sentence that names the field. `replay_of` is the
+    `code` is a `RejectionCode`, or FOREIGN. `reason` is a sentence that names the field. `replay_of` is the
     id of the letter that the refused record had been put back for, or "".
     """
 
@@ -70,7 +72,7 @@ def from_record(key: bytes | None, value: bytes | None, headers: list[tuple[str,
     """
     found = {name: value.decode("utf-8", "replace") for name, value in headers}
     return DeadLetter(
-        code=found.get(CODE, "foreign"),
+        code=found.get(CODE, FOREIGN),
         reason=found.get(REASON, "headers: this record was not written by the meter"),
         source_topic=found.get(TOPIC, ""),
         source_partition=int(found.get(PARTITION, "-1")),

@@ -22,6 +22,7 @@ from meter.kafka.drained import wait_drained
 from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, pipeline, processes
 from meter.local.data_directory import owned_data_directory
+from meter.sessionizer.choose_engine import slow_engine_notice
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
 
@@ -154,6 +155,9 @@ def worker_command() -> None:
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         asyncio.run(_require_producer(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+        notice = slow_engine_notice(settings)
+        if notice is not None:
+            click.echo(notice, err=True)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
         worker.run(settings, lambda: click.echo(lines.pop()) if lines else None)

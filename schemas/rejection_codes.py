@@ -1,0 +1,31 @@
+"""The codes of refused records: why a record became a dead letter, in one word. For metrics, alerts and SQL."""
+
+from typing import Final, Literal, get_args
+
+RejectionCode = Literal[
+    "conflict",
+    "future",
+    "invalid",
+    "invalid_field",
+    "invalid_utf8",
+    "late",
+    "missing_field",
+    "not_an_event",
+    "not_json",
+    "null_value",
+    "too_large",
+    "too_old",
+    "unknown_type",
+]
+"""Meanings:
+
+conflict: the id belongs to other content. future: dated more than 5 minutes ahead of its arrival. invalid: a command that
+cannot take effect. invalid_field, missing_field, not_an_event: JSON that is no event. invalid_utf8, not_json, null_value,
+too_large: cannot be read. late: older than the late horizon. too_old: dated before 1970. unknown_type: JSON of a type that
+the product does not know.
+"""
+
+FOREIGN: Final = "foreign"
+"""The code of a record on the topic dead-letters that the meter did not write."""
+
+REJECTION_CODES: Final[tuple[str, ...]] = get_args(RejectionCode)
