@@ -17,12 +17,12 @@ RejectionCode = Literal[
     "too_old",
     "unknown_type",
 ]
-"""Meanings:
+"""The codes, and when each is used.
 
-conflict: the id belongs to other content. future: dated more than 5 minutes ahead of its arrival. invalid: a command that
-cannot take effect. invalid_field, missing_field, not_an_event: JSON that is no event. invalid_utf8, not_json, null_value,
-too_large: cannot be read. late: older than the late horizon. too_old: dated before 1970. unknown_type: JSON of a type that
-the product does not know.
+conflict: the id belongs to other content. future: dated more than 5 minutes ahead of its arrival. late: older than the
+late horizon. too_old: dated before 1970. invalid: a command that cannot take effect. invalid_field, missing_field: a
+field is wrong or absent. not_an_event, unknown_type: JSON of another shape or type. invalid_utf8, not_json, null_value,
+too_large: cannot be read.
 """
 
 FOREIGN: Final = "foreign"
