@@ -27,8 +27,8 @@ class CountComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of both stages for partition `origin_partition` of chat-events as of `origin_offset`.
 
     `counts` are the sessionizer's. `messages` (of closed conversations) and `occurrences` are what partition
-    `wallet_partition` of wallet-inputs has processed of the same events. Their sums over all wallet partitions must
-    equal those in `counts`.
+    `wallet_partition` of wallet-inputs, which has the same number, has processed of the same events. They must equal
+    those in `counts`.
 
     `version` is the wallet-inputs offset of the safe point that the comparison was made at. `refused_inputs` and
     `workspaces` are totals of that wallet partition up to `version`: inputs refused, and workspaces begun.

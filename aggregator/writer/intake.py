@@ -89,19 +89,16 @@ class _Pending(msgspec.Struct):
 
 
 class Intake:
-    """The intake of one worker, for all its partitions. `partitions` is how many partitions each topic has.
+    """The intake of one worker, for all its partitions.
 
     Call `process` with each batch, in the order of the partition's offsets. Run `run` as one task for as long as the
     worker lives. Call `forget` when partitions are revoked or assigned, and `look_for_holes` every few seconds.
     """
 
-    def __init__(
-        self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int, partitions: int
-    ) -> None:
+    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
         self._offsets = offsets
         self._write = write
         self._flush_ms = flush_ms
-        self._partitions = partitions
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
         """For each partition whose start is known: the first offset whose rows are not in ClickHouse yet."""
@@ -215,7 +212,7 @@ class Intake:
             if record.offset >= expected:
                 key, value, headers = record.key, record.value, record.headers
                 located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
-                _read(located, pending, self._partitions)
+                _read(located, pending)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()
@@ -234,13 +231,13 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _read(record: Record, pending: _Pending, partitions: int) -> None:
+def _read(record: Record, pending: _Pending) -> None:
     if record.topic == LEDGER.name:
         update = read_ledger_update(record)
         pending.findings.updates.append(update)
         pending.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
     elif record.topic == EVENT_COUNTS.name:
-        comparison = read_comparison(record, partitions)
+        comparison = read_comparison(record)
         pending.findings.comparisons += [comparison] if comparison else []
         pending.rows += 1
     else:

@@ -32,17 +32,13 @@ class KafkaUnusableError(Exception):
     """Kafka does not answer, or a topic does not exist. The message is one sentence that says what to do."""
 
 
-async def require_topics(bootstrap_servers: str) -> int:
-    """Check that Kafka answers and has the topics that are read here; return how many partitions each topic has.
-
-    Raises KafkaUnusableError.
-    """
+async def require_topics(bootstrap_servers: str) -> None:
+    """Check that Kafka answers and has the topics that are read here. Raises KafkaUnusableError."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The error below says it in one sentence.
     try:
         await admin.start()
         missing = missing_topics(READ, await admin.list_topics())
-        described = [] if missing else await admin.describe_topics([EVENT_COUNTS.name])
     except KafkaError:
         raise KafkaUnusableError(no_broker(bootstrap_servers)) from None
     finally:
@@ -50,15 +46,12 @@ async def require_topics(bootstrap_servers: str) -> int:
         await admin.close()
     if missing:
         raise KafkaUnusableError(missing)
-    return len(described[0]["partitions"])
 
 
-def build(
-    settings: Settings, clickhouse: ClickHouse, partitions: int, datadir: str, on_ready: Callable[[], None]
-) -> Any:
+def build(settings: Settings, clickhouse: ClickHouse, datadir: str, on_ready: Callable[[], None]) -> Any:
     """Build the app. `on_ready` is called at each assignment of partitions.
 
-    `partitions` is how many partitions each topic has. Faust requires a `datadir` and writes nothing to it.
+    Faust requires a `datadir` and writes nothing to it.
     """
     app = faust.App(
         AGGREGATOR_GROUP,
@@ -77,7 +70,7 @@ def build(
         worker_redirect_stdouts=False,
     )
     offsets = GroupOffsets(app)
-    intake = Intake(offsets, partial(write, clickhouse), settings.aggregator_flush_ms, partitions)
+    intake = Intake(offsets, partial(write, clickhouse), settings.aggregator_flush_ms)
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
@@ -93,11 +86,11 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
 
     Raises KafkaUnusableError, before anything is started.
     """
-    partitions = asyncio.run(require_topics(settings.kafka_bootstrap_servers))
+    asyncio.run(require_topics(settings.kafka_bootstrap_servers))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with TemporaryDirectory(prefix="aggregator-") as datadir:
-        app = build(settings, clickhouse, partitions, datadir, on_ready)
+        app = build(settings, clickhouse, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even if the output is no terminal.
         worker.execute_from_commandline()

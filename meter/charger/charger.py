@@ -45,7 +45,7 @@ class Charger:
         self._partition = partition
         self._policy = policy
         self._refused = 0
-        self._wallets = Wallets(policy, {})
+        self._wallets = Wallets(policy, partition)
         self._used_up: set[str] = set()
         """Workspaces that had no credit left in their last update. For a metric only."""
         self._loading = Loading()
@@ -59,7 +59,7 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(self._policy, saved.sources)
+        self._wallets = Wallets(self._policy, self._partition, saved.source)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -80,9 +80,7 @@ class Charger:
             elif isinstance(given, SafePoint):
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
-                batch.comparisons += self._compare(given, record.offset)
-                self._wallets.step(given, record.offset)
-                self._write_updates(batch, record.offset)
+                self._reach(batch, record, given)
             else:
                 workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
                 inputs[workspace_id].append((record, given))
@@ -109,9 +107,19 @@ class Charger:
                 for record, given in part:
                     refused = self._wallets.step(given, record.offset)
                     if refused is not None:
-                        self._refuse(batch, record, Rejected(refused.code, refused.reason))
+                        self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint) -> None:
+        """Compare counts as of a safe point, and apply it."""
+        comparisons = list(self._compare(point, record.offset))
+        refused = self._wallets.step(point, record.offset)
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.comparisons += comparisons
+        self._write_updates(batch, record.offset)
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
@@ -131,8 +139,8 @@ class Charger:
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""
-        source = self._wallets.counts_up_to(point)
-        if source is not None:
+        source = self._wallets.source
+        if source.is_as_of(point):
             yield CountComparison(
                 origin_partition=point.origin_partition,
                 origin_offset=point.origin_offset,
@@ -147,8 +155,7 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        touched, self._wallets.touched = self._wallets.touched, {}
-        return pack(self._entries(touched))
+        return pack(self._entries(self._wallets.take_touched()))
 
     def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
         for workspace_id, book in touched.items():
@@ -178,8 +185,8 @@ class Charger:
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:
-        """Return what is known of each partition of chat-events, and how many inputs were refused."""
-        return encode(Mark(self._wallets.sources, self._refused))
+        """Return what is known of the partition of chat-events with this number, and how many inputs were refused."""
+        return encode(Mark(self._wallets.source, self._refused))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

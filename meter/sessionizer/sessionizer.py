@@ -94,7 +94,9 @@ class Sessionizer:
         )
 
     def confirm(self, offset: int) -> Iterable[Output]:
-        """Yield a safe point for every wallet: all metered updates caused up to `offset` are in wallet-inputs.
+        """Yield a safe point for this partition's wallets: all metered updates caused up to `offset` are in their log.
+
+        The wallets are those in the partition of wallet-inputs with the same number: no other hears of this one.
 
         A later update with an origin up to `offset` is therefore a repeat, so wallets may forget what recognises it.
         Not every checkpoint yields one: wallet-inputs is kept for ever, and a minute's delay costs wallets little.
@@ -110,7 +112,7 @@ class Sessionizer:
             watermark_ms=watermark_ms,
             counts=self._saved.counts,
         )
-        yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
+        yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], self._partition)
 
     def idle(self, now_ms: int) -> list[Record]:
         """Return a tick of `now_ms`, so that the last conversations close although no more events arrive.

@@ -23,12 +23,12 @@ from schemas.topics import Topic
 class Output(NamedTuple):
     """Records to write to `topic`, each to the partition of its key.
 
-    Where `everywhere` is set, every partition of the topic gets a copy of all `records`, which then are a list.
+    Where `partition` is set, all `records`, which then are a list, go to that partition.
     """
 
     topic: Topic
     records: Records
-    everywhere: bool = False
+    partition: int | None = None
 
 
 class State(Protocol):

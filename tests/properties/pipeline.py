@@ -119,9 +119,8 @@ class Worker:
         queues: defaultdict[tuple[str, int], deque[Record]] = defaultdict(deque)
         for output in outputs:
             for record in listed(output.records):
-                home = self._log.place(record.key or b"")
-                for partition in range(self._log.number) if output.everywhere else (home,):
-                    queues[output.topic.name, partition].append(record)
+                home = self._log.place(record.key or b"") if output.partition is None else output.partition
+                queues[output.topic.name, home].append(record)
         rng = Random(order)
         while queues:
             place = rng.choice(list(queues))

@@ -137,7 +137,7 @@ class Fold:
 
     def confirm(self, offset: int) -> Iterator[Output]:
         self._world.note(f"confirmed {offset}")
-        yield Output(WALLET_INPUTS, WRITTEN, everywhere=True)
+        yield Output(WALLET_INPUTS, WRITTEN, partition=1)
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         return WRITTEN
@@ -179,4 +179,4 @@ async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
 
 
 ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"
-EVERYWHERE = [f"{ACKNOWLEDGED}/0", f"{ACKNOWLEDGED}/1"]
+CONFIRMED = f"{ACKNOWLEDGED}/1"

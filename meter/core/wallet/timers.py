@@ -4,7 +4,6 @@ Timers are derived from the state after a restore and are never stored. A timer 
 subject is looked up and checked again.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
@@ -17,7 +16,7 @@ from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Three kinds of timer, each kind in heaps of (event time in ms, workspace, subject).
+    """Three kinds of timer, each kind in a heap of (event time in ms, workspace, subject).
 
     A `watch_` method must be called at each change that its docstring names; a repeated timer does no harm. An
     `expired_` method removes the timers up to a time and yields their subjects. Timers hold names and no objects, so
@@ -28,7 +27,7 @@ class Timers:
         self._reach_ms = policy.gap_ms + policy.horizon_ms
         self._books = books
         self._lots: list[tuple[int, str, str]] = []
-        self._conversations: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
+        self._conversations: list[tuple[int, str, str]] = []
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
@@ -52,15 +51,15 @@ class Timers:
         An open conversation gets no timer: it may have gone on without a metered update.
         """
         if conversation.state != "open":
-            heap = self._conversations[conversation.origin_partition]
-            heappush(heap, (self._expires_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
+            timer = self._expires_ms(conversation), book.wallet.workspace_id, conversation.conversation_id
+            heappush(self._conversations, timer)
 
-    def expired_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
-        """Yield the conversations of a partition of chat-events that no event can touch any more.
+    def expired_conversations(self, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
+        """Yield the conversations that no event can touch any more.
 
         Open conversations are left out, and those of a workspace that is not created yet: their charges are held.
         """
-        heap = self._conversations[partition]
+        heap = self._conversations
         while heap and heap[0][0] <= watermark_ms:
             _, workspace_id, conversation_id = heappop(heap)
             book = self._books[workspace_id]
@@ -78,9 +77,9 @@ class Timers:
         """
         heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, *key))
 
-    def expired_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
-        """Yield the days that no event can change any more. Every source has reached event time `slowest_ms`."""
-        while self._usage and self._usage[0][0] <= slowest_ms:
+    def expired_usage(self, watermark_ms: int) -> Iterator[tuple[Book, UsageKey]]:
+        """Yield the days that no event can change any more."""
+        while self._usage and self._usage[0][0] <= watermark_ms:
             _, workspace_id, bot_id, day = heappop(self._usage)
             book, key = self._books[workspace_id], UsageKey(bot_id, day)
             usage = book.usage.get(key)
