@@ -145,7 +145,7 @@ class Stage:
             partition = await self._keep_if_newest(tp, partition, generation)
         if partition is None and not self._is_stale(generation):
             checkpoints = Checkpoints(self._topics, self._state, tp.partition)
-            fold = self._make_fold(tp.partition)
+            fold = self._make_fold(tp.partition, await self._topics.partitions(self._source.name))
             started_s = self._clock.monotonic()
             restored = await checkpoints.restore(fold)
             metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)
