@@ -61,6 +61,7 @@ class Latency:
 
 EVENTS = Counter("meter_events_total", "Chat events read, by outcome", ["outcome"])
 BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", ["topic"], buckets=_RECORDS)
+MOVED = Counter("meter_moved_total", "Misplaced records written again to their workspace's partition", ["topic"])
 METERED = Counter("meter_metered_total", "Metered updates written to the wallets, by kind", ["kind"])
 DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])

@@ -13,8 +13,8 @@ from schemas.environment import COMMON_ADVICE, CommonSettings, SettingsError, re
 from schemas.instants import HOUR_MS
 
 KernelUse = Literal["auto", "off", "require"]
-Stage = Literal["sessionize", "charge"]
-_STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
+Stage = Literal["sessionize", "charge", "commands"]
+_STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge", "commands")
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):
@@ -39,8 +39,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     False only for a broker that does not support it, such as the embedded one.
     """
 
-    meter_stages: str = "sessionize,charge"
-    """The stages that a worker runs, separated by commas: `sessionize`, `charge` or both.
+    meter_stages: str = "sessionize,charge,commands"
+    """The stages that a worker runs, separated by commas: `sessionize`, `charge`, `commands`.
 
     By default one kind of worker does all the work. Workers with one stage each can be scaled separately.
     """
@@ -82,7 +82,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     """The least severe message that a worker logs."""
 
     def stages(self) -> frozenset[Stage]:
-        """Return the stages that a worker runs, one or both. Raises SettingsError if METER_STAGES names another."""
+        """Return the stages that a worker runs, at least one. Raises SettingsError if METER_STAGES names another."""
         named = {name.strip() for name in self.meter_stages.split(",")}
         if not named <= set(_STAGES):
             raise unusable(
@@ -103,7 +103,7 @@ _ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for
     "KAFKA_PARTITIONS": "a whole number from 1 to 10000",
     "KAFKA_REPLICATION_FACTOR": "a whole number from 1 to 10",
     "KAFKA_IDEMPOTENT": "true, or to false for a broker that has no idempotent producer",
-    "METER_STAGES": "sessionize, to charge, or to sessionize,charge for a worker that does both",
+    "METER_STAGES": "stages with commas between: sessionize,charge,commands, or some of them",
     "METER_CHECKPOINT_MS": "whole milliseconds from 10 to 600000",
     "METER_LATE_HORIZON_H": "hours above 0 and up to 8760",
     "METER_UNKNOWN_WORKSPACE": "provision or hold",

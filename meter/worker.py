@@ -15,6 +15,7 @@ import faust
 from faust.types import StreamT
 
 from meter.charger.charger import Charger
+from meter.commands.mover import CommandMover
 from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
 from meter.kafka.topics import KafkaTopics
@@ -25,7 +26,16 @@ from meter.stage.refusals import RefusalError
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
 from schemas.formats import NewerFormatError
-from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    CHAT_EVENTS,
+    COMMAND_STATE,
+    CONVERSATION_STATE,
+    METER_GROUP,
+    WALLET_INPUTS,
+    WALLET_STATE,
+    Topic,
+)
 
 COLLECT_S: Final = 10.0
 """How often the garbage collector looks for cycles among young objects.
@@ -96,10 +106,16 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     stages = []
     wanted = settings.stages()
+
+    def sessionizer(partition: int, partitions: int) -> Sessionizer:
+        return Sessionizer(policy, partition, make_engine, partitions)
+
     if "sessionize" in wanted:
-        make_fold = partial(Sessionizer, policy, make_engine=make_engine)
-        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
+        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, sessionizer))
         _add_agent(app, stages[-1], CHAT_EVENTS)
+    if "commands" in wanted:
+        stages.append(make_stage(ACCOUNT_COMMANDS, COMMAND_STATE, CommandMover))
+        _add_agent(app, stages[-1], ACCOUNT_COMMANDS)
     if "charge" in wanted:
         stages.append(make_stage(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
         _add_agent(app, stages[-1], WALLET_INPUTS)

@@ -11,7 +11,7 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     """Outcomes of the records of one partition of chat-events, counted from the first record up to an offset.
 
     `events` is the sum of `messages` (added to a conversation), `occurrences`, `duplicates` (repeats and conflicts),
-    `refused` and `ticks`. `closed_messages` counts the messages of conversations that are closed as of that offset.
+    `refused`, `ticks` and `moved` (misplaced, and written again to the workspace's partition). `closed_messages` counts the messages of conversations that are closed as of that offset.
     """
 
     events: int = 0
@@ -21,6 +21,7 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     duplicates: int = 0
     refused: int = 0
     ticks: int = 0
+    moved: int = 0
 
 
 class CountComparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter, dead_letters
 from meter.stage.fold import Output
+from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
@@ -41,8 +42,9 @@ class Charger:
     spills = False
     is_full = False
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
+        self._moves = Moves(WALLET_INPUTS, partition, partitions)
         self._policy = policy
         self._refused = 0
         self._wallets = Wallets(policy, partition)
@@ -83,10 +85,14 @@ class Charger:
                 self._reach(batch, record, given)
             else:
                 workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
-                inputs[workspace_id].append((record, given))
+                if self._moves.is_misplaced(workspace_id):
+                    self._move(batch, record, given, workspace_id)
+                else:
+                    inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
+        yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
         comparisons = [
@@ -120,6 +126,20 @@ class Charger:
         else:
             batch.comparisons += comparisons
         self._write_updates(batch, record.offset)
+
+    def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
+        """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
+
+        A misplaced metered update is refused: the sessionizer never misplaces one, and a late copy could be taken for
+        a repeat.
+        """
+        refused = self._moves.refused(record, workspace_id)
+        if isinstance(given, Metered):
+            refused = Rejected(WRONG_PARTITION, "workspace_id: a metered update lies in its workspace's partition")
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.moved.append(self._moves.moved(record, workspace_id))
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1

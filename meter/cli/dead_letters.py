@@ -20,7 +20,7 @@ from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.settings import load as load_settings
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
 TABLE_LIMIT: Final = 50
 """How many letters a table shows unless --limit is given."""
@@ -58,7 +58,9 @@ def dead_letters_group() -> None:
 @dead_letters_group.command("list")
 @click.option("--code", help="Only letters with this code.")
 @click.option(
-    "--topic", type=click.Choice([CHAT_EVENTS.name, WALLET_INPUTS.name]), help="Only letters from this topic."
+    "--topic",
+    type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]),
+    help="Only letters from this topic.",
 )
 @click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
 @click.option(

@@ -31,7 +31,7 @@ class Letter(msgspec.Struct, frozen=True):
 
     `topic`, `partition`, `offset` and `key` are those of the refused record. `size_bytes` is the length of its value,
     None if it had none. `refused_ms` is the dead letter's Kafka timestamp. `replay_of` is the id of the letter that
-    the refused record was put back for, or empty. `location` is where the letter itself is on dead-letters: partition
+    the refused record was put back for, or empty. `moved_from` is where it lay before it was moved, or empty. `location` is where the letter itself is on dead-letters: partition
     and offset.
     """
 
@@ -46,6 +46,7 @@ class Letter(msgspec.Struct, frozen=True):
     refused_ms: int
     replay_of: str
     location: tuple[int, int]
+    moved_from: str = ""
 
 
 class Replay(msgspec.Struct):
@@ -178,4 +179,5 @@ def _letter(record: ConsumerRecord) -> Letter:
         refused_ms=max(0, record.timestamp),
         replay_of=found.replay_of,
         location=(record.partition, record.offset),
+        moved_from=found.moved_from,
     )

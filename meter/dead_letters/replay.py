@@ -24,7 +24,7 @@ from schemas.events import ChatEvent, ClockTick, decode_event
 from schemas.instants import HOUR_MS, SECOND_MS, rfc3339, to_ms
 from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, decode_wallet_input
 from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
 """How long after its claim a replay without a receipt is left to the process that began it."""
@@ -32,7 +32,7 @@ PATIENCE_MS: Final = 60 * SECOND_MS
 TAIL_RECORDS: Final = 1_000
 """How many of a partition's last records are read to learn how far its event time has come."""
 
-_TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, WALLET_INPUTS)}
+_TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, ACCOUNT_COMMANDS, WALLET_INPUTS)}
 
 
 class NotPutBackError(LetterError):
@@ -192,11 +192,10 @@ def begun(letters: Letters, letter: Letter, mended: bytes | None) -> Checked | N
 
 
 def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCommand]:
-    topic = _TOPICS.get(letter.topic)
+    # A moved record goes back to the topic that it came from.
+    topic = _TOPICS.get(letter.moved_from.partition("/")[0] or letter.topic)
     if topic is None:
-        raise NotPutBackError(
-            f"{letter.letter_id} did not come from {' or '.join(_TOPICS)}: produce it where it belongs"
-        )
+        raise NotPutBackError(f"{letter.letter_id} did not come from {', '.join(_TOPICS)}: produce it where it belongs")
     found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
     if isinstance(found, Rejected):
         raise NotPutBackError(_refusal_again(letter, found))

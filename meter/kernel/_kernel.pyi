@@ -29,8 +29,12 @@ class Kernel:
         horizon_ms: int,
         future_ms: int,
         secret: bytes,
+        partitions: int = 1,
     ) -> Kernel:
         """Make an empty state. Raises ValueError for a value out of bounds.
+
+        `partitions` is how many partitions chat-events has. A record of a workspace that belongs to another one is
+        handed back.
 
         `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
         an unknown producer from choosing keys and ids that collide in a hash table; it does not change any result.
@@ -82,8 +86,8 @@ class Kernel:
     ) -> int:
         """Process one event that Python has read, and return what became of it.
 
-        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict, 4: too late, and nothing has
-        changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
+        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict; 4: too late, 5: of a workspace
+        that belongs to another partition, and nothing has changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
         for a name of no character or more than 512, and for a time or a class out of bounds.
         """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:

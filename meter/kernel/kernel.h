@@ -65,6 +65,7 @@ int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint
 /* ---- scopes.c: channel scopes, and keys, which begin with one ---- */
 uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes); /* 0: no memory */
 void scope_release(kernel *k, uint32_t number);
+bool is_home(const kernel *k, const byte *key, uint32_t bytes);
 static inline channel_scope *scope_at(const kernel *k, uint32_t number) {
     return pool_at(&k->scopes, number);
 }

@@ -46,8 +46,9 @@ static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uin
     return STATUS_OK;
 }
 
-static enum status accept_event(kernel *k, const event *e, uint32_t known) {
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+/* Accepts an event of interaction `number`; 0: of one that is not in the state. */
+static enum status accept_event(kernel *k, const event *e, uint32_t known, uint32_t number) {
+    KERNEL_ASSERT_SLOW(number != 0 || is_home(k, e->key, e->scope_bytes));
     if (number == 0) {
         number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     }
@@ -75,7 +76,9 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
 }
 
 /* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
- * offsets. If it is LATE, nothing has changed, and the caller refuses the record. Returns STATUS_NO_MEMORY. */
+ * offsets. If it is LATE or MISPLACED, nothing has changed, and the caller refuses or moves the record. All
+ * interactions and ids in the state are of workspaces that belong here, so only a new interaction has to be looked
+ * at. Returns STATUS_NO_MEMORY. */
 enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(e->at_ms >= 0);
     KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
@@ -96,7 +99,12 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
         *outcome = LATE;
         return STATUS_OK;
     } else {
-        TRY(accept_event(k, e, known));
+        uint32_t owner = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+        if (owner == 0 && !is_home(k, e->key, e->scope_bytes)) {
+            *outcome = MISPLACED;
+            return STATUS_OK;
+        }
+        TRY(accept_event(k, e, known, owner));
     }
     k->outcomes[found]++;
     *outcome = found;

@@ -96,10 +96,11 @@ typedef struct { /* a chat event that can be metered, with the hashes to look it
     int64_t at_ms, offset, produced_ms;
 } event;
 
-enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
+enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES, MISPLACED };
 
 struct kernel {
     int64_t gap_ms, horizon_ms, future_ms, partition; /* do not change after kernel_begin */
+    uint32_t partitions;     /* of the topic; does not change either */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */

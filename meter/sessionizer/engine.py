@@ -10,12 +10,12 @@ an exception from any method the engine must be dropped; the state is restored f
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from meter.core.policy import Policy
 from meter.kafka.fetched import Fetched
-from meter.kafka.records import Records
+from meter.kafka.records import Record, Records
 from schemas.dead_letters import DeadLetter
 
 
@@ -23,9 +23,11 @@ class Processed(NamedTuple):
     """The result of one batch."""
 
     outcomes: Counter[str]
-    """The number of records with each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick."""
+    """The number of records with each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick, moved."""
     letters: list[DeadLetter]
     """The rejected records, in the order of their offsets."""
+    moved: list[Record]
+    """The misplaced records as they are written to their workspace's partition, in the order of their offsets."""
     metered: Records
     """The metered updates, in the order of the offsets that caused them.
 
@@ -67,8 +69,9 @@ class Engine(Protocol):
     def process(self, records: Sequence[Fetched]) -> Processed:
         """Process a batch that is not empty. Its offsets ascend, and are above those of the batch before.
 
-        A record that cannot be read or breaks a rule becomes a dead letter and changes nothing else. An exception means
-        that the state may be half updated: the engine must not be used any more.
+        A record that cannot be read or breaks a rule becomes a dead letter and changes nothing else. A readable record
+        of a workspace that belongs to another partition is moved and changes nothing else; it does not tell the time
+        here. An exception means that the state may be half updated: the engine must not be used any more.
         """
 
     def changed(self) -> Iterable[bytes]:
@@ -100,5 +103,8 @@ class Engine(Protocol):
         """
 
 
-MakeEngine = Callable[[Policy, int], Engine]
-"""(policy, partition) -> an engine without state."""
+class MakeEngine(Protocol):
+    """Makes an engine without state for one of the `partitions` of chat-events."""
+
+    def __call__(self, policy: Policy, partition: int, partitions: int = 1, /) -> Engine:
+        """Return the engine."""

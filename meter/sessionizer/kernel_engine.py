@@ -15,9 +15,10 @@ from meter.core.rejection import Rejected
 from meter.core.sessions import sessionize
 from meter.core.sessions.event_kinds import EVENT_CLASSES, class_of
 from meter.kafka.fetched import Fetched, RawRecords
-from meter.kafka.records import BATCH_BYTES, Packed
+from meter.kafka.records import BATCH_BYTES, Packed, Record
 from meter.kernel._kernel import Kernel
 from meter.sessionizer.engine import Processed
+from meter.sessionizer.misplaced import Misplaced
 from meter.stage.blocks import BLOCK_BYTES
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
@@ -37,12 +38,14 @@ class KernelEngine:
 
     spills = False
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._policy = policy
         self._partition = partition
+        self._misplaced = Misplaced(policy, partition, partitions)
         self._cursor = 0
         self._kernel = Kernel(
             partition=partition,
+            partitions=partitions,
             gap_ms=policy.gap_ms,
             horizon_ms=policy.horizon_ms,
             future_ms=policy.future_ms,
@@ -87,28 +90,37 @@ class KernelEngine:
     def _process(self, records: Sequence[Fetched]) -> Processed:
         """Process the batch that `_begin` has handed to the kernel."""
         letters: list[DeadLetter] = []
+        moved: list[Record] = []
         outcomes: Counter[str] = Counter()
         is_final = False
         while (at := self._kernel.process()) < len(records):
             record = records[at]
             event = read(record.value, decode_event)
-            refused = event if isinstance(event, Rejected) else self._step(event, record)
-            if refused is not None:
+            found = event if isinstance(event, Rejected) else self._step(event, record)
+            if isinstance(found, Rejected):
                 outcomes["dead_letter"] += 1
-                letters.append(dead_letter(CHAT_EVENTS, self._partition, record, refused))
+                letters.append(dead_letter(CHAT_EVENTS, self._partition, record, found))
+            elif found is not None:
+                outcomes["moved"] += 1
+                moved.append(found)
             elif isinstance(event, ClockTick):
                 outcomes["tick"] += 1
                 is_final = is_final or event.final
         kind_counts, outcome_counts = self._kernel.counts()
         outcomes.update({name: count for name, count in zip(_OUTCOMES, outcome_counts, strict=True) if count})
         kinds = Counter({name: count for name, count in zip(_KINDS, kind_counts, strict=True) if count})
-        return Processed(outcomes, letters, self._pack, kinds, is_final)
+        return Processed(outcomes, letters, moved, self._pack, kinds, is_final)
 
     def _pack(self, partitions: int) -> list[Packed]:
         return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]
 
-    def _step(self, event: AnyChatEvent, record: Fetched) -> Rejected | None:
-        """Process an event that the kernel has handed back. Returns why it is rejected, None if it is not."""
+    def _step(self, event: AnyChatEvent, record: Fetched) -> Record | Rejected | None:
+        """Process an event that the kernel has handed back. Returns why it is rejected, or the record that it is moved
+        as; None if it was processed.
+        """
+        misplaced = self._misplaced.judge(event, record)
+        if misplaced is not None:
+            return misplaced
         kernel = self._kernel
         at_ms = to_ms(event.time)
         refused = sessionize.untimely(event, at_ms, record.timestamp, self._policy)

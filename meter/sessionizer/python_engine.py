@@ -26,6 +26,7 @@ from meter.core.sessions.updates import MeteredUpdates
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.sessionizer.engine import Processed
+from meter.sessionizer.misplaced import Misplaced
 from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
@@ -43,8 +44,9 @@ class CoreEngine:
     is_full = False
     stored = 0
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
+        self._misplaced = Misplaced(policy, partition, partitions)
         self._sessions = Sessions(policy)
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
@@ -64,6 +66,7 @@ class CoreEngine:
     def process(self, records: Sequence[Fetched]) -> Processed:
         updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
+        moved: list[Record] = []
         outcomes: Counter[str] = Counter()
         is_final = False
         for record in records:
@@ -76,6 +79,8 @@ class CoreEngine:
                     updates.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
                     letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
+                case Record():
+                    moved.append(outcome)
             # After each record and not once a batch: the offset at which a conversation closes must not depend on where
             # batches are cut. Otherwise a superseded worker could write the update under a higher offset, which no safe
             # point covers yet, and the wallet would not know it as a repeat.
@@ -89,14 +94,17 @@ class CoreEngine:
         return Processed(
             outcomes,
             letters,
+            moved,
             [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered],
             Counter(_kind(each) for each in metered),
             is_final,
         )
 
-    def _step(self, record: Fetched) -> Outcome:
+    def _step(self, record: Fetched) -> Outcome | Record:
         event = read(record.value, decode_event)
-        return event if isinstance(event, Rejected) else self._sessions.step(event, record.timestamp)
+        if isinstance(event, Rejected):
+            return event
+        return self._misplaced.judge(event, record) or self._sessions.step(event, record.timestamp)
 
     def changed(self) -> Iterator[bytes]:
         touched, self._sessions.touched = self._sessions.touched, set()
@@ -134,11 +142,12 @@ def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:
     return metered.kind if isinstance(metered, OccurrenceMetered) else metered.state
 
 
-_NAMES: dict[type[Outcome], str] = {
+_NAMES: dict[type[Outcome | Record], str] = {
     ConversationTouched: "conversation",
     OccurrenceCounted: "occurrence",
     Ticked: "tick",
     Duplicate: "duplicate",
     Conflict: "conflict",
     Rejected: "dead_letter",
+    Record: "moved",
 }

@@ -13,11 +13,12 @@ from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine, Processed
 from meter.stage.dead_letter import dead_letters
 from meter.stage.fold import Output
+from meter.stage.moves import moves
 from schemas.event_counts import EventCounts
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
-from schemas.topics import WALLET_INPUTS
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS
 SAFE_POINT_OFFSETS: Final = 100_000
@@ -41,13 +42,13 @@ _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 class Sessionizer:
     """The fold of one partition of chat-events. The state is in its engine; see `Fold` for when a method is called."""
 
-    def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine) -> None:
+    def __init__(self, policy: Policy, partition: int, make_engine: MakeEngine, partitions: int = 1) -> None:
         self._policy = policy
         self._partition = partition
         self._last_safe_point_ms, self._last_safe_point_offset = _NEVER_MS, 0
         self._saved = Mark()
         self._events, self._outcomes = 0, Counter[str]()
-        self._engine = make_engine(policy, partition)
+        self._engine = make_engine(policy, partition, partitions)
         self.spills = self._engine.spills
         self.changed, self.sweep, self.load = self._engine.changed, self._engine.sweep, self._engine.load
 
@@ -63,7 +64,7 @@ class Sessionizer:
         self._observe_live()
 
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
-        """Meter a batch: yield its dead letters, then its metered updates.
+        """Meter a batch: yield its dead letters, then its misplaced records, then its metered updates.
 
         This order matters in a crash: a batch must not be billed while its dead letters can still be lost.
         """
@@ -74,6 +75,7 @@ class Sessionizer:
         self._outcomes.update(processed.outcomes)
         self._observe(processed, last_timestamp_ms(records))
         yield dead_letters(processed.letters)
+        yield moves(CHAT_EVENTS, CHAT_EVENTS, processed.moved)
         yield Output(WALLET_INPUTS, processed.metered)
 
     def mark(self) -> bytes:
@@ -91,6 +93,7 @@ class Sessionizer:
             duplicates=outcomes["duplicate"] + outcomes["conflict"],
             refused=outcomes["dead_letter"],
             ticks=outcomes["tick"],
+            moved=outcomes["moved"],
         )
 
     def confirm(self, offset: int) -> Iterable[Output]:
@@ -147,4 +150,5 @@ def _outcomes(counts: EventCounts) -> Counter[str]:
         duplicate=counts.duplicates,
         dead_letter=counts.refused,
         tick=counts.ticks,
+        moved=counts.moved,
     )

@@ -6,6 +6,7 @@ from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output
 from schemas.dead_letters import REPLAY_OF, DeadLetter
+from schemas.moves import move_of
 from schemas.topics import DEAD_LETTERS, Topic
 
 
@@ -13,8 +14,9 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
     """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
 
     If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
-    see that the replay failed.
+    see that the replay failed. If the record was moved, `moved_from` is where it lay: a replay puts it back there.
     """
+    move = move_of(record.headers, topic.name)
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
         rejected.code,
@@ -25,6 +27,7 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
         record.key,
         record.value,
         replay_of,
+        move.location if move is not None else "",
     )
 
 

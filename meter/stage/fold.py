@@ -127,5 +127,8 @@ class Fold(State, Protocol):
         """
 
 
-MakeFold = Callable[[int], Fold]
-"""(partition) -> a fold without state. A stage restores it before use; a test may use it as it is."""
+MakeFold = Callable[[int, int], Fold]
+"""(partition, number of partitions of the source topic) -> a fold without state.
+
+A stage restores it before use; a test may use it as it is.
+"""

@@ -146,7 +146,7 @@ class Stage:
                 0, await self._topics.identity(self._source.name), await self._topics.identity(self._state.name)
             )
             checkpoints = Checkpoints(self._topics, self._state, tp.partition, life)
-            fold = self._make_fold(tp.partition)
+            fold = self._make_fold(tp.partition, life.source.partitions)
             started_s = self._clock.monotonic()
             restored = await checkpoints.restore(fold)
             metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)

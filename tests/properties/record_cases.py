@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from meter.kafka.records import Record
 from schemas.events import encode_tick
 from schemas.instants import rfc3339
+from schemas.moves import Move
+from schemas.topics import CHAT_EVENTS
 from tests.feeds.lines import HOUR_MS
 from tests.properties.memory_log import stored
 from tests.properties.worlds import GAP, HORIZON, START, STEP, Who
@@ -126,7 +128,7 @@ said = st.builds(Said, *map(st.sampled_from, CHOICES))
 
 
 def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
-    """The records, in offset order, with gaps between some offsets."""
+    """The records, in offset order, with gaps between some offsets; some of them were moved before."""
     records: list[ConsumerRecord] = []
     now_ms, offset = START, 0
     for each in everything:
@@ -139,7 +141,8 @@ def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
         else:
             value = each.way(event(at_ms, each.number, each.who, *each.kind))
         offset += 1 + each.number % 2
-        records.append(stored("chat-events", 3, offset, Record(b"k", value), now_ms))
+        headers = Move(CHAT_EVENTS.name, 1, offset, now_ms).headers(()) if each.number % 5 == 0 else None
+        records.append(stored(CHAT_EVENTS.name, 0, offset, Record(b"k", value, headers), now_ms))
     return records
 
 

@@ -104,7 +104,7 @@ def assert_adds_up(log: MemoryLog) -> int:
         assert list(told) == [partition]
         (counts,) = {each.counts for each in told.values()}
         assert counts.events == offset + 1
-        classes = counts.messages, counts.occurrences, counts.duplicates, counts.refused, counts.ticks
+        classes = counts.messages, counts.occurrences, counts.duplicates, counts.refused, counts.ticks, counts.moved
         assert sum(classes) == counts.events
         assert counts.closed_messages == sum(each.messages for each in told.values())
         assert counts.occurrences == sum(each.occurrences for each in told.values())

@@ -25,15 +25,19 @@ from tests.sessionizer_engines import core, kernel, needs_kernel
 
 pytestmark = needs_kernel
 
-PARTITION = 3
+PARTITION = 0
+SHARED = 2, 4
+"""The partition, of so many, that most of what is spoken belongs to. The rest is misplaced."""
+
 Held = dict[bytes, bytes]
 
 
 class Both:
     """A core and a kernel that are given the same, and what a checkpoint topic would hold of each."""
 
-    def __init__(self) -> None:
-        self.engines: list[Engine] = [core(POLICY, PARTITION), kernel(POLICY, PARTITION)]
+    def __init__(self, partition: int = PARTITION, partitions: int = 1) -> None:
+        self._share = partition, partitions
+        self.engines: list[Engine] = [make(POLICY, *self._share) for make in (core, kernel)]
         self.held: list[Held] = [{}, {}]
 
     def process(self, records: list[ConsumerRecord]) -> None:
@@ -63,7 +67,7 @@ class Both:
     def restore(self) -> None:
         """Both go on from what the other one wrote."""
         places = [(each.watermark_ms, each.closed_messages) for each in self.engines]
-        self.engines = [make(POLICY, PARTITION) for make in (core, kernel)]
+        self.engines = [make(POLICY, *self._share) for make in (core, kernel)]
         for engine, held, place in zip(self.engines, reversed(self.held), places, strict=True):
             for block in pack(held.items()):
                 engine.load(0, block)
@@ -111,7 +115,7 @@ def test_kernel_and_core_agree_over_long_feeds(seed: int) -> None:
 
 def assert_alike(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> None:
     """Batches of the sizes that the plan has, again and again, each followed by what it says."""
-    both = Both()
+    both = Both(*SHARED)
     for batch, then in batches(records, plan):
         both.process(batch)
         if then:

@@ -50,7 +50,8 @@ def _uncounted(store: Store) -> list[str]:
         occurrences = sum(comparison["wallet_occurrences"] for comparison in told)
         for counts in told:
             still_open = counts["messages"] - counts["closed_messages"]
-            accounted = taken + still_open + occurrences + counts["duplicates"] + counts["ticks"] + refused
+            accounted = taken + still_open + occurrences + counts["duplicates"] + counts["ticks"]
+            accounted += counts["moved"] + refused
             if counts["events"] != accounted or counts["events"] != offset + 1:
                 found.append(f"events up to {partition}/{offset}: {counts}, accounted for: {accounted}")
     return found

@@ -11,6 +11,7 @@ from faust.types import TP
 from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.sink import write
 from meter.charger.charger import Charger
+from meter.commands.mover import CommandMover
 from meter.core.policy import Policy
 from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
@@ -18,7 +19,9 @@ from meter.stage.fold import Fold, MakeFold
 from meter.stage.stage import Stage
 from schemas.delivery import QUIET_S
 from schemas.topics import (
+    ACCOUNT_COMMANDS,
     CHAT_EVENTS,
+    COMMAND_STATE,
     CONVERSATION_STATE,
     DEAD_LETTERS,
     EVENT_COUNTS,
@@ -34,10 +37,10 @@ from tests.simulation.group import Coordinator, Member
 from tests.simulation.process import Process
 from tests.simulation.spilling import a_spilling_engine
 
-Kind = Callable[[Policy, int], Fold]
+Kind = Callable[[Policy, int, int], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
-METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
+METER_TOPICS = (ACCOUNT_COMMANDS.name, CHAT_EVENTS.name, WALLET_INPUTS.name)
 AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
 
 SPILLS = 0.1
@@ -152,18 +155,22 @@ class _Offsets:
 
 
 def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Policy, *, drops: float) -> None:
-    """A `meter worker`: two stages, fed by one fetcher, tended by one timer."""
+    """A `meter worker`: three stages, fed by one fetcher, tended by one timer."""
     member = Member(group, process)
     line = Line(broker, process, repeats=drops > 0)
 
-    def sessionizer(policy: Policy, partition: int) -> Sessionizer:
-        return Sessionizer(policy, partition, a_spilling_engine() if process.rng.random() < SPILLS else chosen())
+    def sessionizer(policy: Policy, partition: int, partitions: int) -> Sessionizer:
+        engine = a_spilling_engine() if process.rng.random() < SPILLS else chosen()
+        return Sessionizer(policy, partition, engine, partitions)
+
+    def mover(_: Policy, partition: int, partitions: int) -> CommandMover:
+        return CommandMover(partition, partitions)
 
     def fold_of(kind: Kind, source: str) -> MakeFold:
-        def make_fold(partition: int) -> Fold:
-            fold = kind(policy, partition)
+        def make_fold(partition: int, partitions: int) -> Fold:
+            fold = kind(policy, partition, partitions)
             if process.rng.random() < AUDITED:
-                return Audited(fold, kind(policy, partition), broker.records[source, partition])
+                return Audited(fold, kind(policy, partition, partitions), broker.records[source, partition])
             return fold
 
         return make_fold
@@ -172,6 +179,7 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
         Stage, line, member, checkpoint_ms=CHECKPOINT_MS, session_ms=SESSION_MS, clock=SimClock(broker.now_ms)
     )
     stages = {
+        ACCOUNT_COMMANDS.name: make(ACCOUNT_COMMANDS, COMMAND_STATE, fold_of(mover, ACCOUNT_COMMANDS.name)),
         CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
         WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
     }

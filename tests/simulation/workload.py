@@ -10,13 +10,20 @@ LARGEST = 10_000
 """Bytes of a line at most: a large one costs time and shows nothing here."""
 
 
-def drawn(rng: Random, most: int) -> list[bytes]:
-    """A feed of at most `most` chat events, before what is repeated, contradicted and malformed."""
+def drawn(rng: Random, most: int, *, within_a_day: bool) -> list[bytes]:
+    """A feed of at most `most` chat events, before what is repeated, contradicted and malformed.
+
+    Of a feed within a day no line can be late, nothing is contradicted and nothing malformed: its lines mean the same
+    in whatever order they arrive.
+    """
     events = rng.randint(max(1, most // 6), most)
-    lines = generate(rng.randrange(2**31), events, days=rng.choice((1, 1, 2, 4)))
+    days = 1 if within_a_day else rng.choice((1, 1, 2, 4))
+    lines = generate(rng.randrange(2**31), events, days=days)
     if rng.random() < 0.8:
         lines = shuffle_within(lines, rng.choice((1, 5, 20)) * HOUR_MS, rng.randrange(2**31))
     lines = repeat_some(lines, rng.choice((0.0, 0.1, 0.3)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
+    if within_a_day:
+        return lines
     lines = contradict_some(lines, rng.choice((0.0, 0.05)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
     return _with_some_malformed(lines, rng.choice((0, 0, 4)), rng)
 

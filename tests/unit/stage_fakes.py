@@ -148,7 +148,7 @@ class Fold:
 
 
 def made(world: World, checkpoint_ms: int = 0) -> Stage:
-    def fold(partition: int) -> Fold:  # noqa: ARG001 - the shape of a maker
+    def fold(partition: int, partitions: int) -> Fold:  # noqa: ARG001 - the shape of a maker
         return Fold(world)
 
     return Stage(

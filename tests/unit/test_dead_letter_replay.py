@@ -203,7 +203,7 @@ async def test_what_the_meter_says_itself_is_not_put_back(
 
 async def test_strangers_letter_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows where it belongs."""
-    with pytest.raises(NotPutBackError, match="did not come from chat-events or wallet-inputs"):
+    with pytest.raises(NotPutBackError, match="did not come from chat-events, account-commands, wallet-inputs"):
         await check(monkeypatch, letter(1, topic="dead-letters"), chat(0))
 
 

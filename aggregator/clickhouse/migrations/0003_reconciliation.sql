@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS event_count_facts
     duplicates UInt64,
     refused UInt64,
     ticks UInt64,
+    moved UInt64,
     wallet_messages UInt64,
     wallet_occurrences UInt64,
     refused_inputs UInt64,

@@ -14,8 +14,8 @@ from schemas.event_counts import EventCounts
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 _COUNTS: Final = EventCounts.__struct_fields__
-_CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks")
-"""The classes of events: each event is in exactly one."""
+_CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks", "moved")
+"""The classes of events: each event is in exactly one. A moved one is counted again where it was moved to."""
 
 
 def partition_name(topic: str, partition: int) -> str:

@@ -39,8 +39,10 @@ class SpillingEngine(KernelEngine):
 
     spills = True
 
-    def __init__(self, policy: Policy, partition: int, directory: Path, above_bytes: int) -> None:
-        super().__init__(policy, partition)
+    def __init__(
+        self, policy: Policy, partition: int, partitions: int = 1, *, directory: Path, above_bytes: int
+    ) -> None:
+        super().__init__(policy, partition, partitions)
         self.store = Store(directory / f"{partition}-{next(_NUMBERS)}")
         self.above_bytes = above_bytes
         self._stored = 0
