@@ -58,7 +58,9 @@ def dead_letters_group() -> None:
 @dead_letters_group.command("list")
 @click.option("--code", help="Only letters with this code.")
 @click.option(
-    "--topic", type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]), help="Only letters from this topic."
+    "--topic",
+    type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]),
+    help="Only letters from this topic.",
 )
 @click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
 @click.option(

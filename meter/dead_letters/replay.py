@@ -195,9 +195,7 @@ def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCo
     # A moved record goes back to the topic that it came from.
     topic = _TOPICS.get(letter.moved_from.partition("/")[0] or letter.topic)
     if topic is None:
-        raise NotPutBackError(
-            f"{letter.letter_id} did not come from {', '.join(_TOPICS)}: produce it where it belongs"
-        )
+        raise NotPutBackError(f"{letter.letter_id} did not come from {', '.join(_TOPICS)}: produce it where it belongs")
     found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
     if isinstance(found, Rejected):
         raise NotPutBackError(_refusal_again(letter, found))

@@ -23,7 +23,10 @@ class Processed(NamedTuple):
     """The result of one batch."""
 
     outcomes: Counter[str]
-    """The number of records with each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick, moved."""
+    """The number of records with each outcome.
+
+    One of conversation, occurrence, duplicate, conflict, dead_letter, tick, moved.
+    """
     letters: list[DeadLetter]
     """The rejected records, in the order of their offsets."""
     moved: list[Record]
