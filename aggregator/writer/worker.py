@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -21,6 +23,8 @@ from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
 from schemas.delivery import METADATA_MS, QUIET_S
+from schemas.exit_statuses import REFUSED
+from schemas.formats import NewerFormatError
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER, missing_topics, no_broker
 
 READ: Final = (LEDGER, DEAD_LETTERS, EVENT_COUNTS)
@@ -171,6 +175,10 @@ async def _or_crash(app: Any, work: Awaitable[None]) -> None:
     # unexpected error ends the process instead.
     try:
         await work
+    except NewerFormatError as refusal:
+        print(f"Error: {refusal}", file=sys.stderr, flush=True)
+        logging.shutdown()
+        os._exit(REFUSED)
     except Exception as bug:
         await app.crash(bug)
         raise
