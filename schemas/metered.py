@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
+from schemas.events import Name
 
 State = Literal["open", "closed", "absorbed"]
 """open: may continue; closed: silent for longer than 15 minutes; absorbed: a late message bridged it into another."""
@@ -31,10 +32,10 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     `produced_ms` is the Kafka timestamp, in ms, of the chat event that caused the update. Latency is measured from it.
     """
 
-    workspace_id: str
-    bot_id: str
-    channel: str
-    channel_user_id: str
+    workspace_id: Name
+    bot_id: Name
+    channel: Name
+    channel_user_id: Name
     origin_partition: Int64
     origin_offset: Int64
     produced_ms: Int64
@@ -47,7 +48,7 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     and `sessions` are 0 if the conversation was absorbed.
     """
 
-    conversation_id: str
+    conversation_id: Name
     opened_ms: Int64
     state: State
     first_ms: Int64
@@ -55,15 +56,25 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     messages: Int64
     requests: Int64
     sessions: Int64
-    absorbed_into: str | None = None
+    absorbed_into: Name | None = None
 
 
 class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
     """One event that belongs to no conversation: a notification, or a message of an agent or a developer."""
 
     kind: Kind
-    unit_id: str
+    unit_id: Name
     at_ms: Int64
+
+
+class RebillSlice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.slice"):
+    """An order of the charger to itself: charge the next conversations of a workspace again, after a change of plan.
+
+    The wallets do the slice only if they wait for this number `slice`. So a repeat does nothing.
+    """
+
+    workspace_id: Name
+    slice: Int64
 
 
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
@@ -81,7 +92,7 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     counts: EventCounts = EventCounts()
 
 
-WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | RebillSlice | AnyCommand
 
 decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
 """bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""

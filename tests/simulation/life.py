@@ -21,6 +21,7 @@ from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.orders import some_slice_size
 from tests.simulation.process import Process
 from tests.simulation.workers import (
     AGGREGATOR_TOPICS,
@@ -51,7 +52,7 @@ class World:
 
     def __init__(self, seed: int, most_events: int) -> None:
         self.rng = Random(seed)
-        self.lines = workload.drawn(self.rng, most_events)
+        self.lines = workload.drawn(self.rng, most_events, NOW_MS)
         self.happened: Counter[str] = Counter()
         self.policy = Policy()
         self.broker = Broker(self.rng, self.rng.choice((1, 2, 3)), NOW_MS)
@@ -156,7 +157,8 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
     try:
         asyncio.set_event_loop(loop)
         world = loop.run_until_complete(_world(seed, most_events))
-        loop.run_until_complete(world.live())
+        with some_slice_size(world.rng):
+            loop.run_until_complete(world.live())
         view(world.broker)
         audit(world.store, meter(world.lines, NOW_MS), world.lines)
         return world.happened + Counter(events=len(world.lines))

@@ -5,12 +5,13 @@ from random import Random
 from tests.feeds.disorder import contradict_some, malformed, repeat_some, shuffle_within
 from tests.feeds.generator import generate
 from tests.feeds.lines import HOUR_MS, is_command, time_of
+from tests.simulation.orders import with_orders
 
 LARGEST = 10_000
 """Bytes of a line at most: a large one costs time and shows nothing here."""
 
 
-def drawn(rng: Random, most: int) -> list[bytes]:
+def drawn(rng: Random, most: int, now_ms: int) -> list[bytes]:
     """A feed of at most `most` chat events, before what is repeated, contradicted and malformed."""
     events = rng.randint(max(1, most // 6), most)
     lines = generate(rng.randrange(2**31), events, days=rng.choice((1, 1, 2, 4)))
@@ -18,7 +19,8 @@ def drawn(rng: Random, most: int) -> list[bytes]:
         lines = shuffle_within(lines, rng.choice((1, 5, 20)) * HOUR_MS, rng.randrange(2**31))
     lines = repeat_some(lines, rng.choice((0.0, 0.1, 0.3)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
     lines = contradict_some(lines, rng.choice((0.0, 0.05)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
-    return _with_some_malformed(lines, rng.choice((0, 0, 4)), rng)
+    lines = _with_some_malformed(lines, rng.choice((0, 0, 4)), rng)
+    return with_orders(lines, rng, now_ms)
 
 
 def _with_some_malformed(lines: list[bytes], number: int, rng: Random) -> list[bytes]:

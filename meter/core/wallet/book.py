@@ -6,8 +6,9 @@ import msgspec
 
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
-from meter.core.wallet.lots import Lot, Lots, Spendable
+from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Lots, Spendable
 from meter.core.wallet.plan_terms import Timeline
+from meter.core.wallet.waiting import Waiting
 from schemas.instants import day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
@@ -22,6 +23,8 @@ class Bot(msgspec.Struct, array_like=True):
     name: str = ""
     owner: str = ""
     plan: Timeline = msgspec.field(default_factory=Timeline)
+    named: tuple[int, str, str] = (-1, "", "")
+    """Time, source and id of the command that said the name and the owner."""
 
 
 class Wallet(msgspec.Struct, array_like=True):
@@ -50,6 +53,21 @@ class Wallet(msgspec.Struct, array_like=True):
     messages: int = 0
     occurrences: int = 0
     """These three are control totals: see `schemas.ledger.ControlTotals`."""
+    has_withdrawn: bool = False
+    """Whether the assumed grant was withdrawn, because a command created the workspace after all."""
+    assumed_spent_micros: int = 0
+    """What the assumed grant has paid for conversations that are forgotten."""
+    is_rebilling: bool = False
+    """Whether conversations wait to be charged again, in slices (`rebilling.py`)."""
+    slices: int = 0
+    """The number of the slice that is due next. It never goes back."""
+    looks: int = 0
+    """The number of slices that only look for conversations to charge again, before the first is charged."""
+
+
+def without_parts(wallet: Wallet) -> Wallet:
+    """The wallet without its lots, bots and commands, which are entries of their own in a checkpoint."""
+    return msgspec.structs.replace(wallet, lots=Lots(), bots={}, commands={})
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +99,11 @@ class Book:
         self.produced_ms = 0
         self.touched_conversations: set[str] = set()
         self.touched_usage: set[UsageKey] = set()
+        self.touched_lots: set[str] = set()
+        self.touched_bots: set[str] = set()
+        self.new_commands: set[str] = set()
+        self.waiting: Waiting | None = None
+        """The conversations that wait to be charged again. Derived from the state when the next slice is due."""
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
@@ -126,6 +149,7 @@ class Book:
             reverses=reverses,
         )
         self.entries.append(entry)
+        self.touched_lots.add(lot.lot_id)
         self.changed = True
         return entry
 
@@ -139,6 +163,8 @@ class Book:
         """Add a lot, whose credit is posted next. `Wallets` sets the timers of `new_lots` and empties the list."""
         self.wallet.lots.add(lot)
         self.new_lots.append(lot)
+        self.touched_lots.add(lot.lot_id)
+        self.reorder_lots()
 
     def forget_conversation(self, conversation: BilledConversation) -> None:
         """Remove a conversation that no late message can reach.
@@ -147,6 +173,10 @@ class Book:
         """
         del self.conversations[conversation.conversation_id]
         self.touched_conversations.add(conversation.conversation_id)
+        if self.wallet.status == "provisioned":
+            parts = (part for unit in conversation.units for part in unit.parts)
+            assumed_micros = sum(part.amount_micros for part in parts if part.lot_id == ASSUMED_GRANT)
+            self.wallet.assumed_spent_micros += assumed_micros
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
         self.usage[key].remembered -= 1
         self.touched_usage.add(key)
@@ -155,6 +185,11 @@ class Book:
         """Remove a day that no conversation can change any more. Its totals stay in ClickHouse."""
         del self.usage[key]
         self.touched_usage.add(key)
+
+    def forget_touched(self) -> None:
+        """Begin to note changes for the next checkpoint."""
+        self.touched_conversations, self.touched_usage = set(), set()
+        self.touched_lots, self.touched_bots, self.new_commands = set(), set(), set()
 
     def add_cause(self, metered: Metered) -> None:
         """Note the Kafka timestamp of a metered update. The oldest goes on the ledger update, for measuring latency."""

@@ -31,15 +31,17 @@ class Timers:
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """Set the timer for the end of a free lot's term. Called when a lot is added or its term moves.
+        """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves.
 
         An exhausted lot keeps its timer, because a reversal may credit it again before its term ends.
         """
         if lot.kind == "free":
+            if lot.pending_micros:
+                heappush(self._lots, (lot.assigned_ms, book.wallet.workspace_id, lot.lot_id))
             heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id))
 
-    def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
-        """Yield the free lots whose term has ended by `clock_ms`."""
+    def due_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
+        """Yield the free lots whose term has begun or ended by `clock_ms`."""
         while self._lots and self._lots[0][0] <= clock_ms:
             _, workspace_id, lot_id = heappop(self._lots)
             book = self._books[workspace_id]
