@@ -26,6 +26,16 @@ Any Kafka client can write to wallet-inputs. Without this bound a larger number 
 """
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+"""A number of messages. No conversation comes near it, and a sum of many stays within 64 bits."""
+
+Sessions = Annotated[int, msgspec.Meta(ge=0, le=2**17)]
+"""The sessions of one conversation. This many are 3.7 years without 15 minutes of silence."""
+
+EventTime = Annotated[int, msgspec.Meta(ge=0, lt=2**16 * 86_400_000)]
+"""Milliseconds since 1970, before the year 2149: the days that a table can hold."""
+
+
 class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """The fields that both metered updates have.
 
@@ -49,13 +59,13 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     """
 
     conversation_id: Name
-    opened_ms: Int64
+    opened_ms: EventTime
     state: State
-    first_ms: Int64
-    last_ms: Int64
-    messages: Int64
-    requests: Int64
-    sessions: Int64
+    first_ms: EventTime
+    last_ms: EventTime
+    messages: Count
+    requests: Count
+    sessions: Sessions
     absorbed_into: Name | None = None
 
 
@@ -64,7 +74,7 @@ class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
 
     kind: Kind
     unit_id: Name
-    at_ms: Int64
+    at_ms: EventTime
 
 
 class RebillSlice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.slice"):

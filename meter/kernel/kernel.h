@@ -87,6 +87,7 @@ static inline uint32_t session_count(const kernel *k, int64_t first_ms, int64_t 
 
 /* ---- expiry.c: what the passing of event time does ---- */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
+void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms);
 enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
 
 /* ---- timers.c: when an interaction is due ---- */

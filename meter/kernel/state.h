@@ -101,6 +101,7 @@ enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUT
 struct kernel {
     int64_t gap_ms, horizon_ms, future_ms, partition; /* do not change after kernel_begin */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
+    int64_t arrived_ms;      /* Kafka's time of the record that moved the watermark last; 0 if none has yet */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */
     uint64_t id_secret[2], key_secret[2];

@@ -25,10 +25,14 @@ SAFE_POINT_OFFSETS: Final = 100_000
 
 
 class Mark(msgspec.Struct, array_like=True):
-    """The part of a checkpoint that is not entries: the watermark and the event counts, as of its offset."""
+    """The part of a checkpoint that is not entries: the watermark and the event counts, as of its offset.
+
+    `arrived_ms` is the Kafka timestamp of the record that moved the watermark last.
+    """
 
     watermark_ms: int = 0
     counts: EventCounts = EventCounts()
+    arrived_ms: int = 0
 
 
 _NEVER_MS: Final = -(2**62)
@@ -78,7 +82,7 @@ class Sessionizer:
 
     def mark(self) -> bytes:
         """Return the watermark and the event counts, encoded. Kept for the safe point that follows the checkpoint."""
-        self._saved = Mark(self._engine.watermark_ms, self._counts())
+        self._saved = Mark(self._engine.watermark_ms, self._counts(), self._engine.arrived_ms or self._saved.arrived_ms)
         return _encode(self._saved)
 
     def _counts(self) -> EventCounts:
@@ -117,11 +121,14 @@ class Sessionizer:
     def idle(self, now_ms: int) -> list[Record]:
         """Return a tick of `now_ms`, so that the last conversations close although no more events arrive.
 
-        Return none if the watermark is not behind `now_ms`, or by the late horizon or more. In the second case the
-        partition holds old events, and the process that feeds them moves their time.
+        Return none if the watermark is not behind `now_ms`, or if the partition is not live. It is live if the record
+        that moved its watermark last arrived at Kafka within the late horizon of its own time. So a live partition is
+        ticked after any outage. One that is not holds old events, and the process that feeds them moves their time.
         """
-        behind_ms = now_ms - self._engine.watermark_ms
-        return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._policy.horizon_ms else []
+        watermark_ms = self._engine.watermark_ms
+        arrived_ms = self._engine.arrived_ms or self._saved.arrived_ms
+        is_live = watermark_ms > 0 and arrived_ms - watermark_ms < self._policy.horizon_ms
+        return [Record(None, encode_tick(now_ms))] if is_live and now_ms > watermark_ms else []
 
     def _observe(self, processed: Processed, now_ms: int) -> None:
         for name, count in processed.outcomes.items():

@@ -66,7 +66,7 @@ def tied(draw: st.DrawFn) -> list[bytes]:
     return draw(st.permutations(lines))
 
 
-@settings(max_examples=40)
+@settings(max_examples=max(40, settings().max_examples // 4))
 @given(chats(), tied(), turns)
 def test_of_commands_for_one_instant_the_last_by_source_and_id_stands(
     arrivals: list[Arrival], lines: list[bytes], taken: list[Turn]
@@ -81,7 +81,7 @@ def test_of_commands_for_one_instant_the_last_by_source_and_id_stands(
 
 
 @pytest.mark.parametrize("created", [{"plan": "standard"}, PLANS[2], PLANS[2] | {"free_grant_micros": 900_000}])
-@settings(max_examples=40)
+@settings(max_examples=max(40, settings().max_examples // 4))
 @given(chats(who=STRANGERS), st.integers(0, 8), turns)
 def test_the_command_that_creates_a_workspace_decides_its_grant(
     created: dict[str, Any], arrivals: list[Arrival], delay: int, taken: list[Turn]
@@ -97,7 +97,7 @@ def test_the_command_that_creates_a_workspace_decides_its_grant(
     audit(view(log))
 
 
-@settings(max_examples=40)
+@settings(max_examples=max(40, settings().max_examples // 4))
 @given(hard_feeds, turns, st.integers(1, 2), st.integers(1, 5))
 def test_a_rebilling_in_slices_comes_to_the_same(
     lines: list[bytes], taken: list[Turn], conversations: int, entries: int

@@ -68,6 +68,8 @@ class Sessions:
     def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:
         self.policy = policy
         self.watermark_ms = watermark_ms
+        self.arrived_ms = 0
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has yet."""
         self.closed_messages = closed_messages
         """Messages of all closed conversations since the beginning, forgotten ones included."""
         self.interactions: dict[InteractionKey, Interaction] = {}
@@ -95,7 +97,7 @@ class Sessions:
         if refused is not None:
             return refused
         if isinstance(event, ClockTick):
-            self.watermark_ms = max(self.watermark_ms, at_ms)
+            self._reach(at_ms, received_ms)
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
@@ -103,11 +105,16 @@ class Sessions:
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
         if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
-            self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
+            self._reach(at_ms, received_ms)  # A repeat moves event time too.
             return Duplicate() if known == (key, seen) else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
             return self._late(at_ms)
+        self._reach(at_ms, received_ms)
         return self._accept(key, seen, event)
+
+    def _reach(self, at_ms: int, received_ms: int) -> None:
+        if at_ms > self.watermark_ms:
+            self.watermark_ms, self.arrived_ms = at_ms, received_ms
 
     def _late(self, at_ms: int) -> Rejected:
         return late(at_ms, self.watermark_ms, self.policy)
@@ -119,7 +126,6 @@ class Sessions:
         interaction.seen.append(seen)
         self._seen[seen.event_key] = (key, seen)
         self.touched.add(key)
-        self.watermark_ms = max(self.watermark_ms, seen.at_ms)
         kind = kind_of(event)
         if kind is not None:
             self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)

@@ -53,6 +53,10 @@ class Wallet(msgspec.Struct, array_like=True):
     messages: int = 0
     occurrences: int = 0
     """These three are control totals: see `schemas.ledger.ControlTotals`."""
+    credited_micros: int = 0
+    """All credit that was ever given, pending grants included."""
+    charged_micros: int = 0
+    """All charges that stand. Neither of the two exceeds `schemas.money.MOST_MICROS`."""
     has_withdrawn: bool = False
     """Whether the assumed grant was withdrawn, because a command created the workspace after all."""
     assumed_spent_micros: int = 0

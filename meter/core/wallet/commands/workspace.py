@@ -11,6 +11,7 @@ from meter.core.wallet.commands.plan import price_of, session_micros
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot
 from meter.core.wallet.plan_terms import Term
 from schemas.commands import WorkspaceCreated
+from schemas.money import MOST_MICROS
 
 INITIAL_GRANT = "initial"
 """Lot id of the grant that the command gives that creates the workspace."""
@@ -32,13 +33,15 @@ def create_workspace(
     price_micros = price_of(data.plan, data.session_price_micros, policy)
     if price_micros is None:
         return Rejected("invalid", "data.session_price_micros: required on the enterprise plan")
+    default_micros = policy.free_grant_micros if data.plan == "standard" else 0
+    amount_micros = default_micros if data.free_grant_micros is None else data.free_grant_micros
+    if amount_micros > MOST_MICROS - wallet.credited_micros:
+        return Rejected("amount_too_large", "data.free_grant_micros: the wallet was given more than it can count")
     if wallet.status == "provisioned":
         wallet.plan.forget_assumed()
         withdraw(book, wallet.lots.by_id[ASSUMED_GRANT])
     cause = command.source, command.id
     wallet.plan.add(Term(at_ms, data.plan, price_micros, cause, session_micros(data)))
-    default_micros = policy.free_grant_micros if data.plan == "standard" else 0
-    amount_micros = default_micros if data.free_grant_micros is None else data.free_grant_micros
     amount_micros -= min(amount_micros, wallet.assumed_spent_micros)
     if amount_micros:
         lot = Lot(INITIAL_GRANT, "free", "", 0, at_ms, at_ms + policy.grant_life_ms)
