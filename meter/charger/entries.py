@@ -7,8 +7,9 @@ checkpoint writes only those that changed, however many a workspace has.
 from collections.abc import Iterator, Mapping
 
 from meter.charger.state import Key, decode_key, encode, encode_key
-from meter.core.wallet.book import Book, without_parts
+from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.wallet import without_parts
 from meter.stage.blocks import Entry
 
 
@@ -26,13 +27,13 @@ def keys_of(workspace_id: str, book: Book) -> Iterator[bytes]:
 def changed_entries(books: Mapping[str, Book]) -> Iterator[Entry]:
     """The entries that were added, changed or ended since the last call, of the books that changed."""
     for workspace_id, book in books.items():
+        touched = book.take_touched()
         keys = [Key("wallet", workspace_id)]
-        keys += [Key("lot", workspace_id, lot_id) for lot_id in book.touched_lots]
-        keys += [Key("bot", workspace_id, bot_id) for bot_id in book.touched_bots]
-        keys += [Key("command", workspace_id, command) for command in book.new_commands]
-        keys += [Key("conversation", workspace_id, each) for each in book.touched_conversations]
-        keys += [Key("usage", workspace_id, day.bot_id, day.day) for day in book.touched_usage]
-        book.forget_touched()
+        keys += [Key("lot", workspace_id, lot_id) for lot_id in touched.lots]
+        keys += [Key("bot", workspace_id, bot_id) for bot_id in touched.bots]
+        keys += [Key("command", workspace_id, command) for command in touched.commands]
+        keys += [Key("conversation", workspace_id, each) for each in touched.conversations]
+        keys += [Key("usage", workspace_id, day.bot_id, day.day) for day in touched.usage]
         for key in keys:
             yield encode_key(key), _value(book, key)
 

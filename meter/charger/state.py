@@ -5,10 +5,11 @@ from typing import NamedTuple
 import msgspec
 
 from meter.core.wallet.billed_conversations import BilledConversation
-from meter.core.wallet.book import Book, Bot, Wallet
+from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import Lot
 from meter.core.wallet.source import Source
+from meter.core.wallet.wallet import Bot, Wallet
 
 
 class Mark(msgspec.Struct, array_like=True):

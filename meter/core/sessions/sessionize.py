@@ -108,16 +108,13 @@ class Sessions:
             self._reach(at_ms, received_ms)  # A repeat moves event time too.
             return Duplicate() if known == (key, seen) else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
-            return self._late(at_ms)
+            return late(at_ms, self.watermark_ms, self.policy)
         self._reach(at_ms, received_ms)
         return self._accept(key, seen, event)
 
     def _reach(self, at_ms: int, received_ms: int) -> None:
         if at_ms > self.watermark_ms:
             self.watermark_ms, self.arrived_ms = at_ms, received_ms
-
-    def _late(self, at_ms: int) -> Rejected:
-        return late(at_ms, self.watermark_ms, self.policy)
 
     def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
         interaction = self.interactions.get(key)

@@ -2,10 +2,11 @@
 
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation
-from meter.core.wallet.book import Book, Wallet
+from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
+from meter.core.wallet.wallet import Wallet
 from schemas.instants import day_of
 from schemas.metered import RebillSlice
 

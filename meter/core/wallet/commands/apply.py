@@ -45,7 +45,7 @@ def apply_command(book: Book, command: AnyCommand, policy: Policy, now: Moment) 
     outcome = refused or _apply(book, command, at_ms, policy, now)
     if not isinstance(outcome, Rejected):
         book.wallet.commands[key] = content
-        book.new_commands.add(key)
+        book.touched.commands.add(key)
     return outcome
 
 

@@ -2,9 +2,10 @@
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.wallet.book import Book, Bot
+from meter.core.wallet.book import Book
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.plan_terms import INHERITED, Term
+from meter.core.wallet.wallet import Bot
 from schemas.commands import (
     BotCreated,
     PlanChanged,
@@ -34,7 +35,7 @@ def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Don
     if named >= bot.named:
         bot.name, bot.owner, bot.named = data.name, data.owner, named
     book.wallet.bots[data.bot_id] = bot
-    book.touched_bots.add(data.bot_id)
+    book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=data.plan is not None)
 
@@ -53,7 +54,7 @@ def change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) ->
         book.wallet.plan.add(term)
     else:
         book.wallet.bots.setdefault(data.bot_id, Bot()).plan.add(term)
-        book.touched_bots.add(data.bot_id)
+        book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=True)
 

@@ -67,6 +67,6 @@ def begin_earlier(book: Book, at_ms: int, policy: Policy) -> None:
     if at_ms >= lot.assigned_ms:
         return
     lot.assigned_ms, lot.expires_ms = at_ms, at_ms + policy.grant_life_ms
-    book.touched_lots.add(lot.lot_id)
+    book.touched.lots.add(lot.lot_id)
     book.reorder_lots()
     book.new_lots.append(lot)  # Its timer is set again.
