@@ -45,7 +45,7 @@ class Both:
         self.compare()
 
     def compare(self) -> None:
-        ours, theirs = ((each.watermark_ms, each.closed_messages, each.live) for each in self.engines)
+        ours, theirs = ((each.watermark_ms, each.arrived_ms, each.closed_messages, each.live) for each in self.engines)
         assert theirs == ours
 
     def save(self) -> None:
