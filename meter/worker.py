@@ -22,6 +22,7 @@ from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
+from schemas.repeated_lines import bound_repeated_lines
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
 
 COLLECT_S: Final = 10.0
@@ -129,6 +130,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         app.on_partitions_assigned.connect(assigned, weak=False)
         worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 

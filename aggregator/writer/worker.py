@@ -21,6 +21,7 @@ from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
 from schemas.delivery import METADATA_MS, QUIET_S
+from schemas.repeated_lines import bound_repeated_lines
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER, missing_topics, no_broker
 
 READ: Final = (LEDGER, DEAD_LETTERS, EVENT_COUNTS)
@@ -100,6 +101,7 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
         app = build(settings, clickhouse, partitions, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even if the output is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 

@@ -121,7 +121,9 @@ class RawRecords(Sequence[Fetched]):
         if self._list is None:
             start, data = self.first_offset, self.data
             found = [record for batch in placed(data) for record in decoded(data[batch.at : batch.end])]
-            self._list = [each for each in found if each.offset >= start] if found and found[0].offset < start else found
+            self._list = (
+                [each for each in found if each.offset >= start] if found and found[0].offset < start else found
+            )
         return self._list
 
 

@@ -17,8 +17,7 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
     see that the replay failed. What stands for a batch that cannot be read becomes the letter of that batch.
     """
     if isinstance(record, Unreadable):
-        place = topic.name, partition, record.offset
-        return DeadLetter(UNREADABLE_BATCH, record.reason, *place, None, record.batch)
+        return DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
         rejected.code,

@@ -125,8 +125,7 @@ class Stage:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             partition.sent += await send(self._topics, partition.fold.process(records))
             partition.last_records_s = self._clock.monotonic()
-        # Without a record too: what was aborted, and transaction markers, are over once they are read.
-        partition.next_offset = max(partition.next_offset, batch.last_offset + 1)
+        partition.next_offset = max(partition.next_offset, batch.last_offset + 1)  # Also if it holds no record.
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))
