@@ -15,6 +15,9 @@ kernel *usable(Kernel *self) {
     return &self->k;
 }
 
+static const char FULL[] = "partition is full: it holds 1,073,741,000 ids of events that are not older than the late "
+                           "horizon; spread its workspaces over more partitions";
+
 /* Turns a failure into a Python exception and marks the kernel as broken: ValueError with the text `malformed` for
  * STATUS_MALFORMED, MemoryError for STATUS_NO_MEMORY; of STATUS_RAISED the exception is set already. Returns NULL. */
 PyObject *failed(Kernel *self, enum status status, const char *malformed) {
@@ -26,23 +29,25 @@ PyObject *failed(Kernel *self, enum status status, const char *malformed) {
         PyErr_SetString(PyExc_ValueError, malformed);
     } else if (status == STATUS_NO_MEMORY) {
         PyErr_NoMemory();
+    } else if (status == STATUS_FULL) {
+        PyErr_SetString(PyExc_OverflowError, FULL);
     }
     return NULL;
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", NULL};
-    long long partition, gap_ms, horizon_ms, future_ms;
+    static char *NAMES[] = {"partition", "gap_ms", "horizon_ms", "future_ms", "bucket_ids", "secret", NULL};
+    long long partition, gap_ms, horizon_ms, future_ms, bucket_ids;
     const char *secret;
     Py_ssize_t secret_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
-                                     &future_ms, &secret, &secret_bytes)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLLy#:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
+                                     &future_ms, &bucket_ids, &secret, &secret_bytes)) {
         return NULL;
     }
     const int64_t most_ms = TIME_LIMIT_MS / 32;
     if (gap_ms < 1 || gap_ms > most_ms || horizon_ms < 1 || horizon_ms > most_ms || future_ms < 0 ||
-        future_ms > most_ms || secret_bytes != 32) {
-        PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0 and 32 bytes of secret");
+        future_ms > most_ms || secret_bytes != 32 || bucket_ids < 1 || bucket_ids > BUCKET_IDS) {
+        PyErr_SetString(PyExc_ValueError, "a kernel needs durations above 0, buckets of 1 to 256, 32 bytes of secret");
         return NULL;
     }
     Kernel *self = (Kernel *)PyType_GenericAlloc(type, 0);
@@ -54,6 +59,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
     k->gap_ms = gap_ms;
     k->horizon_ms = horizon_ms;
     k->future_ms = future_ms;
+    k->bucket_ids = (uint32_t)bucket_ids;
     KERNEL_ASSERT(sizeof k->id_secret + sizeof k->key_secret == (size_t)secret_bytes);
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
@@ -156,17 +162,16 @@ static PyObject *get_number(Kernel *self, void *offset) {
     return PyLong_FromLongLong(number);
 }
 
-enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, ACCEPTED_BYTES = 36 }; /* with their share of tables and strings */
+enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, KEPT_ID_BYTES = 26 }; /* with their share of tables and strings */
 
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
     const kernel *k = &self->k;
     KERNEL_ASSERT(sizeof(interaction) < INTERACTION_BYTES);
-    KERNEL_ASSERT(sizeof(accepted_event) < ACCEPTED_BYTES);
+    KERNEL_ASSERT(sizeof(accepted_id) < KEPT_ID_BYTES);
     KERNEL_ASSERT(k->interactions.used <= k->interactions.made);
-    KERNEL_ASSERT(k->accepted.used <= k->accepted.made);
     return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
                              (size_t)k->older_conversations.used * OLDER_BYTES +
-                             (size_t)k->accepted.used * ACCEPTED_BYTES);
+                             (size_t)k->ids_held * KEPT_ID_BYTES);
 }
 
 static PyMethodDef METHODS[] = {
@@ -185,7 +190,9 @@ static PyMethodDef METHODS[] = {
     {"spill", (PyCFunction)spill_interactions, METH_VARARGS, NULL},
     {"wanted", (PyCFunction)list_wanted, METH_NOARGS, NULL},
     {"bring_back", (PyCFunction)unspill_interactions, METH_O, NULL},
-    {"forgotten", (PyCFunction)list_dropped_ids, METH_NOARGS, NULL},
+    {"spill_ids", (PyCFunction)spill_buckets, METH_VARARGS, NULL},
+    {"lend", (PyCFunction)lend_ids, METH_O, NULL},
+    {"forgotten", (PyCFunction)list_forgotten_buckets, METH_NOARGS, NULL},
     {"split", (PyCFunction)split_block, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -219,7 +226,7 @@ static PyModuleDef MODULE = {
 
 /* Makes the module. Called by Python when it is imported. */
 PyMODINIT_FUNC PyInit__kernel(void) {
-    KERNEL_ASSERT(sizeof(accepted_event) == 30);
+    KERNEL_ASSERT(sizeof(accepted_id) == 20);
     KERNEL_ASSERT(sizeof(conversation) == 42);
     KERNEL_ASSERT(sizeof(interaction) == 64);
     PyObject *module = PyModule_Create(&MODULE);

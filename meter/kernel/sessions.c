@@ -18,35 +18,18 @@ static void move_watermark(kernel *k, int64_t at_ms) {
     k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
 }
 
-/* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
- * and is out of reach: it is shadowed from now on. */
-static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uint32_t known) {
-    KERNEL_ASSERT_SLOW(owner != 0);
-    KERNEL_ASSERT_SLOW(owner <= MAX_ITEMS);
-    uint32_t number = pool_allocate(&k->accepted);
-    if (number == 0) {
-        return STATUS_NO_MEMORY;
-    }
-    interaction *i = interaction_at(k, owner);
-    accepted_event *a = accepted_at(k, number);
-    a->id = e->id;
-    a->at = as_instant(e->at_ms);
-    a->event_class = e->event_class & 31;
-    a->owner = owner & ITEM_MASK;
-    append_accepted(k, i, number);
-    if (known == 0) {
-        return index_accepted(k, number);
-    }
-    KERNEL_ASSERT_SLOW(known != number);
-    KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
-    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
-    TRY(drop_stored_id(k, accepted_at(k, known)));
-    accepted_at(k, known)->shadowed = 1;
-    table_replace(&k->by_id, e->id_hash, known, number);
-    return STATUS_OK;
+/* Accepts an event outside conversations. It needs no interaction: nothing of it is left but its id. */
+static enum status accept_occurrence(kernel *k, const event *e, uint32_t known) {
+    accepted_id a = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
+    KERNEL_ASSERT_SLOW(is_occurrence(e));
+    TRY(add_id(k, &a, e->id_hash, known));
+    move_watermark(k, e->at_ms);
+    TRY(timers_advance(k));
+    KERNEL_ASSERT_SLOW(e->at_ms <= k->watermark_ms);
+    return add_occurrence_update(k, e);
 }
 
-static enum status accept_event(kernel *k, const event *e, uint32_t known) {
+static enum status accept_message(kernel *k, const event *e, uint32_t known) {
     uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     if (number == 0) {
         number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
@@ -55,10 +38,10 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
         return STATUS_NO_MEMORY;
     }
     TRY(mark_changed(k, number));
-    TRY(store_accepted(k, number, e, known));
     interaction *i = interaction_at(k, number);
+    accepted_id a = accepted_id_of(e, i->key_tag);
+    TRY(add_id(k, &a, e->id_hash, known));
     KERNEL_ASSERT_SLOW(i->used);
-    KERNEL_ASSERT_SLOW(i->newest_accepted != 0);
     if (i->ended) { /* It ended, and no checkpoint has written that yet: it goes on, with nothing. */
         KERNEL_ASSERT_SLOW(!i->has_latest);
         i->ended = 0;
@@ -67,11 +50,7 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
     }
     move_watermark(k, e->at_ms);
     TRY(timers_advance(k));
-    if (!is_occurrence(e)) {
-        return join(k, number, e);
-    }
-    TRY(schedule_no_later(k, number, e->at_ms + k->horizon_ms + 1));
-    return add_occurrence_update(k, number, e);
+    return join(k, number, e);
 }
 
 /* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
@@ -81,22 +60,20 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(!k->restoring);
     int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
-    uint32_t known = find_accepted(k, &e->id, e->id_hash);
+    uint32_t known = find_id(k, e->id.bytes, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
-    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
-        const accepted_event *a = accepted_at(k, known);
-        KERNEL_ASSERT_SLOW(a->owner != 0);
-        KERNEL_ASSERT_SLOW(!a->shadowed);
-        bool same = ms(a->at) == e->at_ms && a->event_class == e->event_class &&
-                    is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
-        found = same ? DUPLICATE : CONFLICT;
+    if (known != 0 && ms(id_at(k, known)->at) >= oldest_ms) {
+        accepted_id again = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
+        found = memcmp(id_at(k, known), &again, sizeof again) == 0 ? DUPLICATE : CONFLICT;
         move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
     } else if (e->at_ms < oldest_ms) {
         *outcome = LATE;
         return STATUS_OK;
+    } else if (found == ADDED_OCCURRENCE) {
+        TRY(accept_occurrence(k, e, known));
     } else {
-        TRY(accept_event(k, e, known));
+        TRY(accept_message(k, e, known));
     }
     k->outcomes[found]++;
     *outcome = found;
@@ -104,7 +81,7 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(k->watermark_ms >= e->at_ms);
 #ifdef KERNEL_CHECK
     uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
-    if (number != 0) { /* 0: a conflict whose own key is not known */
+    if (number != 0) { /* 0: a repeat, a conflict or an occurrence without an interaction */
         check_interaction(k, number);
     }
 #endif

@@ -12,7 +12,7 @@ from typing import Final
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.sessions import sessionize
+from meter.core.sessions import accepted_ids, sessionize
 from meter.core.sessions.event_kinds import EVENT_CLASSES, class_of
 from meter.kafka.fetched import Fetched, RawRecords
 from meter.kafka.records import BATCH_BYTES, Packed
@@ -46,6 +46,7 @@ class KernelEngine:
             gap_ms=policy.gap_ms,
             horizon_ms=policy.horizon_ms,
             future_ms=policy.future_ms,
+            bucket_ids=accepted_ids.BUCKET_IDS,
             secret=os.urandom(32),
         )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import permutations
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Interaction, InteractionKey
 from meter.core.sessions.sessionize import Conflict, ConversationTouched, Duplicate, Outcome, Sessions
+from meter.core.sessions.state_codec import pack_bucket, unpack_bucket
 from schemas.events import decode_event
 from schemas.ledger import ConversationFact
 from tests.oracle.oracle import Result, Usage, meter
@@ -155,7 +157,8 @@ def classes(lines: list[bytes], restarts: set[int], policy: Policy = POLICY) -> 
 def restarted(sessions: Sessions) -> Sessions:
     """The sessions that another process restores from their checkpoint."""
     again = Sessions(sessions.policy, sessions.watermark_ms)
-    again.restore(_decode(_encode(sessions.interactions)))
+    buckets = {number: unpack_bucket(pack_bucket(each.ids)) for number, each in sessions.accepted.buckets.items()}
+    again.restore(_decode(_encode(sessions.interactions)), buckets)
     return again
 
 
@@ -250,6 +253,7 @@ def test_what_was_refused_leaves_no_trace() -> None:
     assert classes(lines, {0}) == ["future", "accepted"]
 
 
+@patch("meter.core.sessions.accepted_ids.BUCKET_IDS", 8)
 def test_a_week_leaves_no_more_state_than_a_day() -> None:
     """State older than the horizon is forgotten: at steady load it does not grow."""
     sessions = Sessions(POLICY)
@@ -260,6 +264,6 @@ def test_a_week_leaves_no_more_state_than_a_day() -> None:
         assert not isinstance(event, Rejected)
         sessions.step(event, NOW)
         list(sessions.advance())
-        sizes.append(len(sessions.interactions) + len(sessions._seen) + len(sessions._due))
+        sizes.append(len(sessions.interactions) + len(sessions.accepted) + len(sessions._due))
     assert max(sizes) <= 4 * (HORIZON + GAP) // STEP
     assert sizes[-1] <= sizes[24 * 12]

@@ -11,8 +11,10 @@ import msgspec
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen, join
-from meter.core.sessions.event_kinds import ChatMessage, class_of, kind_of
+from meter.core.sessions.accepted_ids import SHORT_ID_BYTES, AcceptedId, AcceptedIds, tag_of
+from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, join
+from meter.core.sessions.event_kinds import class_of, kind_of
+from meter.core.sessions.keys import pack_key
 from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
 from schemas.instants import HOUR_MS, rfc3339, to_ms
@@ -73,18 +75,18 @@ class Sessions:
         self.interactions: dict[InteractionKey, Interaction] = {}
         self.touched: set[InteractionKey] = set()
         """Interactions that changed or ended since the last checkpoint, whose writer replaces the set."""
-        self._seen: dict[bytes, tuple[InteractionKey, Seen]] = {}
+        self.accepted = AcceptedIds()
         self._due: list[tuple[int, InteractionKey]] = []
         """A heap. An interaction's valid timer is the one at its `due_ms`; others are stale."""
 
-    def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
-        """Load the interactions of a checkpoint, and derive the accepted events and the timers from them."""
+    def restore(self, interactions: dict[InteractionKey, Interaction], buckets: dict[int, list[AcceptedId]]) -> None:
+        """Load the interactions and the accepted ids of a checkpoint, and derive the timers from them.
+
+        The checkpoint may have been written under a longer horizon, so ids that are out of reach are forgotten now.
+        """
         self.interactions = interactions
-        for key, interaction in self.interactions.items():
-            for seen in interaction.seen:
-                known = self._seen.get(seen.event_key)
-                if known is None or known[1].at_ms < seen.at_ms:  # An id that came back after the horizon.
-                    self._seen[seen.event_key] = (key, seen)
+        self.accepted.restore(buckets)
+        self.accepted.forget(self.watermark_ms - self.policy.horizon_ms)
         self._due = [(interaction.due_ms, key) for key, interaction in self.interactions.items()]
         heapify(self._due)
 
@@ -99,38 +101,34 @@ class Sessions:
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
-        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, class_of(event))
-        known = self._seen.get(seen.event_key)
-        # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
-        if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
+        event_id = event_key(data.workspace_id, event.source, event.id)
+        accepted = AcceptedId(event_id[:SHORT_ID_BYTES], at_ms, tag_of(pack_key(key), class_of(event)))
+        known = self.accepted.find(accepted.short_id)
+        # An id is free again once its event is older than the horizon, even if `forget` has not removed it yet.
+        if known is not None and known.at_ms >= self.watermark_ms - self.policy.horizon_ms:
             self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
-            return Duplicate() if known == (key, seen) else Conflict()
+            return Duplicate() if known == accepted else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
             return self._late(at_ms)
-        return self._accept(key, seen, event)
+        self.accepted.add(accepted)
+        self.watermark_ms = max(self.watermark_ms, at_ms)
+        kind = kind_of(event)
+        if kind is not None:
+            return OccurrenceCounted(key, kind, event_id.hex(), at_ms)
+        return self._join(key, event_id, at_ms, event.data.actor == "user")
 
     def _late(self, at_ms: int) -> Rejected:
         return late(at_ms, self.watermark_ms, self.policy)
 
-    def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
+    def _join(self, key: InteractionKey, event_id: bytes, at_ms: int, by_user: bool) -> ConversationTouched:
         interaction = self.interactions.get(key)
         if interaction is None:
-            interaction = self.interactions[key] = Interaction([], [], _NEVER)
-        interaction.seen.append(seen)
-        self._seen[seen.event_key] = (key, seen)
+            interaction = self.interactions[key] = Interaction([], _NEVER)
         self.touched.add(key)
-        self.watermark_ms = max(self.watermark_ms, seen.at_ms)
-        kind = kind_of(event)
-        if kind is not None:
-            self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)
-            return OccurrenceCounted(key, kind, seen.event_key.hex(), seen.at_ms)
-        return self._join(key, interaction, seen, event.data.actor == "user")
-
-    def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
         gap_ms = self.policy.gap_ms
         before = {each.conversation_id: _charge_basis(each, gap_ms) for each in interaction.conversations}
         self.closed_messages -= interaction.closed_messages
-        joined = join(interaction, seen.at_ms, by_user, seen.event_key, gap_ms)
+        joined = join(interaction, at_ms, by_user, event_id, gap_ms)
         conversation = joined.conversation
         was_closed = conversation.closed
         conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
@@ -156,6 +154,7 @@ class Sessions:
             for conversation in self._close(interaction):
                 yield key, conversation
             self._forget(key, interaction)
+        self.accepted.forget(self.watermark_ms - self.policy.horizon_ms)
 
     def close_all(self) -> Iterator[tuple[InteractionKey, Conversation]]:
         """Close all open conversations, in order of time. Call it after a final tick. Later messages may reopen one."""
@@ -181,36 +180,16 @@ class Sessions:
         self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
-        """Remove the events and conversations that no late event can reach, and set the next timer.
-
-        Events are removed in order of arrival, up to the first one within the horizon. So the cost follows what is
-        removed, and an older event may wait behind a newer one. Its id is free nevertheless: see `step`.
-        """
-        oldest_ms = self.watermark_ms - self.policy.horizon_ms
-        forgotten = 0
-        for seen in interaction.seen:
-            if seen.at_ms >= oldest_ms:
-                break
-            if self._seen.get(seen.event_key) == (key, seen):
-                del self._seen[seen.event_key]
-            forgotten += 1
-        del interaction.seen[:forgotten]
-        reach_ms = oldest_ms - self.policy.gap_ms
+        """Remove the conversations that no late event can reach, and set the next timer."""
+        gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
+        reach_ms = self.watermark_ms - horizon_ms - gap_ms
         interaction.conversations = [each for each in interaction.conversations if each.last_ms >= reach_ms]
-        if not interaction.seen and not interaction.conversations:
+        if not interaction.conversations:
             del self.interactions[key]
             return
         interaction.due_ms = _NEVER
-        self._schedule(key, interaction, self._next_due_ms(interaction, oldest_ms))
-
-    def _next_due_ms(self, interaction: Interaction, oldest_ms: int) -> int:
-        gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
-        dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
-        if interaction.seen:
-            # One timer for the last arrival removes many events. If that one is out of reach, the first one blocks it.
-            newest = interaction.seen[-1]
-            dues.append((newest if newest.at_ms >= oldest_ms else interaction.seen[0]).at_ms + horizon_ms + 1)
-        return min(dues)
+        dues = (each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations)
+        self._schedule(key, interaction, min(dues))
 
     def _schedule(self, key: InteractionKey, interaction: Interaction, due_ms: int) -> None:
         if due_ms < interaction.due_ms:
