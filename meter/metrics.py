@@ -76,6 +76,7 @@ CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Bytes of a checkpoint", 
 RESTORE_SECONDS = Histogram("meter_restore_seconds", "Time to restore a partition's state", buckets=_SECONDS)
 LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state", ["partition"])
 STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
+KNOWN_IDS = Gauge("meter_known_ids", "Ids of accepted events in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
 

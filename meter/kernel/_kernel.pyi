@@ -47,6 +47,9 @@ class Kernel:
     def live(self) -> int:
         """Interactions that are in memory and have not ended."""
     @property
+    def ids(self) -> int:
+        """Ids of accepted events in memory. At 1,073,741,312 the partition is full, and OverflowError is raised."""
+    @property
     def held_bytes(self) -> int:
         """Memory taken from the system, with what is free for use again."""
     @property

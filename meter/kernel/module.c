@@ -15,7 +15,7 @@ kernel *usable(Kernel *self) {
     return &self->k;
 }
 
-static const char FULL[] = "partition is full: it holds 1,073,741,000 ids of events that are not older than the late "
+static const char FULL[] = "partition is full: it holds 1,073,741,312 ids of events that are not older than the late "
                            "horizon; spread its workspaces over more partitions";
 
 /* Turns a failure into a Python exception and marks the kernel as broken: ValueError with the text `malformed` for
@@ -162,6 +162,12 @@ static PyObject *get_number(Kernel *self, void *offset) {
     return PyLong_FromLongLong(number);
 }
 
+static PyObject *get_ids(Kernel *self, void *Py_UNUSED(none)) {
+    KERNEL_ASSERT(self->k.ids_held <= MAX_BUCKETS * (uint64_t)BUCKET_IDS);
+    KERNEL_ASSERT(self->k.id_buckets.used <= MAX_BUCKETS);
+    return PyLong_FromUnsignedLong(self->k.ids_held);
+}
+
 enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, KEPT_ID_BYTES = 26 }; /* with their share of tables and strings */
 
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
@@ -201,6 +207,7 @@ static PyGetSetDef FIGURES[] = {
     {"watermark_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, watermark_ms)},
     {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
     {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},
+    {"ids", (getter)get_ids, NULL, NULL, NULL},
     {"held_bytes", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, held_bytes)},
     {"used_bytes", (getter)get_used_bytes, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

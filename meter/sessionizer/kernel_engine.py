@@ -71,6 +71,10 @@ class KernelEngine:
         return self._kernel.live
 
     @property
+    def ids(self) -> int:
+        return self._kernel.ids
+
+    @property
     def held_bytes(self) -> int:
         """Bytes that the kernel has allocated, those that are free for reuse included."""
         return self._kernel.held_bytes

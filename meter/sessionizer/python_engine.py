@@ -63,6 +63,10 @@ class CoreEngine:
     def live(self) -> int:
         return len(self._sessions.interactions)
 
+    @property
+    def ids(self) -> int:
+        return len(self._sessions.accepted)
+
     def process(self, records: Sequence[Fetched]) -> Processed:
         updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []

