@@ -1,4 +1,4 @@
-"""Numbers in as few bytes as they need: seven bits a byte, the lowest first, the high bit set in all but the last.
+"""Numbers in as few bytes as they need: seven bits a byte, the lowest first, the high bit in all except the last.
 
 A number that can be negative is zigzag-encoded: n >= 0 as 2n, n < 0 as -2n - 1.
 """
