@@ -104,9 +104,9 @@ static enum status keep_loaded(kernel *k, const loaded_bucket *loaded, int64_t f
     return push_bucket(k, place);
 }
 
-/* Ends the loading of buckets: those that count are put in order, and their ids into the table; what is out of reach is
- * forgotten, since the horizon may have been longer. Called once. Returns STATUS_MALFORMED if an id is newer than event
- * time, or STATUS_NO_MEMORY. */
+/* Ends the loading of buckets: those that count are put in order, and their ids into the table. What is out of reach,
+ * if the horizon was longer, is forgotten with the next event. Called once. Returns STATUS_MALFORMED if an id is newer
+ * than event time, or STATUS_NO_MEMORY. */
 enum status finish_loading_ids(kernel *k, int64_t floor) {
     KERNEL_ASSERT(buckets_held(k) == 0);
     KERNEL_ASSERT(k->ids_held == 0);
@@ -126,5 +126,5 @@ enum status finish_loading_ids(kernel *k, int64_t floor) {
     drop_zeroed(k->by_bucket.slots, k->by_bucket.size * sizeof *k->by_bucket.slots);
     memset(&k->loaded_buckets, 0, sizeof k->loaded_buckets);
     memset(&k->by_bucket, 0, sizeof k->by_bucket);
-    return forget_ids(k);
+    return STATUS_OK;
 }

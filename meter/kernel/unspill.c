@@ -65,7 +65,6 @@ PyObject *unspill_interactions(Kernel *self, PyObject *values) {
         KERNEL_ASSERT(PyBytes_Size(value) >= 0);
         done = unspill_one(k, (const byte *)PyBytes_AsString(value), (size_t)PyBytes_Size(value));
     }
-    done = done == STATUS_OK ? forget_ids(k) : done; /* The horizon may have been longer. */
     if (done < 0) {
         return failed(self, done, "an entry does not fit the time that its checkpoint had reached, or cannot be read");
     }

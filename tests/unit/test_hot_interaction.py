@@ -9,6 +9,7 @@ from meter.core.policy import Policy
 from meter.kafka.records import Record
 from meter.sessionizer.engine import Engine, MakeEngine
 from meter.stage.blocks import Entry, unpack
+from schemas.events import encode_tick
 from tests.oracle.build import NOW, T0, chat
 from tests.properties.memory_log import stored
 from tests.sessionizer_engines import core, either, needs_kernel, spilling
@@ -76,6 +77,8 @@ def test_buckets_do_not_depend_on_the_horizon(make_engine: MakeEngine, horizon_m
     for block in [long.sweep(2**30)[0]]:
         again.load(0, block)
     again.finish(-1, T0 + 100 * (MESSAGES - 1), 0)
+    speak(again, 0, 1)  # Too late, which forgets nothing, and then a tick.
+    again.process([stored("chat-events", 0, MESSAGES, Record(None, encode_tick(T0)), NOW)])
     restored = dict(unpack(again.sweep(2**30)[0]))
     buckets = {key: value for key, value in kept.items() if key[:1] == b"\0"}
     assert buckets.items() <= all_entries.items()

@@ -80,13 +80,9 @@ class Sessions:
         """A heap. An interaction's valid timer is the one at its `due_ms`; others are stale."""
 
     def restore(self, interactions: dict[InteractionKey, Interaction], buckets: dict[int, list[AcceptedId]]) -> None:
-        """Load the interactions and the accepted ids of a checkpoint, and derive the timers from them.
-
-        The checkpoint may have been written under a longer horizon, so ids that are out of reach are forgotten now.
-        """
+        """Load the interactions and the accepted ids of a checkpoint, and derive the timers from them."""
         self.interactions = interactions
         self.accepted.restore(buckets)
-        self.accepted.forget(self.watermark_ms - self.policy.horizon_ms)
         self._due = [(interaction.due_ms, key) for key, interaction in self.interactions.items()]
         heapify(self._due)
 
@@ -97,7 +93,7 @@ class Sessions:
         if refused is not None:
             return refused
         if isinstance(event, ClockTick):
-            self.watermark_ms = max(self.watermark_ms, at_ms)
+            self._move_watermark(at_ms)
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
@@ -106,16 +102,20 @@ class Sessions:
         known = self.accepted.find(accepted.short_id)
         # An id is free again once its event is older than the horizon, even if `forget` has not removed it yet.
         if known is not None and known.at_ms >= self.watermark_ms - self.policy.horizon_ms:
-            self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
+            self._move_watermark(at_ms)  # A repeat moves event time too.
             return Duplicate() if known == accepted else Conflict()
         if at_ms < self.watermark_ms - self.policy.horizon_ms:
             return self._late(at_ms)
         self.accepted.add(accepted)
-        self.watermark_ms = max(self.watermark_ms, at_ms)
+        self._move_watermark(at_ms)
         kind = kind_of(event)
         if kind is not None:
             return OccurrenceCounted(key, kind, event_id.hex(), at_ms)
         return self._join(key, event_id, at_ms, event.data.actor == "user")
+
+    def _move_watermark(self, at_ms: int) -> None:
+        self.watermark_ms = max(self.watermark_ms, at_ms)
+        self.accepted.forget(self.watermark_ms - self.policy.horizon_ms)
 
     def _late(self, at_ms: int) -> Rejected:
         return late(at_ms, self.watermark_ms, self.policy)
@@ -141,7 +141,7 @@ class Sessions:
         )
 
     def advance(self) -> Iterator[tuple[InteractionKey, Conversation]]:
-        """Close conversations that were silent for longer than the gap; forget what no late event can reach.
+        """Close conversations that were silent for longer than the gap; forget those that no late event can reach.
 
         Call it after each `step`. Yields the conversations that closed, in order of their timers.
         """
@@ -154,7 +154,6 @@ class Sessions:
             for conversation in self._close(interaction):
                 yield key, conversation
             self._forget(key, interaction)
-        self.accepted.forget(self.watermark_ms - self.policy.horizon_ms)
 
     def close_all(self) -> Iterator[tuple[InteractionKey, Conversation]]:
         """Close all open conversations, in order of time. Call it after a final tick. Later messages may reopen one."""

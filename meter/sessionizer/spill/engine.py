@@ -177,7 +177,6 @@ class SpillingEngine(KernelEngine):
         super().finish(floor, watermark_ms, closed_messages)
         for group in self.store.loaded(floor):
             self._kernel.bring_back(group)
-            self._forget_buckets()
             self._make_room()
         self.store.drop_loaded()
 
