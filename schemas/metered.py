@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
+from schemas.forms import Form
 
 State = Literal["open", "closed", "absorbed"]
 """open: may continue; closed: silent for longer than 15 minutes; absorbed: a late message bridged it into another."""
@@ -83,5 +84,5 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
 
-decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
-"""bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""
+decode_wallet_input: Form[WalletInput] = Form(WalletInput)
+"""The form of wallet inputs. See `schemas.events.decode_event`."""
