@@ -15,13 +15,14 @@ from aggregator import metrics
 from aggregator.core.records import Record, read_comparison, read_ledger_update, read_letter
 from aggregator.writer.sink import Findings
 from schemas.delivery import Fetched, is_hole, is_quiet
+from schemas.headers import Headers, size_of
 from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
 MAX_ROWS: Final = 50_000
 """The number of unwritten rows from which `process` accepts no further batch until they are taken for writing."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The same bound in bytes of Kafka values, because a dead letter can be large."""
+"""The same bound in bytes of Kafka records, because a dead letter can be large."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class _Located(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
 
 class Batch(Protocol):
@@ -213,9 +214,8 @@ class Intake:
         pending = self._pending
         for record in batch.records:
             if record.offset >= expected:
-                key, value, headers = record.key, record.value, record.headers
-                located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
-                _read(located, pending, self._partitions)
+                found = record.offset, record.timestamp, record.key, record.value, record.headers
+                _read(_Located(partition.topic, partition.partition, *found), pending, self._partitions)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()
@@ -247,4 +247,4 @@ def _read(record: Record, pending: _Pending, partitions: int) -> None:
         assert record.topic == DEAD_LETTERS.name, record.topic
         pending.findings.letters.append(read_letter(record))
         pending.rows += 1
-    pending.size_bytes += len(record.value or b"")
+    pending.size_bytes += len(record.key or b"") + len(record.value or b"") + size_of(record.headers)

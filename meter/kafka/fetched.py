@@ -10,10 +10,10 @@ from typing import Final, overload
 
 import msgspec
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from meter.kafka.checksum import checksum
+from meter.kafka.odd_headers import TolerantRecords
 from schemas.delivery import Fetched as Fetched  # For the meter, with all else that a fetch is.
 
 
@@ -49,12 +49,8 @@ _CONTROL: Final = 0b100000
 DAMAGED: Final = "a batch of records arrived damaged"
 
 
-class KeptRecords(MemoryRecords):  # type: ignore[misc] # aiokafka has no types.
+class KeptRecords(TolerantRecords):
     """The client's reader of a fetch, which also keeps the bytes that it reads. `transport.py` installs it."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.data = data
 
 
 class RawRecords(Sequence[Fetched]):
@@ -139,7 +135,7 @@ def read_from(data: bytes, start: int, *, is_checked: bool = False) -> tuple[lis
 
     Raises CorruptRecordException where a checksum is wrong, unless `is_checked`: then checksums are not looked at.
     """
-    records, found = MemoryRecords(data), list[Fetched]()
+    records, found = TolerantRecords(data), list[Fetched]()
     while records.has_next():
         batch = records.next_batch()
         if not is_checked and not batch.validate_crc():

@@ -5,26 +5,32 @@ from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output
-from schemas.dead_letters import REPLAY_OF, DeadLetter
+from schemas.dead_letters import DeadLetter
+from schemas.replays import marks_of
+from schemas.shortened_letters import fitted
 from schemas.topics import DEAD_LETTERS, Topic
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
-    """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
+    """Return the letter of a record at `partition` of `topic`: the record and why it was rejected.
 
-    If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
-    see that the replay failed.
+    It holds the record whole, with its headers, or says that it is shortened. If the record was itself a replay of an
+    earlier letter, `replay_of` names that letter. Otherwise a reader could not see that the replay failed.
     """
-    replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
-    return DeadLetter(
-        rejected.code,
-        rejected.reason,
-        topic.name,
-        partition,
-        record.offset,
-        record.key,
-        record.value,
-        replay_of,
+    replay_of, nonce = marks_of(record.headers)
+    return fitted(
+        DeadLetter(
+            rejected.code,
+            rejected.reason,
+            topic.name,
+            partition,
+            record.offset,
+            record.key,
+            record.value,
+            replay_of,
+            nonce,
+            tuple(record.headers or ()),
+        )
     )
 
 

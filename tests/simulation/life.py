@@ -16,10 +16,11 @@ from tests.properties.pipeline import classified
 from tests.properties.view import view
 from tests.simulation import workload
 from tests.simulation.auditor import audit
-from tests.simulation.broker import Broker, Line, Place
+from tests.simulation.broker import Broker, Place
 from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
+from tests.simulation.headers import ClientLine, headers_lost
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.process import Process
 from tests.simulation.workers import (
@@ -94,7 +95,7 @@ class World:
         """The bot runtimes and the console: never down, and nothing of theirs comes twice unless the feed says so."""
         runtime = Process("runtime", self.rng)
         self.processes.append(runtime)
-        line = Line(self.broker, runtime, repeats=False)
+        line = ClientLine(self.broker, runtime, repeats=False)
         feeder = Feeder(line, self.policy, SimClock(NOW_MS))
         unfed = classified(self.lines)
         while unfed:
@@ -159,6 +160,8 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         loop.run_until_complete(world.live())
         view(world.broker)
         audit(world.store, meter(world.lines, NOW_MS), world.lines)
+        lost = headers_lost(world.broker)
+        assert not lost, "\n".join(lost)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)
