@@ -64,7 +64,8 @@ def _refusals(fields: Fields, known: dict[str, None], prefix: str, *, is_own: bo
         if _HALF.search(text):
             yield Rejected("invalid_field", f"{prefix}{name}: {shown(text)} holds half of a surrogate pair")
         if name in _TIMES and not _ZONE.search(text):
-            yield Rejected("invalid_field", f"{prefix}{name}: {shown(text)} is no RFC 3339 time with its offset from UTC")
+            reason = f"{shown(text)} is no RFC 3339 time with its offset from UTC"
+            yield Rejected("invalid_field", f"{prefix}{name}: {reason}")
 
 
 def _kept(fields: Fields, known: dict[str, None]) -> dict[str, object]:
