@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
 from meter.charger.state import (
     Mark,
@@ -16,7 +17,7 @@ from meter.charger.state import (
     wallet_key,
 )
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
@@ -29,6 +30,7 @@ from meter.stage.fold import Output
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 
 UPDATE_INPUTS: Final = 2_000
@@ -36,14 +38,17 @@ UPDATE_INPUTS: Final = 2_000
 
 
 class Charger:
-    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory."""
+    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory.
+
+    `policy` is the one that the deployment began with. It is in force until the first newer policy record.
+    """
 
     spills = False
     is_full = False
 
     def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
-        self._policy = policy
+        self._first_policy = PolicyInForce(policy=policy)
         self._refused = 0
         self._wallets = Wallets(policy, {})
         self._used_up: set[str] = set()
@@ -59,7 +64,8 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(self._policy, saved.sources)
+        in_force = saved.in_force or self._first_policy
+        self._wallets = Wallets(in_force.policy, saved.sources, in_force.version)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -68,7 +74,8 @@ class Charger:
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
 
-        Only the order of one workspace's inputs matters, and their order to safe points, which concern all workspaces.
+        Only the order of one workspace's inputs matters, and their order to safe points and policies, which concern all
+        workspaces.
         Going by workspace is faster: its wallet stays in the processor's cache.
         """
         batch = ChargedBatch()
@@ -77,10 +84,11 @@ class Charger:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, Rejected):
                 self._refuse(batch, record, given)
-            elif isinstance(given, SafePoint):
+            elif isinstance(given, SafePoint | PolicyRecord):
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
-                batch.comparisons += self._compare(given, record.offset)
+                if isinstance(given, SafePoint):
+                    batch.comparisons += self._compare(given, record.offset)
                 self._wallets.step(given, record.offset)
                 self._write_updates(batch, record.offset)
             else:
@@ -88,6 +96,7 @@ class Charger:
                 inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
+        self._observe_policy()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
@@ -112,6 +121,10 @@ class Charger:
                         self._refuse(batch, record, Rejected(refused.code, refused.reason))
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _observe_policy(self) -> None:
+        version = self._wallets.in_force.version
+        metrics.POLICY_VERSION.labels(WALLET_INPUTS.name, str(self._partition)).set(version)
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
@@ -178,8 +191,8 @@ class Charger:
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:
-        """Return what is known of each partition of chat-events, and how many inputs were refused."""
-        return encode(Mark(self._wallets.sources, self._refused))
+        """Return what is known of each partition of chat-events, how many inputs were refused, and the policy."""
+        return encode(Mark(self._wallets.sources, self._refused, self._wallets.in_force))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

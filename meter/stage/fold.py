@@ -23,12 +23,14 @@ from schemas.topics import Topic
 class Output(NamedTuple):
     """Records to write to `topic`, each to the partition of its key.
 
-    Where `everywhere` is set, every partition of the topic gets a copy of all `records`, which then are a list.
+    Where `everywhere` is set, every partition of the topic gets a copy of all `records`, which then are a list. Where
+    `partition` is set, all of them go to that one.
     """
 
     topic: Topic
     records: Records
     everywhere: bool = False
+    partition: int | None = None
 
 
 class State(Protocol):

@@ -4,9 +4,7 @@ Metered updates are absolute and may repeat. A forgotten conversation cannot be 
 after a safe point, and later updates with an origin up to that point's offset are repeats (docs/adr/0005).
 """
 
-import msgspec
-
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
@@ -15,34 +13,20 @@ from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.commands.workspace import INITIAL_GRANT, open_wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
+from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
 from schemas.commands import AnyCommand
 from schemas.instants import day_of
 from schemas.ledger import LedgerUpdate
 from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, SafePoint, WalletInput
-
-
-class Source(msgspec.Struct, array_like=True):
-    """The figures that wallets keep of one partition of chat-events.
-
-    `safe_offset` and `watermark_ms` come from its safe points. `recent` holds the offsets of occurrences above the safe
-    one, `newest_offset` is the highest of any update. `messages` (of closed conversations) and `occurrences` are
-    totals since the beginning.
-    """
-
-    safe_offset: int = -1
-    watermark_ms: int = 0
-    recent: set[int] = set()
-    newest_offset: int = -1
-    messages: int = 0
-    occurrences: int = 0
+from schemas.policy import FIRST_VERSION, PolicyRecord
 
 
 class Wallets:
     """The state of one partition of wallet-inputs. Call `restore` first, if at all, then `step` in order of offset."""
 
-    def __init__(self, policy: Policy, sources: dict[int, Source] | None = None) -> None:
-        self.policy = policy
+    def __init__(self, policy: Policy, sources: dict[int, Source] | None = None, version: int = FIRST_VERSION) -> None:
+        self.policy, self.in_force = policy, PolicyInForce(policy=policy, version=version)
         self.sources = sources or {}
         self.books: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
@@ -86,6 +70,8 @@ class Wallets:
                 self._apply_occurrence(wallet_input)
             case SafePoint():
                 self._apply_safe_point(wallet_input)
+            case PolicyRecord():
+                self._apply_policy(wallet_input)
             case _:
                 return self._apply_command(wallet_input)
         return None
@@ -193,11 +179,11 @@ class Wallets:
 
     def _provision(self, book: Book, at_ms: int) -> None:
         """Create an unknown workspace as a Standard one, with a free grant from the event's time on. An event with an
-        earlier time that arrives later moves the grant's term back. Does nothing under the policy `hold`.
+        earlier time that arrives later moves the grant's term back. Creates nothing under the policy `hold`.
         """
-        if self.policy.unknown_workspace != "provision":
-            return
         if book.wallet.status == "unknown":
+            if self.policy.unknown_workspace != "provision":
+                return
             book.wallet.status = "provisioned"
             open_wallet(book, "standard", None, at_ms, self.policy, self.clock_ms)
             # The assumed plan must be before the plan of any command.
@@ -207,7 +193,7 @@ class Wallets:
             book.seen_from_ms = at_ms
             lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
             if lot is not None and at_ms < lot.assigned_ms:
-                lot.assigned_ms, lot.expires_ms = at_ms, at_ms + self.policy.grant_life_ms
+                lot.assigned_ms, lot.expires_ms = at_ms, at_ms + lot.expires_ms - lot.assigned_ms
                 book.reorder_lots()
                 self._timers.watch_lot(book, lot)
 
@@ -225,6 +211,22 @@ class Wallets:
             previous_day = self._subtract_usage(book, conversation)
             settle(book, conversation, self.policy, self.clock_ms)
             self._add_usage(book, conversation, previous_day)
+
+    def _apply_policy(self, record: PolicyRecord) -> None:
+        """Put a newer policy in force, and charge what was held until then if it is not held any more."""
+        before, self.in_force = self.in_force, self.in_force.after(record)
+        self.policy = self._timers.policy = self.in_force.policy
+        if before.policy.unknown_workspace == "hold" and self.policy.unknown_workspace == "provision":
+            self._charge_held()
+
+    def _charge_held(self) -> None:
+        """Create each unknown workspace from its first remembered event on, and charge its conversations."""
+        for workspace_id in sorted(self.books):
+            held_from_ms = self.books[workspace_id].held_from_ms
+            if held_from_ms is not None:
+                book = self._book(workspace_id)
+                self._provision(book, held_from_ms)
+                self._rebill(book)
 
     def _watch_new_lots(self, book: Book) -> None:
         while book.new_lots:
