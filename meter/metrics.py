@@ -77,6 +77,7 @@ EVENT_TO_USED_UP = Latency(
 WATERMARK_DELAY = Gauge(
     "meter_watermark_delay_seconds", "How far a partition's event time is behind the clock", ["partition"]
 )
+POLICY_VERSION = Gauge("meter_policy_version", "The policy version in force at the place read", ["topic", "partition"])
 CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
 CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Bytes of a checkpoint", buckets=_BYTES)

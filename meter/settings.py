@@ -1,13 +1,13 @@
 """The meter's configuration: environment variables, read and checked once, when a program starts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.kernel import is_built
 from schemas.environment import COMMON_ADVICE, CommonSettings, SettingsError, read, unusable
 from schemas.instants import HOUR_MS
@@ -96,6 +96,33 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             horizon_ms=int(self.meter_late_horizon_h * HOUR_MS),
             unknown_workspace=self.meter_unknown_workspace,
             debit_order=self.meter_debit_order,
+        )
+
+
+_POLICY: Final[dict[str, tuple[str, Callable[[Policy], str]]]] = {
+    "METER_LATE_HORIZON_H": ("late-horizon-h", lambda policy: f"{policy.horizon_ms / HOUR_MS:g}"),
+    "METER_UNKNOWN_WORKSPACE": ("unknown-workspace", lambda policy: policy.unknown_workspace),
+    "METER_DEBIT_ORDER": ("debit-order", lambda policy: policy.debit_order),
+}
+"""The variables that a policy begins with -> the option of `meter policy set`, and the value in a policy."""
+
+
+def require_agreement(settings: Settings, in_force: PolicyInForce, environment: Mapping[str, str]) -> None:
+    """Check that each variable which is set agrees with the policy in force. A variable that is not set claims nothing.
+
+    Raises SettingsError with the command that changes the policy. `settings` are those that `environment` gives.
+    """
+    wanted, differing = settings.policy(), []
+    for variable, (option, value_in) in _POLICY.items():
+        if environment.get(variable) and value_in(wanted) != value_in(in_force.policy):
+            differing.append((variable, option, value_in(wanted), value_in(in_force.policy)))
+    if differing:
+        said = " and ".join(f"{variable}={value}, not {other}" for variable, _, value, other in differing)
+        options = " ".join(f"--{option} {value}" for _, option, value, _ in differing)
+        variables = " and ".join(variable for variable, *_ in differing)
+        raise SettingsError(
+            f"the environment says {said} as policy version {in_force.version} has it: "
+            f"run `python -m meter policy set {options}` to change the policy, or unset {variables}"
         )
 
 

@@ -16,6 +16,7 @@ from faust.types import StreamT
 
 from meter.charger.charger import Charger
 from meter.commands.mover import CommandMover
+from meter.core.policy import Policy
 from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
 from meter.kafka.topics import KafkaTopics
@@ -72,10 +73,10 @@ class MeterApp(faust.App):
         await self.outbox.stop()
 
 
-def make_app(settings: Settings, datadir: str) -> MeterApp:
+def make_app(settings: Settings, policy: Policy, datadir: str) -> MeterApp:
     """Return the worker's app, neither started nor connected. Raises SettingsError if a setting cannot be used.
 
-    Faust requires `datadir`, a directory, and leaves it empty.
+    `policy` is the first version of the policy. Faust requires `datadir`, a directory, and leaves it empty.
     """
     app = MeterApp(
         METER_GROUP,
@@ -95,7 +96,6 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         worker_redirect_stdouts=False,
     )
     app.outbox = topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    policy = settings.policy()
     make_engine = engine_of(settings)
     make_stage = partial(
         Stage,
@@ -134,7 +134,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     return app
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(settings: Settings, policy: Policy, on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -147,7 +147,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         on_ready()
 
     with TemporaryDirectory(prefix="meter-") as datadir:
-        app = make_app(settings, datadir)
+        app = make_app(settings, policy, datadir)
         app.on_partitions_assigned.connect(assigned, weak=False)
         worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
+from schemas.policy import PolicyRecord
 
 State = Literal["open", "closed", "absorbed"]
 """open: may continue; closed: silent for longer than 15 minutes; absorbed: a late message bridged it into another."""
@@ -81,7 +82,7 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     counts: EventCounts = EventCounts()
 
 
-WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | PolicyRecord | AnyCommand
 
 decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
 """bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""

@@ -53,6 +53,7 @@ DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with i
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
+POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
 COMMAND_STATE: Final = Topic("command-state", "checkpoints of the mover of account commands", None, _COMPACTED)
 
@@ -64,6 +65,7 @@ TOPICS: Final = (
     DEAD_LETTERS,
     REPLAYS,
     EVENT_COUNTS,
+    POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,
     COMMAND_STATE,

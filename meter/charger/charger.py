@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
 from meter.charger.state import (
     Mark,
@@ -16,7 +17,7 @@ from meter.charger.state import (
     wallet_key,
 )
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
@@ -30,6 +31,7 @@ from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 
 UPDATE_INPUTS: Final = 2_000
@@ -37,7 +39,10 @@ UPDATE_INPUTS: Final = 2_000
 
 
 class Charger:
-    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory."""
+    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory.
+
+    `policy` is the one that the deployment began with. It is in force until the first newer policy record.
+    """
 
     spills = False
     is_full = False
@@ -45,7 +50,7 @@ class Charger:
     def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
         self._moves = Moves(WALLET_INPUTS, partition, partitions)
-        self._policy = policy
+        self._first_policy = PolicyInForce(policy=policy)
         self._refused = 0
         self._wallets = Wallets(policy, partition)
         self._used_up: set[str] = set()
@@ -61,7 +66,8 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(self._policy, self._partition, saved.source)
+        in_force = saved.in_force or self._first_policy
+        self._wallets = Wallets(in_force.policy, self._partition, saved.source, in_force.version)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -70,7 +76,8 @@ class Charger:
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
 
-        Only the order of one workspace's inputs matters, and their order to safe points, which concern all workspaces.
+        Only the order of one workspace's inputs matters, and their order to safe points and policies, which concern all
+        workspaces.
         Going by workspace is faster: its wallet stays in the processor's cache.
         """
         batch = ChargedBatch()
@@ -79,7 +86,7 @@ class Charger:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, Rejected):
                 self._refuse(batch, record, given)
-            elif isinstance(given, SafePoint):
+            elif isinstance(given, SafePoint | PolicyRecord):
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
                 self._reach(batch, record, given)
@@ -91,6 +98,7 @@ class Charger:
                     inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
+        self._observe_policy()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
@@ -117,9 +125,9 @@ class Charger:
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
-    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint) -> None:
-        """Compare counts as of a safe point, and apply it."""
-        comparisons = list(self._compare(point, record.offset))
+    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
+        """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
+        comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
         refused = self._wallets.step(point, record.offset)
         if refused is not None:
             self._refuse(batch, record, refused)
@@ -140,6 +148,10 @@ class Charger:
             self._refuse(batch, record, refused)
         else:
             batch.moved.append(self._moves.moved(record, workspace_id))
+
+    def _observe_policy(self) -> None:
+        version = self._wallets.in_force.version
+        metrics.POLICY_VERSION.labels(WALLET_INPUTS.name, str(self._partition)).set(version)
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
@@ -205,8 +217,8 @@ class Charger:
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:
-        """Return what is known of the partition of chat-events with this number, and how many inputs were refused."""
-        return encode(Mark(self._wallets.source, self._refused))
+        """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
+        return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from meter.core.policy import PolicyInForce
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
@@ -12,11 +13,12 @@ class Mark(msgspec.Struct, array_like=True):
     """The mark of a checkpoint.
 
     `source`: what is known of the partition of chat-events with the same number. `refused`: how many inputs of this
-    partition of wallet-inputs were refused so far.
+    partition of wallet-inputs were refused so far. `in_force`: the policy.
     """
 
     source: Source = msgspec.field(default_factory=Source)
     refused: int = 0
+    in_force: PolicyInForce | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,7 @@ from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load, payloads
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.kafka import admin
+from meter.kafka.policies import policy_in_force
 from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.settings import load as load_settings
@@ -189,7 +190,8 @@ async def _replay(
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await topics.start()
     try:
-        replayer = Replayer(settings, topics, force=force)
+        policy = await policy_in_force(settings.kafka_bootstrap_servers, settings.policy())
+        replayer = Replayer(settings, topics, force=force, policy=policy)
         checked, refused = await _checked(settings, replayer, letters, found, value)
         if one and refused:
             raise refused[0]

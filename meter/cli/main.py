@@ -14,12 +14,12 @@ from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import FAILED, refusals
+from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
 from meter.ingest.feed_files import FeedError
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
-from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, pipeline, processes
 from meter.local.data_directory import owned_data_directory
 from meter.sessionizer.choose_engine import slow_engine_notice
@@ -50,7 +50,8 @@ _FEED = click.option(
     "  python -m aggregator worker                            one or more\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
-    "  python -m meter dead-letters list                      refused records",
+    "  python -m meter dead-letters list                      refused records\n"
+    "  python -m meter policy                                 what decides money",
     epilog=ENVIRONMENT,
 )
 def main() -> None:
@@ -60,6 +61,7 @@ def main() -> None:
 
 
 main.add_command(dead_letters_group)
+main.add_command(policy_group)
 
 
 @main.command("run")
@@ -153,29 +155,19 @@ def worker_command() -> None:
         settings = load()
         require_codecs()
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
-        asyncio.run(_require_producer(settings))
+        first = asyncio.run(agreed_policy(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         notice = slow_engine_notice(settings)
         if notice is not None:
             click.echo(notice, err=True)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
-        worker.run(settings, lambda: click.echo(lines.pop()) if lines else None)
-
-
-async def _require_producer(settings: Settings) -> None:
-    """Connect a producer and close it again. Raises TopicsError if the broker does not accept it.
-
-    Called before Faust starts, so that the user gets one sentence instead of a traceback.
-    """
-    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await topics.start()
-    await topics.stop()
+        worker.run(settings, first, lambda: click.echo(lines.pop()) if lines else None)
 
 
 @main.command("topics")
 def topics_command() -> None:
-    """Create the topics that are missing. Safe to repeat."""
+    """Create the topics that are missing, and begin the policy if there is none. Safe to repeat."""
     with refusals():
         settings = load()
         created = asyncio.run(
@@ -185,6 +177,7 @@ def topics_command() -> None:
         )
         for topic, is_new in created:
             click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
+        asyncio.run(agreed_policy(settings))
 
 
 @main.command("produce")

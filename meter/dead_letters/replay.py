@@ -92,12 +92,12 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
 class Replayer:
     """Checks letters and puts them back. Call `check` for each, then `put_back` once with all that passed.
 
-    `topics` must be started. `force` lets late events pass.
+    `topics` must be started. `force` lets late events pass. `policy` is the one in force; without it, the settings' is.
     """
 
-    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool) -> None:
+    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool, policy: Policy | None = None) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
-        self._policy = settings.policy()
+        self._policy = policy or settings.policy()
         self._topics = topics
         self._force = force
         self._reached_ms: dict[int, int] = {}

@@ -92,6 +92,12 @@ class Kernel:
         """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
         """Move event time to `at_ms`, unless it is later already; close and forget what is due by then."""
+    def set_horizon(self, horizon_ms: int, floor_ms: int, /) -> None:
+        """Change the late horizon, between two records. Events before `floor_ms` stay late.
+
+        Call it after `finish` too, where the checkpoint's horizon is not the one that the kernel was made with. Raises
+        ValueError for a horizon out of bounds, and for a floor after the watermark.
+        """
     def close_all(self, offset: int, produced_ms: int, /) -> None:
         """Close every open conversation: a finite feed ends at this record. A later message may open one again."""
     def counts(self) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:

@@ -86,6 +86,12 @@ static inline uint32_t session_count(const kernel *k, int64_t first_ms, int64_t 
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
+/* The earliest time of an event that is not late. It never goes back. */
+static inline int64_t oldest_ms(const kernel *k) {
+    int64_t reach_ms = k->watermark_ms - k->horizon_ms;
+    return k->floor_ms > reach_ms ? k->floor_ms : reach_ms;
+}
+
 /* ---- expiry.c: what the passing of event time does ---- */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
 enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
@@ -95,6 +101,7 @@ enum status timers_begin(kernel *k, int64_t furthest_ms);
 void timers_end(kernel *k);
 enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
 enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
+enum status set_horizon(kernel *k, int64_t horizon_ms, int64_t floor_ms);
 enum status timers_advance(kernel *k);
 enum status timers_extend(kernel *k, int64_t due_ms);
 enum status timers_compact(kernel *k);

@@ -39,7 +39,7 @@ static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uin
     }
     KERNEL_ASSERT_SLOW(known != number);
     KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
-    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
+    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < oldest_ms(k));
     TRY(drop_stored_id(k, accepted_at(k, known)));
     accepted_at(k, known)->shadowed = 1;
     table_replace(&k->by_id, e->id_hash, known, number);
@@ -83,11 +83,11 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(e->at_ms >= 0);
     KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(!k->restoring);
-    int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
+    int64_t oldest = oldest_ms(k);
     uint32_t known = find_accepted(k, &e->id, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
-    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
+    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest) {
         const accepted_event *a = accepted_at(k, known);
         KERNEL_ASSERT_SLOW(a->owner != 0);
         KERNEL_ASSERT_SLOW(!a->shadowed);
@@ -95,7 +95,7 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
                     is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
         found = same ? DUPLICATE : CONFLICT;
         move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
-    } else if (e->at_ms < oldest_ms) {
+    } else if (e->at_ms < oldest) {
         *outcome = LATE;
         return STATUS_OK;
     } else {

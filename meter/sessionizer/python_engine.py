@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Interaction
 from meter.core.sessions.sessionize import (
@@ -18,6 +18,7 @@ from meter.core.sessions.sessionize import (
     Duplicate,
     OccurrenceCounted,
     Outcome,
+    PolicyRead,
     Sessions,
     Ticked,
 )
@@ -48,12 +49,22 @@ class CoreEngine:
         self._partition = partition
         self._misplaced = Misplaced(policy, partition, partitions)
         self._sessions = Sessions(policy)
+        self._left: Iterator[Fetched] = iter(())
+        """The records of the present batch that are not processed yet."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
     @property
     def watermark_ms(self) -> int:
         return self._sessions.watermark_ms
+
+    @property
+    def in_force(self) -> PolicyInForce:
+        return self._sessions.in_force
+
+    @property
+    def oldest_ms(self) -> int:
+        return self._sessions.oldest_ms
 
     @property
     def closed_messages(self) -> int:
@@ -64,12 +75,16 @@ class CoreEngine:
         return len(self._sessions.interactions)
 
     def process(self, records: Sequence[Fetched]) -> Processed:
+        self._left = iter(records)
+        return self.go_on()
+
+    def go_on(self) -> Processed:
         updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
         letters: list[DeadLetter] = []
         moved: list[Record] = []
         outcomes: Counter[str] = Counter()
-        is_final = False
-        for record in records:
+        is_final, switched = False, None
+        for record in self._left:
             outcome = self._step(record)
             outcomes[_NAMES[type(outcome)]] += 1
             match outcome:
@@ -90,6 +105,9 @@ class CoreEngine:
                 is_final = True
                 for key, conversation in self._sessions.close_all():
                     updates.closed(key, conversation, record.offset, record.timestamp)
+            if isinstance(outcome, PolicyRead) and outcome.changed:
+                switched = self._sessions.in_force
+                break
         metered = updates.drain()
         return Processed(
             outcomes,
@@ -98,6 +116,7 @@ class CoreEngine:
             [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered],
             Counter(_kind(each) for each in metered),
             is_final,
+            switched,
         )
 
     def _step(self, record: Fetched) -> Outcome | Record:
@@ -123,9 +142,12 @@ class CoreEngine:
     def load(self, offset: int, block: bytes) -> None:
         self._loading.load(offset, block)
 
+    def adopt(self, in_force: PolicyInForce, oldest_ms: int) -> None:
+        self._sessions.in_force, self._sessions.floor_ms = in_force, oldest_ms
+
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         standing = self._loading.finish(floor)
-        self._sessions = Sessions(self._sessions.policy, watermark_ms, closed_messages)
+        self._sessions.watermark_ms, self._sessions.closed_messages = watermark_ms, closed_messages
         interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
         if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()):
             raise ValueError("an entry does not fit the time that its checkpoint had reached")
@@ -146,6 +168,7 @@ _NAMES: dict[type[Outcome | Record], str] = {
     ConversationTouched: "conversation",
     OccurrenceCounted: "occurrence",
     Ticked: "tick",
+    PolicyRead: "policy",
     Duplicate: "duplicate",
     Conflict: "conflict",
     Rejected: "dead_letter",

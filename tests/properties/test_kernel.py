@@ -21,7 +21,7 @@ from tests.packed_records import listed, unpacked
 from tests.properties.memory_log import stored
 from tests.properties.record_cases import SPEAKERS, batches, event, in_utf8, much_spoken, plain, spoken
 from tests.properties.worlds import NOW, POLICY, START
-from tests.sessionizer_engines import core, kernel, needs_kernel
+from tests.sessionizer_engines import core, kernel, needs_kernel, parts
 
 pytestmark = needs_kernel
 
@@ -43,13 +43,14 @@ class Both:
     def process(self, records: list[ConsumerRecord]) -> None:
         """A batch; both have to make the same of it."""
         sent, _ = records_from(sent_bytes(records, 5), 0)
-        taken = (each.process(given) for each, given in zip(self.engines, (records, sent), strict=True))
-        ours, theirs = (each._replace(metered=listed(each.metered)) for each in taken)
+        ours, theirs = (parts(each, given) for each, given in zip(self.engines, (records, sent), strict=True))
         assert theirs == ours
         self.compare()
 
     def compare(self) -> None:
-        ours, theirs = ((each.watermark_ms, each.closed_messages, each.live) for each in self.engines)
+        ours, theirs = (
+            (each.watermark_ms, each.closed_messages, each.live, each.in_force, each.oldest_ms) for each in self.engines
+        )
         assert theirs == ours
 
     def save(self) -> None:
@@ -67,7 +68,10 @@ class Both:
     def restore(self) -> None:
         """Both go on from what the other one wrote."""
         places = [(each.watermark_ms, each.closed_messages) for each in self.engines]
+        policies = [(each.in_force, each.oldest_ms) for each in self.engines]
         self.engines = [make(POLICY, *self._share) for make in (core, kernel)]
+        for engine, policy in zip(self.engines, policies, strict=True):
+            engine.adopt(*policy)
         for engine, held, place in zip(self.engines, reversed(self.held), places, strict=True):
             for block in pack(held.items()):
                 engine.load(0, block)

@@ -28,6 +28,10 @@ class Books:
         """The workspaces' clock: the watermark of the source. It decides when a lapse shows, never which lot pays."""
         return self.source.watermark_ms
 
+    def adopt(self, policy: Policy) -> None:
+        """Put a policy in force, for all that is charged and forgotten from now on."""
+        self.policy = self.timers.policy = policy
+
     def restore(self, books: dict[str, Book]) -> None:
         """Load the books of a checkpoint, and derive the timers from them."""
         self.by_id.update(books)

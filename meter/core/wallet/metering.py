@@ -28,7 +28,7 @@ def apply_conversation(books: Books, metered: ConversationMetered) -> None:
     conversation.update_from(metered)
     _count_messages(books, book, conversation, +1)
     if wallet.status != "created":
-        _provision(books, book, metered.first_ms)
+        provision(books, book, metered.first_ms)
     if wallet.status != "unknown":
         settle(book, conversation, books.policy, books.clock_ms)
     books.add_usage(book, conversation, previous_day)
@@ -45,7 +45,7 @@ def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
     source.occurrences += 1
     book = books.book(metered.workspace_id)
     book.wallet.occurrences += 1
-    _provision(books, book, metered.at_ms)
+    provision(books, book, metered.at_ms)
     books.usage(book, metered.bot_id, metered.at_ms).count_occurrence(metered.kind)
     book.add_cause(metered)
 
@@ -59,14 +59,14 @@ def _count_messages(books: Books, book: Book, conversation: BilledConversation, 
         book.wallet.messages += sign * conversation.messages
 
 
-def _provision(books: Books, book: Book, at_ms: int) -> None:
+def provision(books: Books, book: Book, at_ms: int) -> None:
     """Create an unknown workspace as a Standard one, with a free grant from the event's time on. An event with an
-    earlier time that arrives later moves the grant's term back. Does nothing under the policy `hold`.
+    earlier time that arrives later moves the grant's term back. Creates nothing under the policy `hold`.
     """
     policy = books.policy
-    if policy.unknown_workspace != "provision":
-        return
     if book.wallet.status == "unknown":
+        if policy.unknown_workspace != "provision":
+            return
         book.wallet.status = "provisioned"
         open_wallet(book, "standard", None, at_ms, policy, books.clock_ms)
         # The assumed plan must be before the plan of any command.
@@ -76,6 +76,6 @@ def _provision(books: Books, book: Book, at_ms: int) -> None:
         book.seen_from_ms = at_ms
         lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
         if lot is not None and at_ms < lot.assigned_ms:
-            lot.assigned_ms, lot.expires_ms = at_ms, at_ms + policy.grant_life_ms
+            lot.assigned_ms, lot.expires_ms = at_ms, at_ms + lot.expires_ms - lot.assigned_ms
             book.reorder_lots()
             books.timers.watch_lot(book, lot)

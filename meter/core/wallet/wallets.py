@@ -1,18 +1,19 @@
 """The fold that charges one partition of wallet-inputs: its inputs in, ledger updates out."""
 
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.charge import settle
 from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.outcome import Done
-from meter.core.wallet.metering import apply_conversation, apply_occurrence
+from meter.core.wallet.metering import apply_conversation, apply_occurrence, provision
 from meter.core.wallet.safe_points import apply_safe_point
 from meter.core.wallet.source import Source
 from schemas.commands import AnyCommand
 from schemas.ledger import LedgerUpdate
 from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, SafePoint, WalletInput
+from schemas.policy import FIRST_VERSION, PolicyRecord
 
 
 class Wallets:
@@ -21,8 +22,10 @@ class Wallets:
     Its metered updates and safe points come from partition `partition` of chat-events, which has the same number.
     """
 
-    def __init__(self, policy: Policy, partition: int = 0, source: Source | None = None) -> None:
-        self.policy = policy
+    def __init__(
+        self, policy: Policy, partition: int = 0, source: Source | None = None, version: int = FIRST_VERSION
+    ) -> None:
+        self.in_force = PolicyInForce(policy=policy, version=version)
         self.source = source or Source()
         self._partition = partition
         self._books = Books(policy, self.source)
@@ -53,6 +56,8 @@ class Wallets:
                 apply_occurrence(self._books, wallet_input)
             case SafePoint():
                 apply_safe_point(self._books, wallet_input)
+            case PolicyRecord():
+                self._apply_policy(wallet_input)
             case _:
                 return self._apply_command(wallet_input)
         return None
@@ -70,7 +75,7 @@ class Wallets:
 
     def _apply_command(self, command: AnyCommand) -> Rejected | None:
         book = self._books.book(command.data.workspace_id)
-        outcome = apply_command(book, command, self.policy, self._books.clock_ms)
+        outcome = apply_command(book, command, self._books.policy, self._books.clock_ms)
         self._books.watch_new_lots(book)
         if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
             self._rebill(book)
@@ -80,5 +85,21 @@ class Wallets:
         """Charge every remembered conversation again, in order of time, because a plan may have changed."""
         for conversation in sorted(book.conversations.values(), key=lambda each: (each.first_ms, each.conversation_id)):
             previous_day = self._books.subtract_usage(book, conversation)
-            settle(book, conversation, self.policy, self._books.clock_ms)
+            settle(book, conversation, self._books.policy, self._books.clock_ms)
             self._books.add_usage(book, conversation, previous_day)
+
+    def _apply_policy(self, record: PolicyRecord) -> None:
+        """Put a newer policy in force, and charge what was held until then if it is not held any more."""
+        before, self.in_force = self.in_force, self.in_force.after(record)
+        self._books.adopt(self.in_force.policy)
+        if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
+            self._charge_held()
+
+    def _charge_held(self) -> None:
+        """Create each unknown workspace from its first remembered event on, and charge its conversations."""
+        for workspace_id in sorted(self.books):
+            held_from_ms = self.books[workspace_id].held_from_ms
+            if held_from_ms is not None:
+                book = self._books.book(workspace_id)
+                provision(self._books, book, held_from_ms)
+                self._rebill(book)
