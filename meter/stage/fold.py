@@ -121,7 +121,7 @@ class Fold(State, Protocol):
     def idle(self, now_ms: int) -> list[Record]:
         """Return records for the fold's own source topic, to move its event time while nothing arrives.
 
-        Called when the partition has brought no batch for 30 seconds, and every 30 seconds from then on; `now_ms` is
+        Called when the partition has brought no record for 30 seconds, and every 30 seconds from then on; `now_ms` is
         the wall clock in milliseconds since 1970. Must not change the state: the records come back through `process`,
         so a replay sees the same input.
         """

@@ -188,7 +188,7 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         world = loop.run_until_complete(_world(seed, most_events))
         loop.run_until_complete(world.live())
         view(world.broker)
-        audit(world.store, meter(world.lines, NOW_MS), world.lines)
+        audit(world.store, meter(world.lines, NOW_MS), world.lines, world.broker.absent)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

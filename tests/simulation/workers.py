@@ -119,9 +119,8 @@ class Fetcher:
 
     def _fetched(self, place: Place, most: int) -> Batch:
         base = self._member.positions[place]
-        records = self._broker.records[place][base : base + most]
-        self._member.positions[place] = base + len(records)
-        return Batch(TP(*place), base, records)
+        records, self._member.positions[place] = self._broker.fetched(place, base, most)
+        return Batch(TP(*place), base, records, self._member.positions[place] - 1)
 
     def _forget(self) -> None:
         for queue in self._queues.values():

@@ -165,7 +165,7 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
 
 def batch(*offsets: int, base: int | None = None) -> Batch:
     records = [stored(CHAT_EVENTS.name, 0, offset, Record(b"w", b"{}")) for offset in offsets]
-    return Batch(PARTITION, offsets[0] if base is None else base, records)
+    return Batch(PARTITION, offsets[0] if base is None else base, records, offsets[-1])
 
 
 class Under(NamedTuple):
