@@ -11,8 +11,9 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     """Outcomes of the records of one partition of chat-events, counted from the first record up to an offset.
 
     `events` is the sum of `messages` (added to a conversation), `occurrences`, `duplicates` (repeats and conflicts),
-    `refused`, `ticks` (ticks and policy records) and `moved` (misplaced, and written again to the workspace's
-    partition). `closed_messages` counts the messages of conversations that are closed as of that offset.
+    `refused`, `ticks` (ticks and policy records) and `moved`: misplaced records, which were written again to their
+    workspace's partition and count there too. `closed_messages` counts the messages of conversations that are closed as
+    of that offset.
     """
 
     events: int = 0

@@ -66,8 +66,8 @@ def move_of(headers: Headers, topic: str) -> Move | None:
     found = [(name, value) for name, value in headers if name in (MOVED_FROM, RECEIVED_MS)]
     if len(found) != 2 or len(dict(found)) != 2:
         return None
-    origin, _, place = (dict(found)[MOVED_FROM] or b"").partition(b"/")
-    numbers = [*place.split(b"/"), dict(found)[RECEIVED_MS] or b""]
+    origin, _, where = (dict(found)[MOVED_FROM] or b"").partition(b"/")
+    numbers = [*where.split(b"/"), dict(found)[RECEIVED_MS] or b""]
     if len(numbers) != 3 or not all(_NUMBER.fullmatch(number) for number in numbers):
         return None
     name = origin.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The fold of one partition of account-commands: commands in; the same commands on wallet-inputs, and dead letters out."""
+"""The fold of one partition of account-commands: records in; commands for wallet-inputs and dead letters out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

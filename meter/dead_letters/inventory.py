@@ -31,8 +31,8 @@ class Letter(msgspec.Struct, frozen=True):
 
     `topic`, `partition`, `offset` and `key` are those of the refused record. `size_bytes` is the length of its value,
     None if it had none. `refused_ms` is the dead letter's Kafka timestamp. `replay_of` is the id of the letter that
-    the refused record was put back for, or empty. `moved_from` is where it lay before it was moved, or empty. `location` is where the letter itself is on dead-letters: partition
-    and offset.
+    the refused record was put back for, or empty. `location` is where the letter itself is on dead-letters: partition
+    and offset. `moved_from` is where the refused record lay before it was moved, or empty.
     """
 
     letter_id: str

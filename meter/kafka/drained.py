@@ -11,8 +11,8 @@ from meter.kafka.admin import require_topics
 from schemas.delivery import READ_COMMITTED
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS, Topic
 
-# In the order in which data flows: once a topic is drained, all records that it causes are in the next ones. A misplaced
-# record moves within its topic, at most once. So such a topic is drained when it was found drained twice.
+# In the order in which data flows: once a topic is drained, all records that it causes are in the next ones. A
+# misplaced record moves within its topic, at most once. So such a topic is drained when it was found drained twice.
 _CHAIN: Final = (
     *(ACCOUNT_COMMANDS, CHAT_EVENTS, CHAT_EVENTS, WALLET_INPUTS, WALLET_INPUTS),
     *(LEDGER, DEAD_LETTERS, EVENT_COUNTS),

@@ -86,9 +86,10 @@ class Kernel:
     ) -> int:
         """Process one event that Python has read, and return what became of it.
 
-        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict; 4: too late, 5: of a workspace
-        that belongs to another partition, and nothing has changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
-        for a name of no character or more than 512, and for a time or a class out of bounds.
+        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict. 4: too late, and 5: of a
+        workspace that belongs to another partition; nothing has changed then. `event_class` is an index into the 24
+        words of `meter/core/sessions/event_kinds.py`. Raises ValueError for a name of no character or more than 512,
+        and for a time or a class out of bounds.
         """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
         """Move event time to `at_ms`, unless it is later already; close and forget what is due by then."""

@@ -24,7 +24,10 @@ class Processed(NamedTuple):
     """The result of a batch, or of its part up to a record that puts another policy in force."""
 
     outcomes: Counter[str]
-    """The number of records with each outcome: conversation, occurrence, duplicate, conflict, dead_letter, tick, moved."""
+    """The number of records with each outcome.
+
+    One of conversation, occurrence, duplicate, conflict, dead_letter, tick, moved.
+    """
     letters: list[DeadLetter]
     """The rejected records, in the order of their offsets."""
     moved: list[Record]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -17,7 +18,7 @@ from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.instants import rfc3339
 from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 from tests.oracle.build import T0, chat, command
 from tests.properties.memory_log import stored
 
@@ -140,6 +141,15 @@ async def test_event_goes_where_its_workspace_is(monkeypatch: pytest.MonkeyPatch
     order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
     wallet = letter(1, topic=WALLET_INPUTS.name)
     assert await check(monkeypatch, wallet, order) == Checked(wallet, order, WALLET_INPUTS, b"w")
+
+
+@pytest.mark.parametrize("topic", [WALLET_INPUTS.name, ACCOUNT_COMMANDS.name])
+async def test_a_command_from_outside_goes_back_where_it_came_from(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+    """To account-commands, whether it was refused there or after its move to wallet-inputs."""
+    came = "account-commands/1/7" if topic == WALLET_INPUTS.name else ""
+    refused = msgspec.structs.replace(letter(1, topic=topic), moved_from=came)
+    order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
+    assert await check(monkeypatch, refused, order) == Checked(refused, order, ACCOUNT_COMMANDS, b"w")
 
 
 REFUSED: list[tuple[bytes | None, str]] = [
