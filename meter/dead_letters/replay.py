@@ -24,6 +24,7 @@ from schemas.events import ChatEvent, ClockTick, decode_event
 from schemas.instants import HOUR_MS, SECOND_MS, rfc3339, to_ms
 from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, decode_wallet_input
 from schemas.replays import Claim, Receipt
+from schemas.policy import PolicyRecord
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
@@ -199,7 +200,7 @@ def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCo
     found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
     if isinstance(found, Rejected):
         raise NotPutBackError(_refusal_again(letter, found))
-    if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint):
+    if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint | PolicyRecord):
         raise NotPutBackError(f"{letter.letter_id} is no chat event and no account command: only these can be put back")
     return topic, found
 
@@ -223,6 +224,6 @@ async def _reached_ms(bootstrap: str, partition: int, policy: Policy) -> int:
     reached_ms = 0
     async for record in reader.tail(bootstrap, CHAT_EVENTS, partition, TAIL_RECORDS):
         event = read(record.value, decode_event)
-        if not isinstance(event, Rejected) and to_ms(event.time) <= record.timestamp + policy.future_ms:
+        if not isinstance(event, Rejected | PolicyRecord) and to_ms(event.time) <= record.timestamp + policy.future_ms:
             reached_ms = max(reached_ms, to_ms(event.time))
     return reached_ms

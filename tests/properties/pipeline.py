@@ -28,6 +28,7 @@ from meter.stage.fold import Fold, MakeFold, Output, State
 from schemas.events import encode_tick
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.packed_records import listed
+from tests.properties import policies
 from tests.properties.memory_log import MemoryLog
 from tests.properties.view import View, view
 from tests.sessionizer_engines import chosen
@@ -182,7 +183,7 @@ class Pipeline:
         """Write the next lines to the topics, as the product's feeder does."""
         some = [self._unfed.popleft() for _ in range(min(lines, len(self._unfed)))]
         with self._at_now():
-            finish(self._feeder.feed(some))
+            finish(policies.feed(self._feeder, self.log, some))  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Move event time to the feed's end and beyond the last conversation's."""
