@@ -8,8 +8,9 @@ from meter.core.decode import read
 from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
-from meter.stage.dead_letter import dead_letter, dead_letters
+from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
+from meter.stage.mark import Life
 from meter.stage.moves import moved, moves
 from schemas.commands import decode_command
 from schemas.dead_letters import DeadLetter
@@ -49,6 +50,14 @@ class CommandMover:
     def finish(self, mark: bytes | None, floor: int) -> None:  # noqa: ARG002 - the shape of a state
         """Begin with the counts of the mark."""
         self._counts = _decode_mark(mark) if mark else Mark()
+
+    def begin(self, life: Life) -> None:
+        """Do nothing: what this stage writes does not name the life of its topics."""
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        """Count the record as refused, and yield its dead letter."""
+        self._counts.refused += 1
+        yield left_out(ACCOUNT_COMMANDS, self._partition, record, reason)
 
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Yield the dead letters of a batch, then its commands."""

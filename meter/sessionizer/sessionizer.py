@@ -11,8 +11,9 @@ from meter.core.policy import Policy, PolicyInForce
 from meter.kafka.fetched import Fetched, last_timestamp_ms
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine, Processed
-from meter.stage.dead_letter import dead_letters
+from meter.stage.dead_letter import dead_letters, left_out
 from meter.stage.fold import Output
+from meter.stage.mark import Life
 from meter.stage.moves import moves
 from schemas.event_counts import EventCounts
 from schemas.events import encode_tick
@@ -101,6 +102,17 @@ class Sessionizer:
         yield dead_letters(processed.letters)
         yield moves(CHAT_EVENTS, CHAT_EVENTS, processed.moved)
         yield Output(WALLET_INPUTS, processed.metered)
+
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics, for safe points."""
+        self._life = life
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        """Count the record as refused, and yield its dead letter."""
+        self._events += 1
+        self._outcomes["dead_letter"] += 1
+        metrics.EVENTS.labels("dead_letter").inc()
+        yield left_out(CHAT_EVENTS, self._partition, record, reason)
 
     def mark(self) -> bytes:
         """Return watermark, event counts and policy, encoded. Kept for the safe point that follows the checkpoint."""

@@ -21,10 +21,13 @@ from msgspec.structs import replace
 
 from meter.kafka.records import Record
 from meter.stage.blocks import BLOCK_BYTES
+from meter.stage.evidence import OWNER
 from meter.stage.fold import State
-from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, headers_of
+from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, Marked, headers_of
+from meter.stage.lives import check_life
 from meter.stage.mark import Life, Version, encode_mark, new_mark
 from meter.stage.ports import Topics
+from meter.stage.quarantine import Quarantine
 from schemas.topics import Topic
 
 _NUMBER_BYTES: Final = 8
@@ -48,14 +51,15 @@ class Restored(NamedTuple):
 class Checkpoints:
     """Writes and restores the checkpoints of one partition of a state topic, as its owner from `restore` on."""
 
-    def __init__(self, topics: Topics, topic: Topic, partition: int, life: Life) -> None:
+    def __init__(self, topics: Topics, source: Topic, state: Topic, partition: int, life: Life) -> None:
         self._topics = topics
-        self._topic = topic.name
+        self._source, self._state = source, state
+        self._topic = state.name
         self._partition = partition
         self.life = life
         """The life of the topics as the brokers have it now. Its generation is that of the newest mark."""
-        self.left_out: set[int] = set()
-        """The input offsets whose records are left out."""
+        self.quarantine: Quarantine
+        """Which records are left out, and how carefully others are processed. Set by `restore`."""
         self._owner = b""
         self._last_own_offset = -1
         """The state topic's offset of this owner's last fence or mark."""
@@ -86,7 +90,7 @@ class Checkpoints:
         if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
         version = self._version(offset)
-        left_out = tuple(sorted(each for each in self.left_out if self._floor < each <= offset))
+        left_out = tuple(sorted(each for each in self.quarantine.left_out if self._floor < each <= offset))
         mark = encode_mark(new_mark(self.life, self._floor, left_out, state.mark()))
         record_key = self._next_record_key(MARK)
         self._last_own_offset = await self._write_one(Record(record_key, mark, headers_of(version)))
@@ -126,6 +130,7 @@ class Checkpoints:
         floor = self._version(self._floor)
         record_keys = [record_key for record_key, marked in self._marks.items() if marked <= version]
         record_keys += [record_key for record_key, block in self._blocks.items() if block.version <= floor]
+        record_keys += self.quarantine.removals(version.offset)
         for record_key in record_keys:
             self._marks.pop(record_key, None)
             if record_key in self._blocks:
@@ -158,12 +163,14 @@ class Checkpoints:
 
     def _is_of_another(self, record: ConsumerRecord) -> bool:
         """Whether another owner wrote this block, mark or fence. Removals need no check: a mark precedes them."""
-        return record.value is not None and record.key[1 : 1 + _NUMBER_BYTES] != self._owner
+        owner = dict(record.headers).get(OWNER, record.key[1 : 1 + _NUMBER_BYTES])
+        return record.value is not None and owner != self._owner
 
     async def restore(self, state: State) -> Restored:
         """Load the newest complete checkpoint, and nothing newer, into `state`, which must be new.
 
-        Called once, before the first `write`. Raises ValueError if a block or the mark cannot be read.
+        Called once, before the first `write`. Raises RefusalError if the mark was saved with other topics, and
+        NewerFormatError if a newer version of the product wrote it; ValueError if a block or a mark cannot be read.
         """
         self._last_own_offset = fence = await self._write_one(Record(FENCE, b"", []))
         # The fence's offset is the owner's name: no other owner can have the same.
@@ -176,8 +183,8 @@ class Checkpoints:
         self._floor = found.floor(newest).offset
         counting = found.counting(newest)
         if newest is not None:
+            check_life(self._source, self._state, newest.mark.life, self.life)
             self.life = replace(self.life, generation=newest.version.generation)
-            self.left_out.update(newest.mark.left_out)
         if state.spills:
             await self._load_while_reading(state, counting, fence)
         else:
@@ -187,7 +194,15 @@ class Checkpoints:
             self._add_block(record_key, block)
         self._marks = {record_key: marked.version for record_key, marked in found.marks.items()}
         self._next_floor = newest.version.offset if newest else -1
+        await self._judge(found, newest)
         return Restored(self._next_floor, len(found.blocks))
+
+    async def _judge(self, found: Found, newest: Marked | None) -> None:
+        """Leave out the records at which earlier owners ended, as the mark and the evidence say."""
+        where = f"{self._source.name}/{self._partition}"
+        version = newest.version if newest else self._version(-1)
+        self.quarantine = Quarantine(self._write_one, where, self._owner, found.evidence, version)
+        await self.quarantine.begin()
 
     async def _load_while_reading(self, state: State, counting: dict[bytes, Block], fence: int) -> None:
         """Read the log a second time and load each block that counts. At most one fetch is in memory at a time."""

@@ -1,5 +1,7 @@
 """Dead letters: rejected records as the dead-letters topic gets them (docs/DOMAIN.md, Metering 6)."""
 
+from typing import Final
+
 from meter import metrics
 from meter.core.rejection import Rejected
 from meter.kafka.decoding import UNREADABLE_BATCH, Unreadable
@@ -8,7 +10,11 @@ from meter.kafka.records import Record
 from meter.stage.fold import Output
 from schemas.dead_letters import REPLAY_OF, DeadLetter
 from schemas.moves import move_of
+from schemas.rejection_codes import RejectionCode
 from schemas.topics import DEAD_LETTERS, Topic
+
+INTERNAL: Final[RejectionCode] = "internal"
+"""The code of a record that the product itself could not process."""
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
@@ -34,6 +40,11 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
         replay_of,
         move.location if move is not None else "",
     )
+
+
+def left_out(topic: Topic, partition: int, record: Fetched, reason: str) -> Output:
+    """Return the dead letter of a record that is left out because workers ended while they processed it."""
+    return dead_letters([dead_letter(topic, partition, record, Rejected(INTERNAL, reason))])
 
 
 def dead_letters(letters: list[DeadLetter]) -> Output:
