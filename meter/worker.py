@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -20,8 +21,10 @@ from meter.kafka.topics import KafkaTopics
 from meter.sessionizer.choose_engine import engine_of
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings
+from meter.stage.refusals import RefusalError
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
+from schemas.formats import NewerFormatError
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
 
 COLLECT_S: Final = 10.0
@@ -36,6 +39,9 @@ COLLECT_ALL: Final = 60
 
 CRASHED: Final = 70
 """Exit status after an unexpected error. Nothing is cleaned up: the restart restores the newest checkpoint."""
+
+REFUSED: Final = 78
+"""Exit status after a refusal: an operator has to act, so a supervisor should not start the worker again."""
 
 logger = logging.getLogger(__name__)
 
@@ -143,12 +149,17 @@ def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
 
 
 async def or_crash(work: Awaitable[None]) -> None:
-    """Await `work`. An exception ends the process at once with status CRASHED.
+    """Await `work`. An exception ends the process at once: a refusal with status REFUSED, any other with CRASHED.
 
-    Without this, Faust would restart the agent after the record that caused the exception, and so skip it.
+    Without this, Faust would restart the agent after the record that caused the exception, and so skip it. A refusal is
+    one sentence on standard error.
     """
     try:
         await work
+    except (RefusalError, NewerFormatError) as refusal:
+        print(f"Error: {refusal}", file=sys.stderr, flush=True)
+        logging.shutdown()
+        os._exit(REFUSED)
     except Exception:
         logger.critical("a stage failed; ending this worker", exc_info=True)
         logging.shutdown()

@@ -10,7 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from meter.kafka.identity import ask_identity
 from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import MAX_RECORD_BYTES, no_broker
 
 ALONE_BYTES = 64 * 1024
@@ -84,6 +86,10 @@ class KafkaTopics:
         if topic not in self._partitions:
             self._partitions[topic] = len(await self._started.partitions_for(topic))
         return self._partitions[topic]
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        """Return the identity of a topic, asked from a broker each time."""
+        return await ask_identity(self._started.client, topic)
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """Return the partition that Kafka's default partitioner chooses for `key`."""

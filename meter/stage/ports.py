@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from meter.kafka.records import Delivery, Packed, Record
+from schemas.topic_identity import TopicIdentity
 
 
 class Topics(Protocol):
@@ -24,6 +25,12 @@ class Topics(Protocol):
 
     async def partitions(self, topic: str) -> int:
         """Return the number of partitions of a topic. Called before outputs are packed or copied to all partitions."""
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        """Return the identity of a topic as the brokers have it now. Called before each restore, so it must ask them.
+
+        An id that the brokers do not give is "". The number of partitions must be right.
+        """
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """Return the partition that Kafka's default partitioner chooses for `key`; `append_keyed` uses the same."""

@@ -31,20 +31,17 @@ from meter.kafka.fetched import Batch, since
 from meter.kafka.topics import delivered
 from meter.stage.checkpoints import Checkpoints, SupersededError
 from meter.stage.fold import MakeFold
+from meter.stage.holes import Holes
+from meter.stage.mark import Life
 from meter.stage.outputs import send
 from meter.stage.partition import NEVER_S, Partition
 from meter.stage.ports import Clock, Group, Topics
-from schemas.delivery import is_hole, is_quiet, may_be_dropped
+from schemas.delivery import is_hole, is_quiet
 from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-SEEK_AGAIN_S: Final = 5.0  # The shortest time between two seeks: batches beyond the hole still arrive after the first.
 IDLE_S: Final = 30.0  # The time without a batch after which `Fold.idle` is called.
-
-
-class LostRecordsError(Exception):
-    """The broker deleted records before this stage read them. A longer retention or more workers prevent it."""
 
 
 class Stage:
@@ -70,6 +67,7 @@ class Stage:
         self._checkpoint_s = checkpoint_ms / 1000
         self._session_s = session_ms / 1000
         self._clock = clock
+        self._holes = Holes(group, clock)
         self._partitions: dict[TP, Partition] = {}
         self._last_processed_s = NEVER_S
         self._lock = asyncio.Lock()
@@ -98,7 +96,7 @@ class Stage:
                     partition = await self._partition(tp, generation)
                     if partition is not None:
                         await self._pass_time(tp, partition)
-                        await self._look_for_hole(tp, partition)
+                        await self._holes.look(tp, partition, self._last_processed_s)
                         await self._commit_again(tp, partition)
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
@@ -118,7 +116,7 @@ class Stage:
         if partition is None:
             return
         if is_hole(batch.base, partition.next_offset):
-            await self._go_back(batch.tp, partition)
+            await self._holes.go_back(batch.tp, partition)
             return
         records = since(batch.records, partition.next_offset)
         if records:
@@ -144,7 +142,10 @@ class Stage:
             del self._partitions[tp]
             partition = await self._keep_if_newest(tp, partition, generation)
         if partition is None and not self._is_stale(generation):
-            checkpoints = Checkpoints(self._topics, self._state, tp.partition)
+            life = Life(
+                0, await self._topics.identity(self._source.name), await self._topics.identity(self._state.name)
+            )
+            checkpoints = Checkpoints(self._topics, self._state, tp.partition, life)
             fold = self._make_fold(tp.partition)
             started_s = self._clock.monotonic()
             restored = await checkpoints.restore(fold)
@@ -160,6 +161,10 @@ class Stage:
                 await delivered(await send(self._topics, fold.confirm(restored.offset)))
         return partition
 
+    async def _life(self) -> Life:
+        """Return the life of both topics as the brokers have it now."""
+        return Life(0, await self._topics.identity(self._source.name), await self._topics.identity(self._state.name))
+
     async def _keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
         """Return the partition with its state in memory if no other worker has written state meanwhile, else None."""
         if not await partition.checkpoints.are_the_newest():
@@ -171,27 +176,6 @@ class Stage:
         partition.last_owned_s = now_s
         self._partitions[tp] = partition
         return partition
-
-    async def _go_back(self, tp: TP, partition: Partition) -> None:
-        """Fetch again a batch that Faust dropped. Until it comes, batches beyond the hole are ignored."""
-        now_s = self._clock.monotonic()
-        if now_s - partition.last_seek_s > SEEK_AGAIN_S:
-            partition.last_seek_s = now_s
-            beginning = await self._group.beginning(tp)
-            if beginning > partition.next_offset:
-                raise LostRecordsError(f"{tp}: offsets {partition.next_offset} to {beginning - 1} were deleted unread")
-            metrics.REFETCHES.inc()
-            logger.warning("%s: a hole, reading again from %d", tp, partition.next_offset)
-            await self._group.seek(tp, partition.next_offset)
-
-    async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
-        """Find a hole at the end of the log. No batch follows that would show it; the consumer's position does."""
-        now_s = self._clock.monotonic()
-        # All partitions share one lock, so a batch of this one may be waiting while other partitions are processed.
-        if may_be_dropped(now_s - partition.last_batch_s, now_s - self._last_processed_s):
-            position = await self._group.position(tp)
-            if position is not None and is_hole(position, partition.next_offset):
-                await self._go_back(tp, partition)
 
     async def _commit_again(self, tp: TP, partition: Partition) -> None:
         """Repeat the commit of a quiet partition: a late commit of an earlier assignment may have replaced it."""

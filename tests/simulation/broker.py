@@ -12,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from meter.kafka.records import Delivery, Packed, Record
 from meter.kafka.topics import delivered
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import TOPICS
 from tests.packed_records import unpacked
 from tests.properties.memory_log import stored
@@ -113,6 +114,11 @@ class Line:
     async def partitions(self, topic: str) -> int:  # noqa: ARG002 - all have the same number
         """As `Topics` has it."""
         return self._broker.number
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        """As `Topics` has it."""
+        await self._process.step()
+        return TopicIdentity("simulated", f"{topic}-1", self._broker.number)
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """As `Topics` has it."""

@@ -13,6 +13,7 @@ from meter.stage.checkpoints import Restored
 from meter.stage.fold import Output
 from meter.stage.stage import Stage
 from meter.worker import or_crash
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
 from tests.properties.memory_log import stored
 
@@ -91,6 +92,9 @@ class KafkaTopics:
 
     async def partitions(self, topic: str) -> int:  # noqa: ARG002 - the shape of a log
         return 2
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        return TopicIdentity("cluster", topic, 2)
 
     async def append(self, topic: str, partition: int, records: list[Record]) -> list[Any]:
         return [_Acknowledgement(self._world, f"{topic}/{partition}")] if records else []

@@ -4,7 +4,7 @@ import pytest
 
 from meter.stage import stage as module
 from meter.stage.checkpoints import Restored
-from meter.worker import CRASHED, or_crash
+from meter.worker import CRASHED, REFUSED, or_crash
 from schemas.topics import CHAT_EVENTS
 from tests.unit.stage_fakes import ACKNOWLEDGED, EVERYWHERE, World, batch, made, run
 
@@ -110,7 +110,7 @@ async def test_records_deleted_unread_end_the_process(world: World) -> None:
     world.restored, world.earliest = Restored(4, 1), 50
     with pytest.raises(SystemExit) as ended:
         await run(made(world), world, batch(50))
-    assert ended.value.code == CRASHED
+    assert ended.value.code == REFUSED == 78
     assert world.taken == []
 
 
@@ -137,7 +137,7 @@ async def test_a_hole_at_the_end_of_the_log_is_found_by_the_consumers_position(
 ) -> None:
     """The consumer has read on, but nothing came: what it read was dropped."""
     monkeypatch.setattr("schemas.delivery.QUIET_S", -1.0)
-    monkeypatch.setattr(module, "SEEK_AGAIN_S", -1.0)
+    monkeypatch.setattr("meter.stage.holes.SEEK_AGAIN_S", -1.0)
     stage = made(world, checkpoint_ms=60_000)
     await run(stage, world, batch(0, 1))
     for position in (None, 2, 5):

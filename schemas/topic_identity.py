@@ -1,0 +1,26 @@
+"""The identity of a topic: which cluster it is in, which life of its name it is, and how many partitions it has.
+
+An offset means a record only within one life of a topic. A topic that was deleted and created again has the same name
+and other records, but another topic id.
+"""
+
+import msgspec
+
+
+class TopicIdentity(msgspec.Struct, frozen=True, array_like=True):
+    """The identity of one topic, as a broker gives it.
+
+    `cluster_id` and `topic_id` are "" where the broker does not give them. `partitions` is always known.
+    """
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+    def is_same_life(self, other: "TopicIdentity") -> bool:
+        """Whether both can be the same life of one topic of the same cluster. An unknown id equals every id."""
+        return _equal(self.cluster_id, other.cluster_id) and _equal(self.topic_id, other.topic_id)
+
+
+def _equal(one: str, other: str) -> bool:
+    return not one or not other or one == other
