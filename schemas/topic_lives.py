@@ -71,23 +71,6 @@ def differences(known: Collection[TopicLife], now: Cluster) -> list[str]:
     return phrases
 
 
-def uneven(cluster: Cluster) -> str | None:
-    """The message for topics of the product that have different numbers of partitions, without a period; None if equal.
-
-    A workspace's records have the same partition number on every topic, so the numbers must be the same.
-    """
-    by_count: dict[int, list[str]] = {}
-    for life in cluster.topics.values():
-        by_count.setdefault(life.partitions, []).append(life.name)
-    if len(by_count) <= 1:
-        return None
-    counts = "; ".join(f"{count} for {', '.join(names)}" for count, names in sorted(by_count.items()))
-    return (
-        f"the topics have different numbers of partitions ({counts}): workers would bill one workspace twice, "
-        f"so run `python -m meter repartition --to {max(by_count)}`"
-    )
-
-
 def _read_topic(answer: "_Answer") -> TopicLife | None:
     error, name = answer.int16(), answer.text()
     topic_id = answer.take(_ID_BYTES)

@@ -12,7 +12,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from aggregator.core.holdings import Partition, Present
 from aggregator.kafka.lives_request import LivesRequest
-from schemas.topic_lives import Cluster, uneven
+from schemas.topic_identity import uneven
+from schemas.topic_lives import Cluster
 from schemas.topics import (
     AGGREGATOR_GROUP,
     DEAD_LETTERS,
@@ -100,7 +101,7 @@ async def _cluster(bootstrap_servers: str) -> Cluster:
     cluster: Cluster = answer.cluster
     if missing := missing_topics(READ, cluster.topics):
         raise KafkaUnusableError(missing)
-    if reason := uneven(cluster):
+    if reason := uneven({name: life.partitions for name, life in cluster.topics.items()}):
         raise KafkaUnusableError(reason)
     return Cluster(cluster.cluster_id, {topic.name: cluster.topics[topic.name] for topic in READ})
 

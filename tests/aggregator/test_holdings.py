@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from aggregator.core.holdings import Held, Present, gone, must_empty, why_not
-from schemas.topic_lives import Cluster, TopicLife, differences, read_metadata, uneven
+from schemas.topic_identity import uneven
+from schemas.topic_lives import Cluster, TopicLife, differences, read_metadata
 
 LEDGER = TopicLife("ledger", "id-1", 2)
 AT_10 = {("ledger", 0): 10, ("ledger", 1): 0}
@@ -81,11 +82,10 @@ def test_deleted_records_are_lost_only_where_clickhouse_lacks_them() -> None:
 
 def test_topics_must_have_one_number_of_partitions() -> None:
     """Topics with different numbers of partitions are refused, because a workspace's number must be the same."""
-    four = {name: TopicLife(name, "", 4) for name in ("ledger", "chat-events")}
-    assert uneven(Cluster("", four)) is None
-    reason = uneven(Cluster("", {**four, "wallet-inputs": TopicLife("wallet-inputs", "", 6)}))
+    assert uneven({"ledger": 4, "chat-events": 4}) is None
+    reason = uneven({"ledger": 4, "chat-events": 4, "wallet-inputs": 6})
     assert reason is not None
-    assert "4 for ledger, chat-events; 6 for wallet-inputs" in reason
+    assert "have 4: ledger, chat-events; 6: wallet-inputs" in reason
 
 
 def test_an_id_that_no_broker_gave_is_not_compared() -> None:

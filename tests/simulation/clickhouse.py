@@ -5,8 +5,8 @@ from typing import Any
 
 from clickhouse_connect.driver.exceptions import OperationalError
 
-from aggregator.core.rows import Block
 from aggregator.core.holdings import HOLDING_TABLES
+from aggregator.core.rows import Block
 from aggregator.core.tables import TABLES
 from tests.simulation.process import Process
 
