@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from aggregator.core.holdings import OFFSETS_HELD
 from aggregator.core.reconciliation.sums import PAIRS
 from aggregator.core.tables import TABLES
 from schemas.listening import listen
@@ -48,7 +49,7 @@ RECONCILIATION_TIMESTAMP: Final = Gauge(
 )
 
 # An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.
-for _table in TABLES:
+for _table in (*TABLES, OFFSETS_HELD):
     for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
         _metric.labels(_table.name)
 for _code in (*REJECTION_CODES, FOREIGN):

@@ -4,6 +4,8 @@ An offset means a record only within one life of a topic. A topic that was delet
 and other records, but another topic id.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -20,6 +22,24 @@ class TopicIdentity(msgspec.Struct, frozen=True, array_like=True):
     def is_same_life(self, other: "TopicIdentity") -> bool:
         """Whether both can be the same life of one topic of the same cluster. An unknown id equals every id."""
         return _equal(self.cluster_id, other.cluster_id) and _equal(self.topic_id, other.topic_id)
+
+
+def uneven(partitions: Mapping[str, int]) -> str | None:
+    """The message for topics with different numbers of partitions, without a period; None if all have the same.
+
+    `partitions` are the numbers by name of topic. A workspace has the same partition number on every topic, so they
+    must have the same number.
+    """
+    by_count: dict[int, list[str]] = {}
+    for name, count in partitions.items():
+        by_count.setdefault(count, []).append(name)
+    if len(by_count) <= 1:
+        return None
+    counts = "; ".join(f"{count}: {', '.join(names)}" for count, names in sorted(by_count.items()))
+    return (
+        f"the topics must all have the same number of partitions, and have {counts}; "
+        f"see what `python -m meter topics` says"
+    )
 
 
 def _equal(one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from aggregator import metrics
+from aggregator.cli import rebuild
 from aggregator.cli.errors import FAILED, refusals
 from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
@@ -89,6 +90,34 @@ def worker_command() -> None:
             metrics.CLICKHOUSE_UP.set(1)
             url = metrics.serve(settings.metrics_host, settings.metrics_port)
             worker.run(settings, clickhouse, _once(f"aggregator ready, metrics at {url}"))
+
+
+@main.command("rebuild", epilog=_ENVIRONMENT)
+@click.option("--from-start", is_flag=True, help="Delete all rows first, also where ClickHouse could be gone on with.")
+@click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
+def rebuild_command(from_start: bool, yes: bool) -> None:
+    """Fill ClickHouse from Kafka: from the oldest records of ledger, dead-letters and event-counts to their ends.
+
+    For a ClickHouse that is empty, older than the group's offsets, or of topics that were deleted and made anew. Where
+    its rows belong to these topics, the command keeps them and goes on after them; else it deletes them. Stop all
+    workers of the aggregator first; those of the meter may run. Killed at any moment, give the command again: it goes
+    on where it ended. At the end it names what Kafka has deleted, which is gone for good.
+
+    \b
+    Examples:
+      python -m aggregator rebuild          says what it would do
+      python -m aggregator rebuild --yes
+      python -m aggregator rebuild --yes --from-start
+    """
+    with refusals():
+        settings = load()
+        require_codecs()
+        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
+            migrate.require(clickhouse)
+            if yes:
+                rebuild.show_rebuild(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start)
+            else:
+                rebuild.show_plan(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start)
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)

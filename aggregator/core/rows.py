@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from aggregator.core.holdings import OFFSETS_HELD, TOPICS_HELD, HeldState, OffsetHeld
 from aggregator.core.tables import (
     BALANCE_FACTS,
     CONVERSATION_FACTS,
@@ -22,6 +23,7 @@ from aggregator.core.tables import (
 from schemas.dead_letters import DeadLetter
 from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate
+from schemas.topic_lives import TopicLife
 
 
 class _Rows(NamedTuple):
@@ -68,6 +70,18 @@ def letter_blocks(letters: Iterable[tuple[LetterLocation, DeadLetter]]) -> list[
 def comparison_blocks(comparisons: Iterable[tuple[ComparisonKey, CountComparison]]) -> list[Block]:
     """The rows of comparisons, the newest of each key. Empty if there are no comparisons."""
     return _blocks((EVENT_COUNT_FACTS, _unzipped(comparisons)))
+
+
+def offset_blocks(offsets: Iterable[OffsetHeld]) -> list[Block]:
+    """The rows that say up to which offsets the tables hold their partitions. Empty if there are no offsets."""
+    rows = list(offsets)
+    return _blocks((OFFSETS_HELD, _Rows(rows, rows)))
+
+
+def lives_block(state: HeldState, lives: Iterable[TopicLife]) -> Block:
+    """The rows that say which lives of the topics, at least one, the tables hold."""
+    rows = list(lives)
+    return _block(TOPICS_HELD, _Rows([state] * len(rows), rows))
 
 
 def _carried(updates: Sequence[LedgerUpdate], facts: Sequence[Sequence[object]]) -> _Rows:

@@ -41,6 +41,7 @@ def refusals() -> Iterator[None]:
         _refuse(admin.broker_away(load().kafka_bootstrap_servers), FAILED, refusal)
     except (
         admin.BrokerAwayError,
+        admin.TopicsDifferError,
         admin.TopicsMissingError,
         CodecsMissingError,
         LetterError,

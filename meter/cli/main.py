@@ -154,7 +154,8 @@ def worker_command() -> None:
     with refusals():
         settings = load()
         require_codecs()
-        asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
+        for warning in asyncio.run(admin.require_fitting_topics(settings.kafka_bootstrap_servers)).warnings:
+            click.echo(f"Warning: {warning}", err=True)
         first = asyncio.run(agreed_policy(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         notice = slow_engine_notice(settings)
@@ -166,17 +167,36 @@ def worker_command() -> None:
 
 
 @main.command("topics")
-def topics_command() -> None:
-    """Create the topics that are missing, and begin the policy if there is none. Safe to repeat."""
+@click.option("--repair", is_flag=True, help="Set the settings of existing topics that differ from ours.")
+def topics_command(repair: bool) -> None:
+    """Create the topics that are missing, and say how the others differ from what workers need. Safe to repeat.
+
+    The policy begins here if there is none.
+
+    Workers refuse to start where a difference could make figures wrong; the command then exits with 1. Numbers of
+    partitions are never changed here.
+
+    \b
+    Examples:
+      KAFKA_PARTITIONS=12 KAFKA_REPLICATION_FACTOR=3 python -m meter topics
+      python -m meter topics --repair
+    """
     with refusals():
         settings = load()
-        created = asyncio.run(
-            admin.create_topics(
-                settings.kafka_bootstrap_servers, settings.kafka_partitions, settings.kafka_replication_factor
-            )
-        )
+        bootstrap = settings.kafka_bootstrap_servers
+        partitions = settings.kafka_partitions
+        created = asyncio.run(admin.create_topics(bootstrap, partitions, settings.kafka_replication_factor))
         for topic, is_new in created:
             click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
+        compared = asyncio.run(admin.compare_topics(bootstrap, repairs=repair))
+    for difference in compared.settings.differences:
+        click.echo(f"differs  {difference.sentence}")
+    for name, identity in compared.identities.items():
+        if identity.partitions != partitions:
+            click.echo(f"differs  {name} has {identity.partitions} partitions, and KAFKA_PARTITIONS is {partitions}")
+    if compared.refusal:
+        click.echo(f"Error: {compared.refusal}", err=True)
+        sys.exit(FAILED)
         asyncio.run(agreed_policy(settings))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from aggregator.core.records import NotALedgerUpdateError
 from aggregator.writer import intake as module
+from aggregator.writer.findings import Findings
 from aggregator.writer.intake import Intake, Partition
-from aggregator.writer.sink import Findings
 from schemas.ledger import encode_ledger_update
 from tests.aggregator.facts import update
 from tests.aggregator.test_dead_letters import Record

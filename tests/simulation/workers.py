@@ -198,7 +198,7 @@ def start_aggregator(process: Process, broker: Broker, group: Coordinator, store
     """An `aggregator worker`: an intake, its agents and its writer."""
     member = Member(group, process)
     handle: Any = Handle(store, process)
-    intake = Intake(_Offsets(member, group), partial(write, handle), FLUSH_MS)
+    intake = Intake(_Offsets(member, group), partial(write, handle, topic_ids={}), FLUSH_MS)
     member.on_assigned = intake.forget
 
     async def deliver(batch: Batch, generation: int) -> None:
