@@ -23,8 +23,8 @@ from schemas.dead_letters import REPLAY_OF
 from schemas.events import ChatEvent, ClockTick, decode_event
 from schemas.instants import HOUR_MS, SECOND_MS, rfc3339, to_ms
 from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, decode_wallet_input
-from schemas.replays import Claim, Receipt
 from schemas.policy import PolicyRecord
+from schemas.replays import Claim, Receipt
 from schemas.topics import CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
