@@ -41,8 +41,8 @@ class Faults:
         for kind in KINDS:
             for _ in range(self._wished[kind]):
                 self._doomed(self._start(kind))
-        acts = (self._restart, self._restart, self._join, self._leave, self._broker_away, self._clickhouse_away)
-        acts += (self._announce_again,)
+        acts = [self._restart, self._restart, self._join, self._leave, self._broker_away, self._clickhouse_away]
+        acts.append(self._announce_again)
         for _ in range(self._rng.randint(0, 12)):
             await asyncio.sleep(self._rng.random() * 8)
             await self._rng.choice(acts)()

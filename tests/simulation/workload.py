@@ -29,9 +29,7 @@ def _with_policies(lines: list[bytes], rng: Random) -> list[bytes]:
     first = next(place for place, text in enumerate(lines) if not is_command(text)) + 1
     places = sorted((rng.randint(first, len(lines)) for _ in range(rng.randint(1, 4))), reverse=True)
     for version, place in zip(range(len(places) + 1, 1, -1), places, strict=True):
-        unknown = (
-            "provision" if place == places[0] and version == len(places) + 1 else rng.choice(("hold", "provision"))
-        )
+        is_last = version == len(places) + 1
         policy = Policy(
             horizon_ms=rng.choice((1, 6, 24, 72)) * HOUR_MS,
             debit_order=rng.choice(("free_first", "paid_first")),

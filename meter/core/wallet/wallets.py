@@ -222,8 +222,7 @@ class Wallets:
     def _charge_held(self) -> None:
         """Create each unknown workspace from its first remembered event on, and charge its conversations."""
         for workspace_id in sorted(self.books):
-            held_from_ms = self.books[workspace_id].held_from_ms(self.clock_ms)
-            if held_from_ms is not None:
+            if (held_from_ms := self.books[workspace_id].held_from_ms(self.clock_ms)) is not None:
                 book = self._book(workspace_id)
                 self._provision(book, held_from_ms)
                 self._rebill(book)
