@@ -117,12 +117,14 @@ def require_agreement(settings: Settings, in_force: PolicyInForce, environment: 
         if environment.get(variable) and value_in(wanted) != value_in(in_force.policy):
             differing.append((variable, option, value_in(wanted), value_in(in_force.policy)))
     if differing:
-        said = " and ".join(f"{variable}={value}, not {other}" for variable, _, value, other in differing)
+        claims = " and ".join(f"{variable}={value}" for variable, _, value, _ in differing)
+        found = " and ".join(value for *_, value in differing)
         options = " ".join(f"--{option} {value}" for _, option, value, _ in differing)
         variables = " and ".join(variable for variable, *_ in differing)
         raise SettingsError(
-            f"the environment says {said} as policy version {in_force.version} has it: "
-            f"run `python -m meter policy set {options}` to change the policy, or unset {variables}"
+            f"{claims} contradict{'s' if len(differing) == 1 else ''} the policy in force, version "
+            f"{in_force.version}, which has {found}: run `python -m meter policy set {options}` to change the policy, "
+            f"or unset {variables}"
         )
 
 

@@ -121,7 +121,11 @@ def show_command(letter_id: str, raw: bool) -> None:
 @click.option("--code", help="With --all: the code of the letters.")
 @click.option("--all", "every", is_flag=True, help="Put back every letter of --code that waits, as it is.")
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
-@click.option("--force", is_flag=True, help="Put back late events too. Only after METER_LATE_HORIZON_H was raised.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Put back late events too, for a late horizon that now reaches back to them.",
+)
 def replay_command(
     letter_id: str | None, mended: Path | None, code: str | None, every: bool, dry_run: bool, force: bool
 ) -> None:

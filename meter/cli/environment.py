@@ -26,6 +26,8 @@ Environment (all of it optional; the default stands last):
   METER_SPILL_ABOVE_MB      MiB of state of a partition
                             in memory, with a directory   256
   METER_LOG_LEVEL           DEBUG to ERROR                WARNING
+  Those of the policy (horizon, unknown workspaces, debit order) are what a new
+  deployment begins with: see `python -m meter policy --help`.
   `sql` reads other variables: see `python -m aggregator sql --help`.
 """
 """Text for click, which keeps the lines of a paragraph that begins with a backspace."""

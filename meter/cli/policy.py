@@ -45,7 +45,7 @@ async def agreed_policy(settings: Settings) -> Policy:
         versions = await begun_policies(topics, settings.kafka_bootstrap_servers, settings.policy())
         require_agreement(settings, versions[-1].in_force, os.environ)
         if len(versions) > 1:
-            await announce(topics, versions[-1].in_force)  # Whoever set it may have ended before doing so everywhere.
+            await announce(topics, versions[-1].in_force)  # `policy set` may have ended before it wrote everywhere.
         return versions[0].in_force.policy
     finally:
         await topics.stop()

@@ -4,8 +4,6 @@
  * raises RuntimeError, so that a half-done state is never used. */
 #include "module.h"
 
-#define MOST_MS (TIME_LIMIT_MS / 32) /* of a duration */
-
 /* Returns the kernel, or NULL with RuntimeError if its state is not whole. Called first by every method that uses
  * the state. */
 kernel *usable(Kernel *self) {
@@ -41,8 +39,9 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
                                      &future_ms, &secret, &secret_bytes, &partitions)) {
         return NULL;
     }
-    if (gap_ms < 1 || gap_ms > MOST_MS || horizon_ms < 1 || horizon_ms > MOST_MS || future_ms < 0 ||
-        future_ms > MOST_MS || secret_bytes != 32) {
+    const int64_t most_ms = TIME_LIMIT_MS / 32;
+    if (gap_ms < 1 || gap_ms > most_ms || horizon_ms < 1 || horizon_ms > most_ms || future_ms < 0 ||
+        future_ms > most_ms || secret_bytes != 32) {
         PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0 and 32 bytes of secret");
         return NULL;
     }
@@ -102,25 +101,6 @@ static PyObject *tick_clock(Kernel *self, PyObject *args) {
     }
     KERNEL_ASSERT(k->watermark_ms >= at_ms);
     KERNEL_ASSERT(k->watermark_ms < TIME_LIMIT_MS);
-    Py_RETURN_NONE;
-}
-
-/* set_horizon(horizon_ms, floor_ms): the late horizon changes here. */
-static PyObject *change_horizon(Kernel *self, PyObject *args) {
-    long long horizon_ms, floor_ms;
-    kernel *k = usable(self);
-    if (k == NULL || !PyArg_ParseTuple(args, "LL:set_horizon", &horizon_ms, &floor_ms)) {
-        return NULL;
-    }
-    if (horizon_ms < 1 || horizon_ms > MOST_MS || floor_ms > k->watermark_ms) {
-        PyErr_SetString(PyExc_ValueError, "a horizon is above 0, and its floor is not in the future");
-        return NULL;
-    }
-    enum status done = set_horizon(k, horizon_ms, floor_ms);
-    if (done < 0) {
-        return failed(self, done, NULL);
-    }
-    KERNEL_ASSERT(k->horizon_ms == horizon_ms);
     Py_RETURN_NONE;
 }
 

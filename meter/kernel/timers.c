@@ -157,8 +157,9 @@ static enum status enter_next_slot(kernel *k) {
     return STATUS_OK;
 }
 
-/* Removes all timers and makes one for each live interaction, in a ring that reaches far enough. */
-static enum status timers_rebuild(kernel *k) {
+/* Removes all timers and makes one for each live interaction, in a ring that reaches far enough. Called when the ring
+ * has to reach further, between two records. Returns STATUS_NO_MEMORY. */
+enum status timers_rebuild(kernel *k) {
     timers *t = &k->timers;
     int64_t furthest_ms = k->watermark_ms;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
@@ -190,18 +191,6 @@ static enum status timers_rebuild(kernel *k) {
 enum status timers_extend(kernel *k, int64_t due_ms) {
     KERNEL_ASSERT(due_ms > k->watermark_ms);
     return (due_ms >> k->timers.shift) - k->timers.slot < SLOTS ? STATUS_OK : timers_rebuild(k);
-}
-
-/* Changes the late horizon, between two records. Events before `floor_ms` stay late. Timers stay where they are: one
- * that a longer horizon makes too early is set again when it is met, one that a shorter horizon makes too late only
- * lets state go later. Returns STATUS_NO_MEMORY. */
-enum status set_horizon(kernel *k, int64_t horizon_ms, int64_t floor_ms) {
-    bool is_longer = horizon_ms > k->horizon_ms;
-    KERNEL_ASSERT(horizon_ms > 0);
-    KERNEL_ASSERT(floor_ms <= k->watermark_ms);
-    k->horizon_ms = horizon_ms;
-    k->floor_ms = floor_ms;
-    return is_longer ? timers_rebuild(k) : STATUS_OK; /* The ring has to reach further. */
 }
 
 /* Removes timers of interactions that have left, if there are many: they would stay in the ring until their time

@@ -3,7 +3,7 @@
 It is slower than the kernel. It runs where the kernel is not built, and it is what the kernel is tested against.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -49,7 +49,7 @@ class CoreEngine:
         self._partition = partition
         self._misplaced = Misplaced(policy, partition, partitions)
         self._sessions = Sessions(policy)
-        self._left: Iterator[Fetched] = iter(())
+        self._left: deque[Fetched] = deque()
         """The records of the present batch that are not processed yet."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
@@ -75,7 +75,7 @@ class CoreEngine:
         return len(self._sessions.interactions)
 
     def process(self, records: Sequence[Fetched]) -> Processed:
-        self._left = iter(records)
+        self._left = deque(records)
         return self.go_on()
 
     def go_on(self) -> Processed:
@@ -84,7 +84,8 @@ class CoreEngine:
         moved: list[Record] = []
         outcomes: Counter[str] = Counter()
         is_final, switched = False, None
-        for record in self._left:
+        while self._left:
+            record = self._left.popleft()
             outcome = self._step(record)
             outcomes[_NAMES[type(outcome)]] += 1
             match outcome:

@@ -28,8 +28,8 @@ from meter.stage.fold import Fold, MakeFold, Output, State
 from schemas.events import encode_tick
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.packed_records import listed
-from tests.properties import policies
 from tests.properties.memory_log import MemoryLog
+from tests.properties.policies import Announcer
 from tests.properties.view import View, view
 from tests.sessionizer_engines import chosen
 
@@ -174,6 +174,7 @@ class Pipeline:
         self._make_engine = make_engine or chosen()
         self.log = MemoryLog(partitions, now_ms)
         self._feeder = Feeder(self.log, policy)  # type: ignore[arg-type]
+        self._announcer = Announcer(self._feeder, self.log, policy)  # type: ignore[arg-type]
         self._unfed = deque(classified(lines))
         self._stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
         self._workers: dict[tuple[Stage, int], Worker] = {}
@@ -183,7 +184,7 @@ class Pipeline:
         """Write the next lines to the topics, as the product's feeder does."""
         some = [self._unfed.popleft() for _ in range(min(lines, len(self._unfed)))]
         with self._at_now():
-            finish(policies.feed(self._feeder, self.log, some))  # type: ignore[arg-type]
+            finish(self._announcer.feed(some))
 
     def close(self) -> None:
         """Move event time to the feed's end and beyond the last conversation's."""

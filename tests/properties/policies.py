@@ -23,23 +23,32 @@ def is_policy(line: Line) -> bool:
     return b'"meter.policy"' in line.value
 
 
-async def feed(feeder: Feeder, topics: Topics, lines: Sequence[Line]) -> None:
-    """Feed the lines, and announce each policy between those before it and those after it."""
-    for announced, some in groupby(lines, is_policy):
-        if not announced:
-            await feeder.feed(some)
-            continue
-        for line in some:
-            await _announce(feeder, topics, line.value)
+class Announcer:
+    """Feeds lines, and announces each policy between those before it and those after it."""
 
+    def __init__(self, feeder: Feeder, topics: Topics, policy: Policy) -> None:
+        self._feeder = feeder
+        self._topics = topics
+        self._in_force = PolicyInForce(policy=policy)
 
-async def _announce(feeder: Feeder, topics: Topics, value: bytes) -> None:
-    """To every partition, each of which has come to the newest time before: so all reach back equally far.
+    async def feed(self, lines: Sequence[Line]) -> None:
+        """Write all lines, and return when the broker has acknowledged them."""
+        for announced, some in groupby(lines, is_policy):
+            if not announced:
+                await self._feeder.feed(some)
+                continue
+            for line in some:
+                await self._announce(line.value)
 
-    The oracle knows one watermark.
-    """
-    now = [Record(None, encode_tick(feeder._newest_ms)), Record(None, value)]
-    for number in range(await topics.partitions(CHAT_EVENTS.name)):
-        await topics.write(CHAT_EVENTS.name, number, now)
-        feeder._reached_ms[number] = max(feeder._reached_ms.get(number, 0), feeder._newest_ms)
-    feeder._policy = PolicyInForce(policy=feeder._policy).after(decode_policy(value)).policy
+    async def _announce(self, value: bytes) -> None:
+        """To every partition, each of which has come to the newest time before: so all reach back equally far.
+
+        The oracle knows one watermark.
+        """
+        feeder = self._feeder
+        now = [Record(None, encode_tick(feeder._newest_ms)), Record(None, value)]
+        for number in range(await self._topics.partitions(CHAT_EVENTS.name)):
+            await self._topics.write(CHAT_EVENTS.name, number, now)
+            feeder._reached_ms[number] = max(feeder._reached_ms.get(number, 0), feeder._newest_ms)
+        self._in_force = self._in_force.after(decode_policy(value))
+        feeder._policy = self._in_force.policy

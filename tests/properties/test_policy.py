@@ -89,6 +89,14 @@ def test_a_longer_horizon_accepts_what_the_former_would_have_refused() -> None:
     assert sum(found.chains(billable=True).values()) == 4
 
 
+def test_what_was_late_once_stays_late_after_a_restart() -> None:
+    """A checkpoint holds how far back the partition reaches, and not only its horizon."""
+    lines = [chat(START, "e-0", WHO[0]), changed(0, horizon_ms=3 * HORIZON), chat(START - HORIZON - 1, "e-1", WHO[0])]
+    restart = [Turn("sessionize", number, 99, checkpoint=True, cut=99) for number in (0, 1)]
+    found = view(driven(lines, NOW, [Turn(feed=2), *restart], POLICY))
+    assert [letter.code for letter in found.dead.values()] == ["late"]
+
+
 # What a unit costs, who pays for it, and whether it is charged.
 
 

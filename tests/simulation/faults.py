@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from meter.kafka.records import Record
+from schemas.topics import CHAT_EVENTS
 from tests.simulation.broker import Broker
 from tests.simulation.clickhouse import Store
 from tests.simulation.process import Process
@@ -48,6 +50,7 @@ class Faults:
             self._broker_away,
             self._clickhouse_away,
             self._abort,
+            self._announce_again,
         )
         for _ in range(self._rng.randint(0, 12)):
             await asyncio.sleep(self._rng.random() * 8)
@@ -111,6 +114,14 @@ class Faults:
         self._store.away = True
         await asyncio.sleep(self._rng.random() * 20)
         self._store.away = False
+
+    async def _announce_again(self) -> None:
+        """A worker that starts, or an operator who sets it again, tells a partition of a version that it has had."""
+        place = CHAT_EVENTS.name, self._rng.randrange(self._broker.number)
+        told = [record.value for record in self._broker.records[place] if b'"meter.policy"' in record.value]
+        if told:
+            self._happened["policies again"] += 1
+            self._broker.add(place, Record(None, self._rng.choice(told)))
 
     def _peace(self) -> None:
         if self._rng.random() < 0.3:

@@ -13,6 +13,7 @@ from tests.feeds.generator import START_MS
 from tests.feeds.lines import DAY_MS, is_command
 from tests.oracle.oracle import meter
 from tests.properties.pipeline import classified
+from tests.properties.policies import Announcer
 from tests.properties.view import view
 from tests.simulation import workload
 from tests.simulation.auditor import audit
@@ -20,6 +21,7 @@ from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
+from tests.simulation.history import audit_history
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.misplacing import Misplacing
 from tests.simulation.process import Process
@@ -103,12 +105,13 @@ class World:
             await self._feed_misplaced(line)
             return
         feeder = Feeder(line, self.policy, SimClock(NOW_MS))
+        announcer = Announcer(feeder, line, self.policy)
         unfed = classified(self.lines)
         while unfed:
             size = self.rng.choice((1, 3, 10, 50))
             if unfed[0].is_command:
                 size = max(size, sum(1 for _ in _head(self.lines)))
-            await feeder.feed(unfed[:size])
+            await announcer.feed(unfed[:size])
             unfed = unfed[size:]
             await asyncio.sleep(self.rng.random() * 3)
         await feeder.close()
@@ -189,6 +192,7 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         loop.run_until_complete(world.live())
         view(world.broker)
         audit(world.store, meter(world.lines, NOW_MS), world.lines, world.broker.absent)
+        audit_history(world.store, world.broker, world.policy)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

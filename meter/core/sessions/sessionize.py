@@ -69,8 +69,7 @@ Outcome = ConversationTouched | OccurrenceCounted | Ticked | PolicyRead | Duplic
 class Sessions:
     """The state of one partition of chat-events: its interactions, its accepted events and its watermark.
 
-    Call `restore` at most once, before the first `step`. After each `step`, exhaust `advance` before the next one: when
-    a conversation closes must depend on the log and not on batches.
+    Call `restore` first, if at all. After each `step`, exhaust `advance`: no conversation may close by batches.
     """
 
     def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:

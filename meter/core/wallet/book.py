@@ -85,16 +85,16 @@ class Book:
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
 
-    @property
-    def held_from_ms(self) -> int | None:
-        """The earliest time of what is remembered of a workspace that is not created yet; None if nothing is.
+    def held_from_ms(self, clock_ms: int) -> int | None:
+        """The earliest time known of a workspace that has events and is not created yet; None of any other workspace.
 
-        No conversation of such a workspace is forgotten. Of an event outside conversations only the day is known.
+        No conversation of such a workspace is forgotten. Of an event outside conversations at most the day is known;
+        if that is forgotten too, the time is `clock_ms`.
         """
-        if self.wallet.status != "unknown":
+        if self.wallet.status != "unknown" or not self.wallet.conversations + self.wallet.occurrences:
             return None
         begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
-        return min(begun_ms, default=None)
+        return min(begun_ms, default=clock_ms)
 
     @property
     def spendable(self) -> Spendable:

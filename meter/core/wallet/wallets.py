@@ -98,7 +98,7 @@ class Wallets:
     def _charge_held(self) -> None:
         """Create each unknown workspace from its first remembered event on, and charge its conversations."""
         for workspace_id in sorted(self.books):
-            held_from_ms = self.books[workspace_id].held_from_ms
+            held_from_ms = self.books[workspace_id].held_from_ms(self._books.clock_ms)
             if held_from_ms is not None:
                 book = self._books.book(workspace_id)
                 provision(self._books, book, held_from_ms)
