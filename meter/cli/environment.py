@@ -13,7 +13,7 @@ Environment (all of it optional; the default stands last):
                             worker loses its partitions   10
   METRICS_HOST              address of /metrics           127.0.0.1
   METRICS_PORT              0: first free from 9100       0
-  METER_STAGES              sessionize or charge          sessionize,charge
+  METER_STAGES              stages with commas between    sessionize,charge,commands
   METER_CHECKPOINT_MS       milliseconds between two
                             checkpoints                   1000
   METER_LATE_HORIZON_H      hours that an event may be

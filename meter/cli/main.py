@@ -148,8 +148,8 @@ def worker_command() -> None:
     """Sessionize and charge until stopped (SIGTERM, Ctrl-C).
 
     Workers share the partitions of the topics, so any number of them can run, up to the number of partitions. With
-    METER_STAGES a worker does one of the two stages, so that each stage can have as many workers as it needs. Then
-    start workers for both.
+    METER_STAGES a worker does some of the three stages, so that each stage can have as many workers as it needs. Then
+    start workers for all.
     """
     with refusals():
         settings = load()

@@ -211,6 +211,21 @@ async def test_what_the_meter_says_itself_is_not_put_back(
         await check(monkeypatch, letter(1, topic=topic), value)
 
 
+def test_a_replay_that_is_moved_and_refused_again_is_followed() -> None:
+    """It was put back on account-commands, moved, and refused by the wallet: that letter is the next of its chain, and
+    no copy. A second move of it, after a crash, is a copy."""
+    first = letter(1)
+    came = "account-commands/2/9"
+    again, twice = (
+        msgspec.structs.replace(letter(at, topic=WALLET_INPUTS.name, replay_of=first.letter_id), moved_from=came)
+        for at in (5, 8)
+    )
+    found = msgspec.structs.replace(letters(first, again, twice, r1=replayed(came)), moved={came: again.letter_id})
+    assert found.status(first.letter_id) == "refused again"
+    assert found.last_of(first) == again
+    assert [found.is_copy(each) for each in (first, again, twice)] == [False, False, True]
+
+
 async def test_strangers_letter_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows where it belongs."""
     with pytest.raises(NotPutBackError, match="did not come from chat-events, account-commands, wallet-inputs"):

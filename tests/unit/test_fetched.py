@@ -93,12 +93,15 @@ def test_a_batch_that_is_shorter_than_its_head_is_not_read(length: int) -> None:
 def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -> None:
     """Whatever is plain and whatever is for others to judge, from an offset within a batch on."""
     spoken = enumerate(much_spoken(seed, 300), 100)
-    records = [stored("chat-events", 3, at, Record(each.key, each.value), each.timestamp) for at, each in spoken]
+    records = [
+        stored("chat-events", 3, at, Record(each.key, each.value, list(each.headers)), each.timestamp)
+        for at, each in spoken
+    ]
     parts = [records[at : at + 7] for at in range(0, len(records), 7)]
     data = b"".join(one_batch(part, attributes=attributes) for part in parts)
     raw = RawRecords(data, 103)
     told, _ = read_by_client(data, 103)
-    ours, theirs = core(POLICY, 3).process(told), kernel(POLICY, 3).process(raw)
+    ours, theirs = core(POLICY, 2, 4).process(told), kernel(POLICY, 2, 4).process(raw)
     assert theirs._replace(metered=listed(theirs.metered)) == ours
     assert ours.outcomes.total() == len(raw) == 297
 
