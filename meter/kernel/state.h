@@ -103,6 +103,7 @@ struct kernel {
     int64_t horizon_ms;      /* the late horizon: set_horizon changes it */
     int64_t floor_ms;        /* events before it stay late, although the horizon has become longer since */
     uint32_t partitions;     /* of the topic; does not change either */
+    int64_t generation;      /* of chat-events; part of the origins of updates */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */

@@ -44,6 +44,7 @@ class CoreEngine:
     spills = False
     is_full = False
     stored = 0
+    generation = 0
 
     def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
@@ -79,7 +80,7 @@ class CoreEngine:
         return self.go_on()
 
     def go_on(self) -> Processed:
-        updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
+        updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms, self.generation)
         letters: list[DeadLetter] = []
         moved: list[Record] = []
         outcomes: Counter[str] = Counter()

@@ -20,14 +20,14 @@ from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
 from meter.kafka.records import Record
-from meter.stage.blocks import BLOCK_BYTES
-from meter.stage.evidence import OWNER
+from meter.stage.evidence import OWNER, Evidence
 from meter.stage.fold import State
 from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, Marked, headers_of
 from meter.stage.lives import check_life
 from meter.stage.mark import Life, Version, encode_mark, new_mark
 from meter.stage.ports import Topics
 from meter.stage.quarantine import Quarantine
+from meter.stage.sweep_part import SweepPart
 from schemas.topics import Topic
 
 _NUMBER_BYTES: Final = 8
@@ -35,6 +35,9 @@ _NUMBER_BYTES: Final = 8
 SWEEP_BYTES: Final = 1024
 SWEEP_SHARE: Final = 256
 """A checkpoint sweeps as many bytes as have changed, plus SWEEP_BYTES, plus the log's bytes / SWEEP_SHARE."""
+
+ALL_BYTES: Final = 2**62
+"""The size of a sweep that goes through all of the state."""
 
 
 class SupersededError(Exception):
@@ -83,12 +86,31 @@ class Checkpoints:
         """
         assert self._owner, "restore() comes first"
         size_bytes = await self._write_blocks(offset, state.changed())
-        sweep = _Sweep(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
+        sweep = SweepPart(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
         size_bytes += await self._write_blocks(offset, sweep.blocks())
         if not await may_go_on():
             raise SupersededError(f"{self._topic}/{self._partition}")
         if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
+        return size_bytes + await self._write_mark(offset, state)
+
+    async def begin_life(self, life: Life, offset: int, state: State) -> int:
+        """Write all of `state` as of input `offset` of a new life of the topics, and return its size in bytes.
+
+        Called after `restore`, by commands while no worker runs. `life` has a higher generation than every earlier one,
+        so no record of an earlier life counts any more; they are removed. `offset` is -1 if the stage has to begin at
+        the first record.
+        """
+        assert life.generation > self.life.generation, "an earlier life is over"
+        self.life = life
+        self._floor = self._next_floor = offset - 1
+        old, self.quarantine = self.quarantine, self._quarantine_of(Evidence(), self._version(offset))
+        size_bytes = await self._write_blocks(offset, SweepPart(state, ALL_BYTES).blocks())
+        size_bytes += await self._write_mark(offset, state)
+        await self._write([Record(key, None, headers_of(self._version(offset))) for key in old.record_keys()])
+        return size_bytes
+
+    async def _write_mark(self, offset: int, state: State) -> int:
         version = self._version(offset)
         left_out = tuple(sorted(each for each in self.quarantine.left_out if self._floor < each <= offset))
         mark = encode_mark(new_mark(self.life, self._floor, left_out, state.mark()))
@@ -96,7 +118,7 @@ class Checkpoints:
         self._last_own_offset = await self._write_one(Record(record_key, mark, headers_of(version)))
         await self._clear_up(version)
         self._marks[record_key] = version
-        return size_bytes + len(mark)
+        return len(mark)
 
     def _version(self, offset: int) -> Version:
         return Version(self.life.generation, offset)
@@ -199,10 +221,11 @@ class Checkpoints:
 
     async def _judge(self, found: Found, newest: Marked | None) -> None:
         """Leave out the records at which earlier owners ended, as the mark and the evidence say."""
-        where = f"{self._source.name}/{self._partition}"
-        version = newest.version if newest else self._version(-1)
-        self.quarantine = Quarantine(self._write_one, where, self._owner, found.evidence, version)
+        self.quarantine = self._quarantine_of(found.evidence, newest.version if newest else self._version(-1))
         await self.quarantine.begin()
+
+    def _quarantine_of(self, evidence: Evidence, newest: Version) -> Quarantine:
+        return Quarantine(self._write_one, f"{self._source.name}/{self._partition}", self._owner, evidence, newest)
 
     async def _load_while_reading(self, state: State, counting: dict[bytes, Block], fence: int) -> None:
         """Read the log a second time and load each block that counts. At most one fetch is in memory at a time."""
@@ -211,19 +234,3 @@ class Checkpoints:
                 block = counting.get(record.key)
                 if record.value is not None and block is not None:
                     state.load(block.version.offset, record.value)
-
-
-class _Sweep:
-    """One checkpoint's part of a sweep: about `size_bytes`, or the rest of the sweep if that is less."""
-
-    def __init__(self, state: State, size_bytes: int) -> None:
-        self._state = state
-        self._left_bytes = size_bytes
-        self.is_over = False
-
-    def blocks(self) -> Iterator[bytes]:
-        while self._left_bytes > 0 and not self.is_over:
-            block, self.is_over = self._state.sweep(min(self._left_bytes, BLOCK_BYTES))
-            self._left_bytes -= max(len(block), 1)  # An empty block must not keep this loop going.
-            if block:
-                yield block

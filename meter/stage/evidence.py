@@ -103,6 +103,10 @@ class Evidence:
         """Return the reason of each record that was left out, by its offset."""
         return {each.offset: each.reason for each in self._left_out.values() if each.generation == generation}
 
+    def record_keys(self) -> list[bytes]:
+        """Return the keys of all these records."""
+        return [STARTS, *self.attempts, *self._left_out]
+
     def unfinished(self, newest: Version) -> list[Attempt]:
         """Return the attempts that the newest mark does not include, the oldest owner's first."""
         attempts = [attempt for _, attempt in sorted(self.attempts.items())]

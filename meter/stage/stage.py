@@ -118,15 +118,15 @@ class Stage:
         if is_hole(batch.base, partition.next_offset):
             await self._holes.go_back(batch.tp, partition)
             return
+        if batch.base < partition.saved_offset:
+            # Records that were saved come again: the log may have been cut off, or created again.
+            await self._restoring.check_again(batch.tp, partition)
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             if not await self._process_records(batch, partition, records):
                 return
             partition.last_records_s = self._clock.monotonic()
-        elif batch.last_offset < partition.saved_offset - 1:
-            # Records that were saved long ago come again: the log may have been cut off, or created again.
-            await self._restoring.check_again(partition)
         # Without a record too: what was aborted, and transaction markers, are over once they are read.
         partition.next_offset = max(partition.next_offset, batch.last_offset + 1)
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
