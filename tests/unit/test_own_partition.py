@@ -13,7 +13,7 @@ from tests.unit.wallet_harness import WalletHarness
 
 def test_a_safe_point_goes_to_the_partition_of_its_own_number() -> None:
     """So their number grows with the partitions, and not with the square of it."""
-    sessionizer = Sessionizer(Policy(), 3, chosen())
+    sessionizer = Sessionizer(Policy(), 3, chosen(), 4)
     sessionizer.finish(None, -1)
     (output,) = sessionizer.confirm(0)
     assert (output.topic, output.partition) == (WALLET_INPUTS, 3)
