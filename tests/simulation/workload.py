@@ -7,12 +7,13 @@ from tests.feeds.disorder import contradict_some, malformed, repeat_some, shuffl
 from tests.feeds.generator import generate
 from tests.feeds.lines import HOUR_MS, is_command, time_of
 from tests.properties.policies import policy_line
+from tests.simulation.orders import with_orders
 
 LARGEST = 10_000
 """Bytes of a line at most: a large one costs time and shows nothing here."""
 
 
-def drawn(rng: Random, most: int, *, within_a_day: bool) -> list[bytes]:
+def drawn(rng: Random, most: int, now_ms: int, *, within_a_day: bool) -> list[bytes]:
     """A feed of at most `most` chat events, before what is repeated, contradicted and malformed.
 
     Of a feed within a day no line can be late, nothing is contradicted and nothing malformed: its lines mean the same
@@ -28,6 +29,7 @@ def drawn(rng: Random, most: int, *, within_a_day: bool) -> list[bytes]:
         return lines
     lines = contradict_some(lines, rng.choice((0.0, 0.05)), rng.randrange(2**31), reach_ms=3 * HOUR_MS)
     lines = _with_some_malformed(lines, rng.choice((0, 0, 4)), rng)
+    lines = with_orders(lines, rng, now_ms)
     return _with_policies(lines, rng) if rng.random() < 0.5 else lines
 
 
