@@ -202,10 +202,10 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         world = loop.run_until_complete(_world(seed, most_events))
         with some_slice_size(world.rng):
             loop.run_until_complete(world.live())
+            if world.poison.line is None:  # The log alone does not say which record was left out.
+                audit_history(world.store, world.broker, world.policy)
         view(world.broker)
         audit(world.store, *world.poison.expected(world.lines, NOW_MS), world.broker.absent)
-        if world.poison.line is None:  # The log alone does not say which record was left out.
-            audit_history(world.store, world.broker, world.policy)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)
