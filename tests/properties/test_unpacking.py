@@ -19,7 +19,7 @@ batches = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1
 @given(batches, st.integers(500, 20_000))
 def test_what_fits_is_read_and_the_rest_is_refused(drawn: list[tuple[int, int, int]], bound_bytes: int) -> None:
     """One refused record stands for a batch, at its first offset, and offsets go on behind it."""
-    data, at, expected = b"", 0, []
+    data, at, expected = b"", 0, list[tuple[int, bool]]()
     for codec, count, size in drawn:
         records = [stored("t", 0, at + number, Record(b"k", b" " * size)) for number in range(count)]
         fits = len(one_batch(records)) - HEAD_BYTES + RECORD_BYTES * count <= bound_bytes
