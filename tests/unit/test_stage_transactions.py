@@ -46,3 +46,14 @@ async def test_event_time_moves_while_only_aborted_records_come(world: World) ->
     await run(stage, world, nothing(1, 2))
     await stage.run_periodic()
     assert world.done[-1] == f"written {CHAT_EVENTS.name}/0 1"
+
+
+async def test_a_tick_that_is_fetched_at_once_is_no_hole(world: World) -> None:
+    """The stage writes it and has not got it yet, while the consumer's position is behind it already."""
+    stage = made(world, checkpoint_ms=60_000)
+    await run(stage, world, batch(0))
+    world.now_s += module.IDLE_S
+    world.at = 2
+    await stage.run_periodic()
+    assert f"written {CHAT_EVENTS.name}/0 1" in world.done
+    assert not any(each.startswith("sought") for each in world.done)
