@@ -56,3 +56,9 @@ def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
         elif kind == "usage":
             books[workspace_id].usage[UsageKey(name, day)] = _decode_usage(value)
     return books
+
+
+def count_lost(mark: bytes) -> bytes:
+    """Return a mark with one refused input more: a range of inputs was lost, and has one dead letter."""
+    saved = decode_mark(mark) if mark else Mark()
+    return encode(msgspec.structs.replace(saved, refused=saved.refused + 1))

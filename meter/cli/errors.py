@@ -13,6 +13,7 @@ from meter.kafka import admin
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
+from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
@@ -44,6 +45,7 @@ def refusals() -> Iterator[None]:
         admin.TopicsMissingError,
         CodecsMissingError,
         LetterError,
+        OperationError,
         TopicsError,
         PortsTakenError,
         processes.RunError,
