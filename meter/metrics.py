@@ -58,6 +58,9 @@ BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", [
 METERED = Counter("meter_metered_total", "Metered updates written to the wallets, by kind", ["kind"])
 DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
+LEFT_OUT = Counter(
+    "meter_left_out_total", "Records left out because workers ended while they processed them", ["partition"]
+)
 DEAD_LETTERS = Counter("meter_dead_letters_total", "Rejected records, by code of the reason", ["code"])
 EVENT_TO_DEBIT = Latency(
     "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its update on the ledger topic", _LATENCY

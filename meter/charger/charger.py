@@ -24,8 +24,9 @@ from meter.core.wallet.wallets import Wallets
 from meter.kafka.fetched import Fetched, last_offset
 from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
-from meter.stage.dead_letter import dead_letter, dead_letters
+from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
+from meter.stage.mark import Life
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
@@ -95,6 +96,15 @@ class Charger:
             Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
         ]
         yield Output(EVENT_COUNTS, comparisons)
+
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics, to compare it with that of safe points."""
+        self._life = life
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        """Count the record as refused, and yield its dead letter."""
+        self._refused += 1
+        yield left_out(WALLET_INPUTS, self._partition, record, reason)
 
     def _charge(self, batch: ChargedBatch, inputs: "_Inputs", last_offset: int) -> None:
         """Charge the inputs between two safe points, up to `last_offset`. Writes one update a workspace, or several.

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -153,22 +153,27 @@ class KafkaTopics:
         written: Any = await delivery
         return int(written.offset)
 
+    async def end(self, topic: str, partition: int) -> int:
+        """Return the offset after the partition's last record.
+
+        The embedded broker, asked for the end, returns the one after the first record of the last batch. A fetch at
+        that offset returns the true end with it.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._consumer(tp) as consumer:
+            end = int((await consumer.end_offsets([tp]))[tp])
+            consumer.seek(tp, max(0, end - 1))
+            while (fetched := consumer.highwater(tp)) is None:
+                await consumer.getmany(tp, timeout_ms=100)
+            return max(end, int(fetched))
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """Yield the partition's records from offset `start` to `end`, both included. `end` must have had a record.
 
         If compaction has deleted that record, a later one of its key exists, so the read still passes the end.
         """
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=MAX_RECORD_BYTES,
-        )
         tp = TopicPartition(topic, partition)
-        await consumer.start()
-        try:
-            consumer.assign([tp])
+        async with self._consumer(tp) as consumer:
             consumer.seek(tp, start)
             reached = start - 1
             while reached < end:
@@ -176,6 +181,21 @@ class KafkaTopics:
                 if records:
                     reached = records[-1].offset
                     yield records if reached <= end else [each for each in records if each.offset <= end]
+
+    @asynccontextmanager
+    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer of one partition, in no group."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            yield consumer
         finally:
             await consumer.stop()
 

@@ -11,13 +11,14 @@ from meter.core.policy import Policy
 from meter.kafka.fetched import Fetched, last_timestamp_ms
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine, Processed
-from meter.stage.dead_letter import dead_letters
+from meter.stage.dead_letter import dead_letters, left_out
 from meter.stage.fold import Output
+from meter.stage.mark import Life
 from schemas.event_counts import EventCounts
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
-from schemas.topics import WALLET_INPUTS
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 SAFE_POINT_MS: Final = MINUTE_MS
 SAFE_POINT_OFFSETS: Final = 100_000
@@ -75,6 +76,17 @@ class Sessionizer:
         self._observe(processed, last_timestamp_ms(records))
         yield dead_letters(processed.letters)
         yield Output(WALLET_INPUTS, processed.metered)
+
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics, for safe points."""
+        self._life = life
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        """Count the record as refused, and yield its dead letter."""
+        self._events += 1
+        self._outcomes["dead_letter"] += 1
+        metrics.EVENTS.labels("dead_letter").inc()
+        yield left_out(CHAT_EVENTS, self._partition, record, reason)
 
     def mark(self) -> bytes:
         """Return the watermark and the event counts, encoded. Kept for the safe point that follows the checkpoint."""

@@ -20,11 +20,14 @@ from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
 from meter.kafka.records import Record
-from meter.stage.blocks import BLOCK_BYTES
+from meter.stage.evidence import OWNER, Evidence
 from meter.stage.fold import State
-from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, headers_of
+from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, Marked, headers_of
+from meter.stage.lives import check_life
 from meter.stage.mark import Life, Version, encode_mark, new_mark
 from meter.stage.ports import Topics
+from meter.stage.quarantine import Quarantine
+from meter.stage.sweep_part import SweepPart
 from schemas.topics import Topic
 
 _NUMBER_BYTES: Final = 8
@@ -32,6 +35,9 @@ _NUMBER_BYTES: Final = 8
 SWEEP_BYTES: Final = 1024
 SWEEP_SHARE: Final = 256
 """A checkpoint sweeps as many bytes as have changed, plus SWEEP_BYTES, plus the log's bytes / SWEEP_SHARE."""
+
+ALL_BYTES: Final = 2**62
+"""The size of a sweep that goes through all of the state."""
 
 
 class SupersededError(Exception):
@@ -48,14 +54,15 @@ class Restored(NamedTuple):
 class Checkpoints:
     """Writes and restores the checkpoints of one partition of a state topic, as its owner from `restore` on."""
 
-    def __init__(self, topics: Topics, topic: Topic, partition: int, life: Life) -> None:
+    def __init__(self, topics: Topics, source: Topic, state: Topic, partition: int, life: Life) -> None:
         self._topics = topics
-        self._topic = topic.name
+        self._source, self._state = source, state
+        self._topic = state.name
         self._partition = partition
         self.life = life
         """The life of the topics as the brokers have it now. Its generation is that of the newest mark."""
-        self.left_out: set[int] = set()
-        """The input offsets whose records are left out."""
+        self.quarantine: Quarantine
+        """Which records are left out, and how carefully others are processed. Set by `restore`."""
         self._owner = b""
         self._last_own_offset = -1
         """The state topic's offset of this owner's last fence or mark."""
@@ -79,20 +86,39 @@ class Checkpoints:
         """
         assert self._owner, "restore() comes first"
         size_bytes = await self._write_blocks(offset, state.changed())
-        sweep = _Sweep(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
+        sweep = SweepPart(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
         size_bytes += await self._write_blocks(offset, sweep.blocks())
         if not await may_go_on():
             raise SupersededError(f"{self._topic}/{self._partition}")
         if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
+        return size_bytes + await self._write_mark(offset, state)
+
+    async def begin_life(self, life: Life, offset: int, state: State) -> int:
+        """Write all of `state` as of input `offset` of a new life of the topics, and return its size in bytes.
+
+        Called after `restore`, by commands while no worker runs. `life` has a higher generation than every earlier one,
+        so no record of an earlier life counts any more; they are removed. `offset` is -1 if the stage has to begin at
+        the first record.
+        """
+        assert life.generation > self.life.generation, "an earlier life is over"
+        self.life = life
+        self._floor = self._next_floor = offset - 1
+        old, self.quarantine = self.quarantine, self._quarantine_of(Evidence(), self._version(offset))
+        size_bytes = await self._write_blocks(offset, SweepPart(state, ALL_BYTES).blocks())
+        size_bytes += await self._write_mark(offset, state)
+        await self._write([Record(key, None, headers_of(self._version(offset))) for key in old.record_keys()])
+        return size_bytes
+
+    async def _write_mark(self, offset: int, state: State) -> int:
         version = self._version(offset)
-        left_out = tuple(sorted(each for each in self.left_out if self._floor < each <= offset))
+        left_out = tuple(sorted(each for each in self.quarantine.left_out if self._floor < each <= offset))
         mark = encode_mark(new_mark(self.life, self._floor, left_out, state.mark()))
         record_key = self._next_record_key(MARK)
         self._last_own_offset = await self._write_one(Record(record_key, mark, headers_of(version)))
         await self._clear_up(version)
         self._marks[record_key] = version
-        return size_bytes + len(mark)
+        return len(mark)
 
     def _version(self, offset: int) -> Version:
         return Version(self.life.generation, offset)
@@ -126,6 +152,7 @@ class Checkpoints:
         floor = self._version(self._floor)
         record_keys = [record_key for record_key, marked in self._marks.items() if marked <= version]
         record_keys += [record_key for record_key, block in self._blocks.items() if block.version <= floor]
+        record_keys += self.quarantine.removals(version.offset)
         for record_key in record_keys:
             self._marks.pop(record_key, None)
             if record_key in self._blocks:
@@ -158,12 +185,14 @@ class Checkpoints:
 
     def _is_of_another(self, record: ConsumerRecord) -> bool:
         """Whether another owner wrote this block, mark or fence. Removals need no check: a mark precedes them."""
-        return record.value is not None and record.key[1 : 1 + _NUMBER_BYTES] != self._owner
+        owner = dict(record.headers).get(OWNER, record.key[1 : 1 + _NUMBER_BYTES])
+        return record.value is not None and owner != self._owner
 
     async def restore(self, state: State) -> Restored:
         """Load the newest complete checkpoint, and nothing newer, into `state`, which must be new.
 
-        Called once, before the first `write`. Raises ValueError if a block or the mark cannot be read.
+        Called once, before the first `write`. Raises RefusalError if the mark was saved with other topics, and
+        NewerFormatError if a newer version of the product wrote it; ValueError if a block or a mark cannot be read.
         """
         self._last_own_offset = fence = await self._write_one(Record(FENCE, b"", []))
         # The fence's offset is the owner's name: no other owner can have the same.
@@ -176,8 +205,8 @@ class Checkpoints:
         self._floor = found.floor(newest).offset
         counting = found.counting(newest)
         if newest is not None:
+            check_life(self._source, self._state, newest.mark.life, self.life)
             self.life = replace(self.life, generation=newest.version.generation)
-            self.left_out.update(newest.mark.left_out)
         if state.spills:
             await self._load_while_reading(state, counting, fence)
         else:
@@ -187,7 +216,16 @@ class Checkpoints:
             self._add_block(record_key, block)
         self._marks = {record_key: marked.version for record_key, marked in found.marks.items()}
         self._next_floor = newest.version.offset if newest else -1
+        await self._judge(found, newest)
         return Restored(self._next_floor, len(found.blocks))
+
+    async def _judge(self, found: Found, newest: Marked | None) -> None:
+        """Leave out the records at which earlier owners ended, as the mark and the evidence say."""
+        self.quarantine = self._quarantine_of(found.evidence, newest.version if newest else self._version(-1))
+        await self.quarantine.begin()
+
+    def _quarantine_of(self, evidence: Evidence, newest: Version) -> Quarantine:
+        return Quarantine(self._write_one, f"{self._source.name}/{self._partition}", self._owner, evidence, newest)
 
     async def _load_while_reading(self, state: State, counting: dict[bytes, Block], fence: int) -> None:
         """Read the log a second time and load each block that counts. At most one fetch is in memory at a time."""
@@ -196,19 +234,3 @@ class Checkpoints:
                 block = counting.get(record.key)
                 if record.value is not None and block is not None:
                     state.load(block.version.offset, record.value)
-
-
-class _Sweep:
-    """One checkpoint's part of a sweep: about `size_bytes`, or the rest of the sweep if that is less."""
-
-    def __init__(self, state: State, size_bytes: int) -> None:
-        self._state = state
-        self._left_bytes = size_bytes
-        self.is_over = False
-
-    def blocks(self) -> Iterator[bytes]:
-        while self._left_bytes > 0 and not self.is_over:
-            block, self.is_over = self._state.sweep(min(self._left_bytes, BLOCK_BYTES))
-            self._left_bytes -= max(len(block), 1)  # An empty block must not keep this loop going.
-            if block:
-                yield block

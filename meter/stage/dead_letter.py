@@ -1,5 +1,7 @@
 """Dead letters: rejected records as the dead-letters topic gets them (docs/DOMAIN.md, Metering 6)."""
 
+from typing import Final
+
 from meter import metrics
 from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
@@ -7,6 +9,9 @@ from meter.kafka.records import Record
 from meter.stage.fold import Output
 from schemas.dead_letters import REPLAY_OF, DeadLetter
 from schemas.topics import DEAD_LETTERS, Topic
+
+INTERNAL: Final = "internal"
+"""The code of a record that the product itself could not process."""
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
@@ -26,6 +31,11 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
         record.value,
         replay_of,
     )
+
+
+def left_out(topic: Topic, partition: int, record: Fetched, reason: str) -> Output:
+    """Return the dead letter of a record that is left out because workers ended while they processed it."""
+    return dead_letters([dead_letter(topic, partition, record, Rejected(INTERNAL, reason))])
 
 
 def dead_letters(letters: list[DeadLetter]) -> Output:

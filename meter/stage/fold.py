@@ -2,9 +2,10 @@
 
 A stage owns one fold for each partition assigned to it, and calls its methods in this order, never two at a time:
 
-1. `load` for each block of the newest complete checkpoint, if there is one; then `finish` once, in any case.
+1. `load` for each block of the newest complete checkpoint, if there is one; then `finish` and `begin` once, in any
+   case.
 2. `confirm`, if there was a checkpoint.
-3. `process` for each batch, and `idle` while no batch arrives.
+3. `process` for each batch, `leave_out` for a record that is left out, and `idle` while no batch arrives.
 4. For each checkpoint: `changed` once, `sweep` any number of times, `mark` once, `confirm` once. Then 3 again.
    If another worker may own the partition by then, `mark` and `confirm` are not called, and the fold is dropped.
 
@@ -17,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record, Records
+from meter.stage.mark import Life
 from schemas.topics import Topic
 
 
@@ -108,6 +110,16 @@ class Fold(State, Protocol):
         its end, and sent in its order, before any other method is called: that is before the checkpoint that covers the
         batch, and after a crash it is sent again. So it must not hold a statement that is true only once the state is
         saved: that belongs to `confirm`.
+        """
+
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics: their partitions and their generation. Called once, before all that follows."""
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterable[Output]:
+        """Refuse a record without looking at its value: workers ended while they processed it.
+
+        Called instead of `process` for the record, in the order of offsets. Returns its dead letter, with the code
+        `internal` and `reason`. Must count it as a refused record.
         """
 
     def confirm(self, offset: int) -> Iterable[Output]:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from aiokafka import ConsumerRecord
 
 from meter.kafka.records import Headers
+from meter.stage.evidence import Evidence
 from meter.stage.fold import State
 from meter.stage.mark import NO_VERSION, Mark, Version, decode_mark
 from schemas.formats import STATE_FORMAT, refuse_newer
@@ -39,6 +40,7 @@ class Found:
     def __init__(self, where: str, *, keeps: bool) -> None:
         self.marks: dict[bytes, Marked] = {}
         self.blocks: dict[bytes, Block] = {}
+        self.evidence = Evidence()
         self._values: dict[bytes, bytes] = {}
         self._where = where
         self._keeps = keeps
@@ -46,7 +48,7 @@ class Found:
     def add(self, record: ConsumerRecord) -> None:
         """Add the next record of the log. A record without a value removes the one with its key."""
         record_key: bytes = record.key
-        if record_key == FENCE:
+        if record_key == FENCE or self.evidence.add(record):
             return
         if record.value is None:
             self.marks.pop(record_key, None)

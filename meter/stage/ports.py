@@ -57,6 +57,12 @@ class Topics(Protocol):
         Called for marks and fences. The offset must be exact: a fence's is its owner's name and the end of a restore.
         """
 
+    async def end(self, topic: str, partition: int) -> int:
+        """Return the offset after the partition's last record, asked from the broker.
+
+        Called after a restore, to detect that the broker has lost records. So it must never be too low.
+        """
+
     def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """Yield the partition's records from offset `start` to offset `end`, both included, in order of offset.
 
@@ -101,6 +107,12 @@ class Group(Protocol):
 
         Called when a partition has no checkpoint, to begin there; and before a seek, to detect records that the broker
         deleted unread.
+        """
+
+    async def committed(self, tp: TP) -> int | None:
+        """Return the offset that the group has committed; None if it never committed one.
+
+        Called when a partition has no checkpoint, to detect a state topic that was emptied.
         """
 
     async def position(self, tp: TP) -> int | None:

@@ -10,7 +10,7 @@ from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.checkpoints import Checkpoints, Restored
 from meter.stage.mark import Life, decode_mark
 from schemas.topic_identity import TopicIdentity
-from schemas.topics import CONVERSATION_STATE
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
 from tests.properties.memory_log import stored
 
 LIFE = Life(0, TopicIdentity("cluster", "source", 1), TopicIdentity("cluster", "state", 1))
@@ -122,7 +122,7 @@ class Process:
 
     def __init__(self, log: MemoryStateTopic) -> None:
         self.table = Table()
-        self.checkpoints = Checkpoints(log, CONVERSATION_STATE, 0, LIFE)  # type: ignore[arg-type]
+        self.checkpoints = Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, 0, LIFE)  # type: ignore[arg-type]
         allowed, log.allowed = log.allowed, None
         self.restored: Restored = done(self.checkpoints.restore(self.table))
         log.allowed = allowed

@@ -68,6 +68,7 @@ class Audited:
         self._is_restored = False
         self.spills = fold.spills
         self.process, self.idle, self.mark = fold.process, fold.idle, fold.mark
+        self.begin, self.leave_out = fold.begin, fold.leave_out
         self.changed, self.sweep, self.load = fold.changed, fold.sweep, fold.load
 
     @property

@@ -158,6 +158,11 @@ class Line:
         await acknowledgement
         return acknowledgement.offset
 
+    async def end(self, topic: str, partition: int) -> int:
+        """As `Topics` has it."""
+        await self._process.step()
+        return self._broker.ends[topic, partition]
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """As `Topics` has it. Compaction may run meanwhile."""
         reached = start - 1

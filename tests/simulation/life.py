@@ -11,7 +11,6 @@ from meter.core.policy import Policy
 from meter.ingest.feeder import Feeder
 from tests.feeds.generator import START_MS
 from tests.feeds.lines import DAY_MS, is_command
-from tests.oracle.oracle import meter
 from tests.properties.pipeline import classified
 from tests.properties.view import view
 from tests.simulation import workload
@@ -21,6 +20,7 @@ from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.poison import Poison
 from tests.simulation.process import Process
 from tests.simulation.workers import (
     AGGREGATOR_TOPICS,
@@ -53,6 +53,7 @@ class World:
         self.rng = Random(seed)
         self.lines = workload.drawn(self.rng, most_events)
         self.happened: Counter[str] = Counter()
+        self.poison = Poison(self.rng, self.lines)
         self.policy = Policy()
         self.broker = Broker(self.rng, self.rng.choice((1, 2, 3)), NOW_MS)
         self.store = Store(self.rng)
@@ -63,6 +64,7 @@ class World:
         self.processes: list[Process] = []
         self.drops = self.rng.choice((0.0, 0.1))
         self._started = 0
+        self._restarted = 0
 
     def start(self, kind: str) -> Process:
         """Start a worker of one kind."""
@@ -70,10 +72,18 @@ class World:
         process = Process(f"{kind}-{self._started}", self.rng)
         self.processes.append(process)
         if kind == "meter":
-            start_meter(process, self.broker, self.groups[kind], self.policy, drops=self.drops)
+            start_meter(process, self.broker, self.groups[kind], self.policy, self.poison, drops=self.drops)
+            process.on_kill.append(self._start_again)
         else:
             start_aggregator(process, self.broker, self.groups[kind], self.store, drops=self.drops)
         return process
+
+    def _start_again(self) -> None:
+        """A supervisor starts what a record has ended, also in peace."""
+        if self.poison.deaths > self._restarted:
+            self._restarted += 1
+            self.happened["poison deaths"] += 1
+            asyncio.get_running_loop().call_later(self.rng.random() * 5, self.start, "meter")
 
     def running(self, kind: str) -> list[Process]:
         """The workers of a kind that have not ended."""
@@ -158,7 +168,7 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         world = loop.run_until_complete(_world(seed, most_events))
         loop.run_until_complete(world.live())
         view(world.broker)
-        audit(world.store, meter(world.lines, NOW_MS), world.lines)
+        audit(world.store, *world.poison.expected(world.lines, NOW_MS))
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

@@ -31,6 +31,7 @@ from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
 from tests.simulation.group import Coordinator, Member
+from tests.simulation.poison import Poison, Poisoned, crashing
 from tests.simulation.process import Process
 from tests.simulation.spilling import a_spilling_engine
 
@@ -151,7 +152,9 @@ class _Offsets:
                 await self._member.commit(TP(*partition), offset)
 
 
-def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Policy, *, drops: float) -> None:
+def start_meter(
+    process: Process, broker: Broker, group: Coordinator, policy: Policy, poison: Poison, *, drops: float
+) -> None:
     """A `meter worker`: two stages, fed by one fetcher, tended by one timer."""
     member = Member(group, process)
     line = Line(broker, process, repeats=drops > 0)
@@ -162,6 +165,8 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
     def fold_of(kind: Kind, source: str) -> MakeFold:
         def make_fold(partition: int) -> Fold:
             fold = kind(policy, partition)
+            if poison.line is not None:
+                return Poisoned(fold, poison, process)
             if process.rng.random() < AUDITED:
                 return Audited(fold, kind(policy, partition), broker.records[source, partition])
             return fold
@@ -175,7 +180,8 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
         CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
         WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
     }
-    fetcher = Fetcher(broker, member, {topic: stage.process for topic, stage in stages.items()}, drops=drops)
+    readers = {topic: crashing(process, stage.process) for topic, stage in stages.items()}
+    fetcher = Fetcher(broker, member, readers, drops=drops)
 
     async def run_periodic() -> None:
         while True:
