@@ -61,7 +61,7 @@ def accept_loss_command(yes: bool, output_format: str) -> None:
     """Go on after records were lost, and write down which.
 
     For a worker that refuses to start because records were deleted before it read them, because the log ends before its
-    checkpoint, or because chat-events or wallet-inputs was made anew under the same name. Wallets and conversations
+    checkpoint, or because chat-events or wallet-inputs was created again under the same name. Wallets and conversations
     stay as they are. Every range that was lost becomes a dead letter with the code `lost`, which ClickHouse counts. A
     log that ends too early is lifted above the checkpoint, and its new records are written once more there.
 
@@ -128,14 +128,14 @@ def rebuild_command(which: str, yes: bool) -> None:
     names = {"conversations": STAGES[:1], "wallets": STAGES[1:], "both": STAGES}
     with refusals():
         settings = load()
-        planned, identities = asyncio.run(rebuild.plan(settings, names[which]))
+        planned = asyncio.run(rebuild.plan(settings, names[which]))
         for again in planned:
             count = again.ends.end - again.ends.beginning
             state, source = again.stage.state.name, again.stage.source.name
             click.echo(f"{state}/{again.partition}: thrown away; {count} offsets of {source} are read again")
         if yes:
-            asyncio.run(rebuild.rebuild(settings, planned, identities))
-            click.echo("state begins anew; start the workers")
+            asyncio.run(rebuild.rebuild(settings, planned))
+            click.echo("the state is thrown away; start the workers")
         else:
             click.echo(_UNCHANGED, err=True)
 

@@ -92,7 +92,7 @@ class Compared(NamedTuple):
 
     @property
     def warnings(self) -> list[str]:
-        """What an operator should know although workers may start."""
+        """The differences that an operator should know although workers may start."""
         unanswered = self.settings.unanswered
         warnings = [each.sentence for each in self.settings.differences if not each.breaks]
         if unanswered:

@@ -1,1 +1,1 @@
-"""What operators do when topics, state and offsets do not fit each other any more."""
+"""The acts of operators when topics, state and offsets do not fit each other any more."""

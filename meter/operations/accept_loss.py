@@ -76,11 +76,13 @@ class Accepting:
             life = replace(saved.mark.life, source=plan_of(loss, self._now[loss.topic]))
             version = Version(saved.version.generation, loss.mark_offset + 1)
             await write_mark(topics, stage.state, loss.partition, version, replace(saved.mark, life=life))
-        last = max(loss.mark_offset + 2, loss.copy_from - 1)
-        await fill(topics, self._bootstrap, stage.source, loss.partition, last + 1)
+        target = max(loss.mark_offset + 3, loss.copy_from)
+        end = await fill(topics, self._bootstrap, stage.source, loss.partition, target)
+        # What lies above the mark already is copied too, so that everything is read in the order of its arrival.
         copied = await copy_up(
-            topics, self._bootstrap, stage.source, loss.partition, loss.copy_from, last + 1, loss.since_ms
+            topics, self._bootstrap, stage.source, loss.partition, loss.copy_from, end, loss.since_ms
         )
+        last = end - 1
         await self._go_on(topics, stage, loss, last)
         return copied
 

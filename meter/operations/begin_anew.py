@@ -1,4 +1,4 @@
-"""Beginning anew: all topics of the product are deleted and made again, empty."""
+"""Beginning again without anything: all topics of the product are deleted and made again, empty."""
 
 import asyncio
 
@@ -52,5 +52,5 @@ async def begin_anew(settings: Settings) -> None:
     # Kafka forgets the offsets of a deleted topic; not every broker does.
     for group in _GROUPS:
         read = [topic.name for topic in TOPICS if topic.reader == group]
-        places = {(name, number): 0 for name in read for number in range(settings.kafka_partitions)}
-        await commit(bootstrap, group, places)
+        offsets = {(name, number): 0 for name in read for number in range(settings.kafka_partitions)}
+        await commit(bootstrap, group, offsets)

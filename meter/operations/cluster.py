@@ -1,4 +1,4 @@
-"""What the cluster has: offsets and identities of topics, members of the groups, and the newest marks."""
+"""Asking the cluster: offsets and identities of topics, members of the groups, and the newest marks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -116,17 +116,27 @@ class Saved(NamedTuple):
 
 async def newest_marks(bootstrap: str, state: Topic) -> dict[int, Saved]:
     """Return the newest mark of each partition of a state topic that has one. Raises ValueError, NewerFormatError."""
+    times: dict[tuple[int, Version], int] = {}
+    found = await found_in(bootstrap, state, times)
+    newest = {partition: each.newest() for partition, each in found.items()}
+    return {
+        partition: Saved(marked.version, marked.mark, times[partition, marked.version])
+        for partition, marked in newest.items()
+        if marked is not None
+    }
+
+
+async def found_in(
+    bootstrap: str, state: Topic, times: dict[tuple[int, Version], int] | None = None
+) -> dict[int, Found]:
+    """Return the marks and blocks of each partition of a state topic. Raises ValueError, NewerFormatError.
+
+    `times` gets the time of each mark, in ms, by its partition and version.
+    """
     found: dict[int, Found] = {}
-    times: dict[tuple[int, bytes], int] = {}
     async for record in reader.records(bootstrap, state):
-        place = found.setdefault(record.partition, Found(f"{state.name}/{record.partition}", keeps=False))
-        place.add(record)
-        if record.key in place.marks:
-            times[record.partition, record.key] = record.timestamp
-    saved = {}
-    for partition, place in found.items():
-        newest = place.newest()
-        for key, marked in place.marks.items():
-            if marked is newest:
-                saved[partition] = Saved(marked.version, marked.mark, times[partition, key])
-    return saved
+        part = found.setdefault(record.partition, Found(f"{state.name}/{record.partition}", keeps=False))
+        part.add(record)
+        if times is not None and record.key in part.marks:
+            times[record.partition, part.marks[record.key].version] = record.timestamp
+    return found

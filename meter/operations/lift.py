@@ -26,10 +26,14 @@ AT_ONCE: Final = 10_000
 """How many records are written before the next are made."""
 
 
-async def fill(topics: KafkaTopics, bootstrap: str, topic: Topic, partition: int, target: int) -> None:
-    """Write fillers until the partition ends at offset `target` or above. Others may write to it meanwhile."""
+async def fill(topics: KafkaTopics, bootstrap: str, topic: Topic, partition: int, target: int) -> int:
+    """Write fillers until the partition ends at offset `target` or above, and return its end.
+
+    Others may write to it meanwhile.
+    """
     while (end := await _end(topics, bootstrap, topic, partition)) < target:
         await topics.write(topic.name, partition, _fillers(topic, partition, min(target - end, AT_ONCE)))
+    return end
 
 
 async def copy_up(

@@ -1,4 +1,4 @@
-"""What was lost between a checkpoint and its source topic, from offsets and identities alone.
+"""Finding what was lost between a checkpoint and its source topic, from offsets and identities alone.
 
 A stage goes on after its newest mark. It cannot where the log begins later (records were deleted unread), where the log
 ends earlier (the broker lost records that it had acknowledged, or a copy has other offsets), or where the topic is
@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, cast
 from meter.operations.cluster import Ends, Saved
 from schemas.topic_identity import TopicIdentity
 
-Kind = Literal["deleted", "shorter", "anew"]
+Kind = Literal["deleted", "shorter", "another"]
 
 CLOCKS_MS: Final = 10 * 60_000
 """How far the clocks of brokers and workers may be apart."""
@@ -19,11 +19,11 @@ _UNFINISHED: Final = "accept-loss"
 
 
 class Loss(NamedTuple):
-    """What one partition of a source topic has lost: the offsets from `first` to `last`.
+    """The loss of one partition of a source topic: the offsets from `first` to `last`.
 
-    `mark_offset` is that of the newest ordinary mark. For a topic made anew it is not known how many records were lost;
-    `first` and `last` are then the next offset. `copy_from` and `since_ms` say which records may be new to the stage
-    although they lie at offsets that it has passed.
+    `mark_offset` is that of the newest ordinary mark. For a topic created again it is not known how many records were
+    lost; `first` and `last` are then the next offset. `copy_from` and `since_ms` say which records may be new to the
+    stage although they lie at offsets that it has passed.
     """
 
     kind: Kind
@@ -42,13 +42,13 @@ class Loss(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What was lost, without a period."""
+        """The loss in words, without a period."""
         offsets = f"offsets {self.first} to {self.last}"
         if self.kind == "deleted":
             return f"{offsets} were deleted unread, at most {self.last - self.first + 1} records"
         if self.kind == "shorter":
             return f"{offsets} are gone from the log; they were processed, and cannot be processed again"
-        return f"the topic was made anew; what was not read of the former one, from offset {self.first} on, is gone"
+        return f"the topic was created again; what was not read of the former one, from offset {self.first} on, is gone"
 
 
 def loss_of(topic: str, partition: int, saved: Saved, now: TopicIdentity, ends: Ends) -> Loss | None:
@@ -58,7 +58,7 @@ def loss_of(topic: str, partition: int, saved: Saved, now: TopicIdentity, ends: 
     if plan := _unfinished(topic, partition, source, mark_offset - 1):
         return plan
     if not source.is_same_life(now):
-        return Loss("anew", topic, partition, next_offset, next_offset, mark_offset, ends.beginning)
+        return Loss("another", topic, partition, next_offset, next_offset, mark_offset, ends.beginning)
     if ends.beginning > next_offset:
         return Loss("deleted", topic, partition, next_offset, ends.beginning - 1, mark_offset)
     if ends.end < next_offset:

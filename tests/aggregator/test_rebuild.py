@@ -118,12 +118,12 @@ def test_a_rebuild_killed_at_any_step_ends_at_what_the_topics_hold(broker: Broke
         assert state(clickhouse) == whole, steps
 
 
-def test_topics_made_anew_are_noticed_and_rebuilt_from(broker: Broker, clickhouse: ClickHouse) -> None:
-    """Topics that were deleted and made anew are refused; after a rebuild ClickHouse holds theirs alone."""
+def test_topics_created_again_are_noticed_and_rebuilt_from(broker: Broker, clickhouse: ClickHouse) -> None:
+    """Topics that were deleted and created again are refused; after a rebuild ClickHouse holds theirs alone."""
     fill(broker, clickhouse)
     asyncio.run(make_topics(broker.bootstrap, anew=True))
     asyncio.run(produce(broker, history()[:80], []))
-    with pytest.raises(HoldingsError, match=r"made anew.*`python -m aggregator rebuild`"):
+    with pytest.raises(HoldingsError, match=r"created again.*`python -m aggregator rebuild`"):
         start(broker, clickhouse)
     assert asyncio.run(plan(broker.bootstrap, clickhouse, from_start=False)).is_emptied
     fill(broker, clickhouse)

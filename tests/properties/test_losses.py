@@ -26,8 +26,8 @@ def saved(offset: int, source: TopicIdentity = NOW) -> Saved:
         (saved(9), TopicIdentity("cluster", "", 4), Ends(0, 10), None),
         (saved(9), NOW, Ends(12, 20), Loss("deleted", "chat-events", 1, 10, 11, 9)),
         (saved(9), NOW, Ends(2, 6), Loss("shorter", "chat-events", 1, 6, 9, 9, 2, SAVED_MS - CLOCKS_MS)),
-        (saved(9), TopicIdentity("cluster", "id-3", 4), Ends(0, 50), Loss("anew", "chat-events", 1, 10, 10, 9, 0)),
-        (saved(9), TopicIdentity("other", "id-1", 4), Ends(3, 50), Loss("anew", "chat-events", 1, 10, 10, 9, 3)),
+        (saved(9), TopicIdentity("cluster", "id-3", 4), Ends(0, 50), Loss("another", "chat-events", 1, 10, 10, 9, 0)),
+        (saved(9), TopicIdentity("other", "id-1", 4), Ends(3, 50), Loss("another", "chat-events", 1, 10, 10, 9, 3)),
     ],
 )
 def test_a_loss_follows_from_the_mark_and_the_log(
