@@ -24,6 +24,7 @@ from meter.settings import Settings
 from meter.stage.refusals import RefusalError
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
+from schemas.exit_statuses import REFUSED
 from schemas.formats import NewerFormatError
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
 
@@ -39,9 +40,6 @@ COLLECT_ALL: Final = 60
 
 CRASHED: Final = 70
 """Exit status after an unexpected error. Nothing is cleaned up: the restart restores the newest checkpoint."""
-
-REFUSED: Final = 78
-"""Exit status after a refusal: an operator has to act, so a supervisor should not start the worker again."""
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ not know, and write the rest back without them. So a number grows with each chan
 whole, and a golden file of each format is kept (tests/golden).
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -32,20 +32,27 @@ def refuse_newer(subject: str, found: int, known: int) -> None:
         )
 
 
+Metered = Annotated[int, msgspec.Meta(ge=1, le=METERED_FORMAT)]
+Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
+
+
 class _Formatted(msgspec.Struct):
     format: int = 1
+    type: str = ""
 
 
-_decode_format = msgspec.json.Decoder(_Formatted).decode
+_decode = msgspec.json.Decoder(_Formatted).decode
 
 
-def refuse_newer_json(subject: str, value: bytes | None, known: int) -> None:
+def refuse_newer_json(subject: str, value: bytes | None, known: int, types: str = "") -> None:
     """Raise NewerFormatError if a record that could not be read is JSON whose field `format` is newer than `known`.
 
-    Called only for records that were rejected, so a record that can be read costs nothing more.
+    Only a record whose `type` begins with `types` can be newer. Called only for records that were rejected, so a record
+    that can be read costs nothing more.
     """
     try:
-        found = _decode_format(value or b"").format
+        found = _decode(value or b"")
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return
-    refuse_newer(subject, found, known)
+    if found.type.startswith(types):
+        refuse_newer(subject, found.format, known)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from schemas import formats
+
 LotKind = Literal["free", "designated", "shared"]
 
 EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal"]
@@ -121,6 +123,7 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     totals: ControlTotals = ControlTotals()
     since: int = -1
     """The wallet-inputs offset of the first input that changed the workspace."""
+    format: formats.Ledger = formats.LEDGER_FORMAT
 
 
 encode_ledger_update = msgspec.json.Encoder().encode

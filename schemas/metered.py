@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas import formats
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
 
@@ -28,6 +29,7 @@ Any Kafka client can write to wallet-inputs. Without this bound a larger number 
 class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """The fields that both metered updates have.
 
+    `origin_offset` is a version (`schemas/versions.py`): it has the generation of chat-events in it.
     `produced_ms` is the Kafka timestamp, in ms, of the chat event that caused the update. Latency is measured from it.
     """
 
@@ -38,6 +40,7 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     origin_partition: Int64
     origin_offset: Int64
     produced_ms: Int64
+    format: formats.Metered = formats.METERED_FORMAT
 
 
 class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
@@ -79,6 +82,11 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     origin_offset: Int64
     watermark_ms: Int64
     counts: EventCounts = EventCounts()
+    partitions: Int64 = 0
+    """How many partitions chat-events has; 0 if that is not known."""
+    generation: Int64 = 0
+    """The generation of chat-events in which the safe point was written."""
+    format: formats.Metered = formats.METERED_FORMAT
 
 
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand

@@ -9,6 +9,7 @@ from aggregator.core.tables import COMPARISON_SLOTS, ComparisonKey, LetterLocati
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.delivery import Fetched
 from schemas.event_counts import CountComparison, decode_comparison
+from schemas.formats import LEDGER_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate, decode_ledger_update
 
 
@@ -26,11 +27,15 @@ class NotALedgerUpdateError(Exception):
 
 
 def read_ledger_update(record: Record) -> LedgerUpdate:
-    """Decode a record of the ledger topic. Raises NotALedgerUpdateError, which names the record's location."""
+    """Decode a record of the ledger topic. Raises NotALedgerUpdateError, which names the record's location.
+
+    Raises NewerFormatError if a newer version of the product wrote the record.
+    """
     try:
         return decode_ledger_update(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
         location = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+        refuse_newer_json(location, record.value, LEDGER_FORMAT)
         raise NotALedgerUpdateError(f"{location}: not an update of the ledger: {broken}") from broken
 
 

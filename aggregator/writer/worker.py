@@ -1,6 +1,9 @@
 """The Faust app of a worker: an agent for each topic reads, one task writes, and timers check and measure."""
 
 import asyncio
+import logging
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -20,6 +23,8 @@ from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
 from aggregator.writer.start import require_fit
 from schemas.delivery import METADATA_MS, QUIET_S
+from schemas.exit_statuses import REFUSED
+from schemas.formats import NewerFormatError
 from schemas.topic_lives import Cluster
 from schemas.topics import AGGREGATOR_GROUP, LEDGER
 
@@ -148,6 +153,10 @@ async def _or_crash(app: Any, work: Awaitable[None]) -> None:
     # unexpected error ends the process instead.
     try:
         await work
+    except NewerFormatError as refusal:
+        print(f"Error: {refusal}", file=sys.stderr, flush=True)
+        logging.shutdown()
+        os._exit(REFUSED)
     except Exception as bug:
         await app.crash(bug)
         raise

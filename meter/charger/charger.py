@@ -26,11 +26,14 @@ from meter.kafka.records import Record
 from meter.stage.blocks import Entry, Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
-from meter.stage.mark import Life
+from meter.stage.lives import check_origin
+from meter.stage.mark import NO_LIFE, Life
 from schemas.event_counts import CountComparison, encode_comparison
+from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
+from schemas.versions import version_of
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
@@ -45,6 +48,7 @@ class Charger:
     def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
         self._policy = policy
+        self._life = NO_LIFE
         self._refused = 0
         self._wallets = Wallets(policy, {})
         self._used_up: set[str] = set()
@@ -77,8 +81,10 @@ class Charger:
         for record in records:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, Rejected):
+                self._refuse_newer(record)
                 self._refuse(batch, record, given)
             elif isinstance(given, SafePoint):
+                check_origin(given, self._life.source)
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
                 batch.comparisons += self._compare(given, record.offset)
@@ -98,8 +104,13 @@ class Charger:
         yield Output(EVENT_COUNTS, comparisons)
 
     def begin(self, life: Life) -> None:
-        """Take the life of the topics, to compare it with that of safe points."""
+        """Take the life of the topics: its generation is part of all versions, its partitions are those of origins."""
         self._life = life
+
+    def _refuse_newer(self, record: Fetched) -> None:
+        """Raise NewerFormatError if a newer sessionizer wrote a record that this charger cannot read."""
+        where = f"{WALLET_INPUTS.name}/{self._partition}, offset {record.offset}"
+        refuse_newer_json(where, record.value, METERED_FORMAT, "meter.")
 
     def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
         """Count the record as refused, and yield its dead letter."""
@@ -128,7 +139,7 @@ class Charger:
         batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
 
     def _write_updates(self, batch: ChargedBatch, version: int) -> None:
-        for update in self._wallets.drain_updates(self._partition, version):
+        for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
             batch.add_update(update, has_used_up=self._has_just_used_up(update))
 
     def _has_just_used_up(self, update: LedgerUpdate) -> bool:
@@ -147,7 +158,7 @@ class Charger:
                 origin_partition=point.origin_partition,
                 origin_offset=point.origin_offset,
                 wallet_partition=self._partition,
-                version=version,
+                version=version_of(self._life.generation, version),
                 counts=point.counts,
                 messages=source.messages,
                 occurrences=source.occurrences,

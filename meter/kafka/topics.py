@@ -172,6 +172,8 @@ class KafkaTopics:
 
         If compaction has deleted that record, a later one of its key exists, so the read still passes the end.
         """
+        if start > end:
+            return
         tp = TopicPartition(topic, partition)
         async with self._consumer(tp) as consumer:
             consumer.seek(tp, start)

@@ -35,6 +35,8 @@ class Kernel:
         `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
         an unknown producer from choosing keys and ids that collide in a hash table; it does not change any result.
         """
+    generation: int
+    """The generation of chat-events, from 0 to 32767: the origins of updates have it above 48 bits of offset."""
     @property
     def watermark_ms(self) -> int:
         """The newest event time seen. It never goes back."""

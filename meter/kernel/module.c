@@ -148,6 +148,20 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
     return packed;
 }
 
+static int set_generation(Kernel *self, PyObject *value, void *offset) {
+    (void)offset;
+    long long generation = value == NULL ? -1 : PyLong_AsLongLong(value);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (generation < 0 || generation > INT16_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a generation is from 0 to 32767");
+        return -1;
+    }
+    self->k.generation = generation;
+    return 0;
+}
+
 /* A number of the state. `offset` is where it lies in the kernel. */
 static PyObject *get_number(Kernel *self, void *offset) {
     int64_t number;
@@ -191,6 +205,7 @@ static PyMethodDef METHODS[] = {
 };
 
 static PyGetSetDef FIGURES[] = {
+    {"generation", (getter)get_number, (setter)set_generation, NULL, (void *)offsetof(kernel, generation)},
     {"watermark_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, watermark_ms)},
     {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
     {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},

@@ -100,6 +100,7 @@ enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUT
 
 struct kernel {
     int64_t gap_ms, horizon_ms, future_ms, partition; /* do not change after kernel_begin */
+    int64_t generation;      /* of chat-events; part of the origins of updates */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */

@@ -41,6 +41,9 @@ class Processed(NamedTuple):
 class Engine(Protocol):
     """The state of one partition of chat-events, and the rules for its records."""
 
+    generation: int
+    """The generation of chat-events, part of each update's origin. Set before the first `process`; 0 until then."""
+
     spills: bool
     """Whether part of the state may be on disk."""
 

@@ -50,6 +50,14 @@ class KernelEngine:
         )
 
     @property
+    def generation(self) -> int:
+        return self._kernel.generation
+
+    @generation.setter
+    def generation(self, generation: int) -> None:
+        self._kernel.generation = generation
+
+    @property
     def is_full(self) -> bool:
         return False
 

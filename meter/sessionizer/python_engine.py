@@ -42,6 +42,7 @@ class CoreEngine:
     spills = False
     is_full = False
     stored = 0
+    generation = 0
 
     def __init__(self, policy: Policy, partition: int) -> None:
         self._partition = partition
@@ -62,7 +63,7 @@ class CoreEngine:
         return len(self._sessions.interactions)
 
     def process(self, records: Sequence[Fetched]) -> Processed:
-        updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms)
+        updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms, self.generation)
         letters: list[DeadLetter] = []
         outcomes: Counter[str] = Counter()
         is_final = False

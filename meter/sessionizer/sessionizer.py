@@ -13,12 +13,13 @@ from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine, Processed
 from meter.stage.dead_letter import dead_letters, left_out
 from meter.stage.fold import Output
-from meter.stage.mark import Life
+from meter.stage.mark import NO_LIFE, Life
 from schemas.event_counts import EventCounts
 from schemas.events import encode_tick
 from schemas.instants import MINUTE_MS
 from schemas.metered import SafePoint
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.versions import version_of
 
 SAFE_POINT_MS: Final = MINUTE_MS
 SAFE_POINT_OFFSETS: Final = 100_000
@@ -47,6 +48,7 @@ class Sessionizer:
         self._partition = partition
         self._last_safe_point_ms, self._last_safe_point_offset = _NEVER_MS, 0
         self._saved = Mark()
+        self._life = NO_LIFE
         self._events, self._outcomes = 0, Counter[str]()
         self._engine = make_engine(policy, partition)
         self.spills = self._engine.spills
@@ -78,8 +80,9 @@ class Sessionizer:
         yield Output(WALLET_INPUTS, processed.metered)
 
     def begin(self, life: Life) -> None:
-        """Take the life of the topics, for safe points."""
+        """Take the life of the topics: its generation is part of all origins."""
         self._life = life
+        self._engine.generation = life.generation
 
     def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
         """Count the record as refused, and yield its dead letter."""
@@ -118,9 +121,11 @@ class Sessionizer:
         self._last_safe_point_ms, self._last_safe_point_offset = watermark_ms, offset
         point = SafePoint(
             origin_partition=self._partition,
-            origin_offset=offset,
+            origin_offset=version_of(self._life.generation, offset),
             watermark_ms=watermark_ms,
             counts=self._saved.counts,
+            partitions=self._life.source.partitions,
+            generation=self._life.generation,
         )
         yield Output(WALLET_INPUTS, [Record(None, _encode_json(point))], everywhere=True)
 

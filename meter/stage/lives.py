@@ -8,8 +8,9 @@ from faust.types import TP
 
 from meter.stage.mark import Life
 from meter.stage.refusals import LostRecordsError, RefusalError
+from schemas.metered import SafePoint
 from schemas.topic_identity import TopicIdentity
-from schemas.topics import Topic
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
 
 
 class OtherLifeError(RefusalError):
@@ -62,6 +63,16 @@ def check_state_is_there(tp: TP, state: Topic, beginning: int, committed: int | 
             f"up to offset {committed - 1} and the records before {beginning} are deleted; "
             "run `python -m meter rebuild`, which makes the state again from the topics"
         )
+
+
+def check_origin(point: SafePoint, own: TopicIdentity) -> None:
+    """Check that chat-events has as many partitions as wallet-inputs: partition n of one fills n of the other.
+
+    `own` is the identity of wallet-inputs.
+    """
+    if own.partitions and point.partitions and point.partitions != own.partitions:
+        were = f"{WALLET_INPUTS.name} has {own.partitions}"
+        raise OtherLifeError(_repartitioned(CHAT_EVENTS, were, point.partitions))
 
 
 def _repartitioned(source: Topic, saved: str, partitions: int) -> str:

@@ -4,7 +4,7 @@ A mark names the life of its topics. All offsets in a checkpoint are offsets of 
 the life that the brokers have now, before it processes a record.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ class Version(NamedTuple):
     offset: int
 
 
-NO_VERSION = Version(-1, -1)
+NO_VERSION: Final = Version(-1, -1)
 """Older than every version that is written."""
 
 
@@ -33,6 +33,10 @@ class Life(msgspec.Struct, frozen=True, array_like=True):
     generation: int
     source: TopicIdentity
     state: TopicIdentity
+
+
+NO_LIFE: Final = Life(0, TopicIdentity("", "", 0), TopicIdentity("", "", 0))
+"""The life of a fold that no stage runs."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -84,7 +84,7 @@ class Restoring:
 
     async def keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> bool:
         """Whether the partition's state in memory is the newest: no other worker has written state meanwhile."""
-        await self.check_again(partition)
+        await self.check_again(tp, partition)
         if not await partition.checkpoints.are_the_newest():
             return False
         now_s = self._clock.monotonic()
@@ -94,6 +94,8 @@ class Restoring:
         partition.last_owned_s = now_s
         return True
 
-    async def check_again(self, partition: Partition) -> None:
-        """Check that the topics are still those that the partition was restored with."""
+    async def check_again(self, tp: TP, partition: Partition) -> None:
+        """Check that the topics are still those that the partition was restored with, and hold what was processed."""
         check_life(self._source, self._state, partition.checkpoints.life, await self._life())
+        end = await self._topics.end(tp.topic, tp.partition)
+        check_offsets(tp, partition.saved_offset, beginning=0, end=end)

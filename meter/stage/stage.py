@@ -118,14 +118,14 @@ class Stage:
         if is_hole(batch.base, partition.next_offset):
             await self._holes.go_back(batch.tp, partition)
             return
+        if batch.base < partition.saved_offset:
+            # Records that were saved come again: the log may have been cut off, or created again.
+            await self._restoring.check_again(batch.tp, partition)
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             if not await self._process_records(batch, partition, records):
                 return
-        elif batch.last_offset < partition.saved_offset - 1:
-            # Records that were saved long ago come again: the log may have been cut off, or created again.
-            await self._restoring.check_again(partition)
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))

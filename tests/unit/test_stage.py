@@ -4,7 +4,8 @@ import pytest
 
 from meter.stage import stage as module
 from meter.stage.checkpoints import Restored
-from meter.worker import CRASHED, REFUSED, or_crash
+from meter.worker import CRASHED, or_crash
+from schemas.exit_statuses import REFUSED
 from schemas.topics import CHAT_EVENTS
 from tests.unit.stage_fakes import ACKNOWLEDGED, EVERYWHERE, World, batch, made, run
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from meter.stage.careful import Careful, Suspects
 from meter.stage.checkpoints import Restored
 from meter.stage.evidence import ATTEMPT
-from meter.worker import REFUSED
+from schemas.exit_statuses import REFUSED
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
 from tests.unit.stage_fakes import ACKNOWLEDGED, EVERYWHERE, LIFE, World, batch, made, run
