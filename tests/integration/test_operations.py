@@ -93,8 +93,8 @@ def produce(it: Deployment, *, seed: int, month: int) -> None:
 def work(it: Deployment) -> None:
     """Run one worker of each program until everything is in ClickHouse."""
     it.workers.clear()
-    for program in ("meter", "aggregator"):
-        it.start(program).ready()
+    for worker in [it.start(program) for program in ("meter", "aggregator")]:
+        worker.ready(120)
     it.drain()
 
 
