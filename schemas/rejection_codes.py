@@ -11,6 +11,7 @@ RejectionCode = Literal[
     "invalid_field",
     "invalid_utf8",
     "late",
+    "lost",
     "missing_field",
     "not_an_event",
     "not_json",
@@ -29,7 +30,7 @@ beyond what a wallet can count. invalid_field, missing_field: a
 field is wrong or absent. not_an_event, unknown_type: JSON of another shape or type. invalid_utf8, not_json, null_value,
 too_large: cannot be read. unreadable_batch: a whole batch of records cannot be unpacked. wrong_partition: lies in
 another partition than its workspace's, and was moved before or may not be moved. internal: workers ended three times
-while they processed it.
+while they processed it. lost: a range of records was deleted unread, and an operator accepted it.
 """
 
 FOREIGN: Final = "foreign"

@@ -1,8 +1,8 @@
 """Lives of topics: which topics a cluster has now, as Kafka names them by an id that a new topic never gets again.
 
-A topic that is deleted and made anew has the same name, begins at offset 0, and has another id. Offsets mean the same
-record only within one life. Both programs compare lives when they start (docs/adr/0022). The client that they use knows
-no topic ids, so the bytes of Kafka's Metadata request, version 10, are written and read here.
+A topic that is deleted and created again has the same name, begins at offset 0, and has another id. Offsets mean the
+same record only within one life. Both programs compare lives when they start (docs/adr/0022). The client that they use
+knows no topic ids, so the bytes of Kafka's Metadata request, version 10, are written and read here.
 """
 
 from collections.abc import Collection, Iterable
@@ -65,7 +65,7 @@ def differences(known: Collection[TopicLife], now: Cluster) -> list[str]:
         if present is None:
             phrases.append(f"{life.name} does not exist")
         elif life.topic_id and present.topic_id and life.topic_id != present.topic_id:
-            phrases.append(f"{life.name} was deleted and made anew")
+            phrases.append(f"{life.name} was deleted and created again")
         elif life.partitions != present.partitions:
             phrases.append(f"{life.name} had {life.partitions} partitions and has {present.partitions}")
     return phrases
@@ -73,7 +73,7 @@ def differences(known: Collection[TopicLife], now: Cluster) -> list[str]:
 
 def _read_topic(answer: "_Answer") -> TopicLife | None:
     error, name = answer.int16(), answer.text()
-    topic_id = answer.take(_ID_BYTES)
+    topic_id = answer.next_bytes(_ID_BYTES)
     answer.skip(1)
     partitions = answer.length()
     for _ in range(partitions):
@@ -108,23 +108,23 @@ class _Answer:
         self._body = body
         self._at = 0
 
-    def take(self, size_bytes: int) -> bytes:
-        taken = self._body[self._at : self._at + size_bytes]
-        if len(taken) < size_bytes:
+    def next_bytes(self, size_bytes: int) -> bytes:
+        found = self._body[self._at : self._at + size_bytes]
+        if len(found) < size_bytes:
             raise ValueError("the broker's answer breaks off")
         self._at += size_bytes
-        return taken
+        return found
 
     def skip(self, size_bytes: int) -> None:
-        self.take(size_bytes)
+        self.next_bytes(size_bytes)
 
     def int16(self) -> int:
-        return int(_INT16.unpack(self.take(_INT16.size))[0])
+        return int(_INT16.unpack(self.next_bytes(_INT16.size))[0])
 
     def number(self) -> int:
         value = shift = 0
         while True:
-            (byte,) = self.take(1)
+            (byte,) = self.next_bytes(1)
             value |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
@@ -136,7 +136,7 @@ class _Answer:
 
     def text(self) -> str:
         """A text; "" for null."""
-        return self.take(max(0, self.number() - 1)).decode()
+        return self.next_bytes(max(0, self.number() - 1)).decode()
 
     def tags(self) -> None:
         for _ in range(self.number()):

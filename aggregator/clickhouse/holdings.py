@@ -10,7 +10,7 @@ from schemas.topic_lives import Cluster, TopicLife
 
 
 def read(clickhouse: ClickHouse) -> Held:
-    """What ClickHouse holds now."""
+    """Read what ClickHouse holds now."""
     topics = clickhouse.query("SELECT topic, topic_id, partitions, cluster_id, state, version FROM topics_held FINAL")
     lives = [TopicLife(topic, topic_id, partitions) for topic, topic_id, partitions, *_ in topics]
     ids = {life.name: life.topic_id for life in lives}

@@ -66,7 +66,7 @@ class OffsetHeld(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What ClickHouse holds. `offsets` are those of these lives of the topics only."""
+    """The holdings of ClickHouse. `offsets` are those of these lives of the topics only."""
 
     cluster_id: str
     state: State
@@ -76,7 +76,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Present(msgspec.Struct, frozen=True):
-    """What Kafka has: topics, and of each partition the oldest offset, the end, and the group's offset if any."""
+    """The topics that Kafka has, and of each partition the oldest offset, the end, and the group's offset if any."""
 
     cluster: Cluster
     beginnings: Mapping[Partition, int]
@@ -121,7 +121,7 @@ def must_empty(held: Held, present: Present) -> bool:
 
 
 def gone(held: Mapping[Partition, int], present: Present) -> list[tuple[Partition, int, int]]:
-    """What a rebuild can no longer get: partition, first and last offset that Kafka deleted and ClickHouse lacks."""
+    """Return what a rebuild can no longer get: partition, first and last offset that are in neither of both."""
     found = []
     for partition, beginning in sorted(present.beginnings.items()):
         start = held.get(partition, 0)

@@ -1,1 +1,1 @@
-"""What the aggregator asks Kafka outside of a worker: which topics there are, and their records from an offset on."""
+"""Questions of the aggregator to Kafka outside of a worker."""

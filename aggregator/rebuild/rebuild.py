@@ -41,7 +41,7 @@ class Progress(Protocol):
 
 
 class Plan(NamedTuple):
-    """What a rebuild does: whether it empties the tables, how many offsets it reads, and what Kafka has no more.
+    """The plan of a rebuild: whether it empties the tables, how many offsets it reads, and what Kafka has no more.
 
     `starts` is where each partition is read from.
     """

@@ -41,7 +41,7 @@ class Findings(msgspec.Struct):
         self.size_bytes += len(record.value or b"")
 
     def held(self, topic_ids: Mapping[str, str]) -> list[OffsetHeld]:
-        """What the tables hold once all rows are there. `topic_ids` are the ids of the topics by name."""
+        """Return what the tables hold once all rows are there. `topic_ids` are the ids of the topics by name."""
         return [
             OffsetHeld(topic, topic_ids.get(topic, ""), number, offset)
             for (topic, number), offset in self.next_offsets.items()

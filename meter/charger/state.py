@@ -72,3 +72,9 @@ def _put(book: Book, key: Key, value: bytes) -> None:
             book.conversations[key.name] = _decode_conversation(value)
         case _:
             book.usage[UsageKey(key.name, key.day)] = _decode_usage(value)
+
+
+def count_lost(mark: bytes) -> bytes:
+    """Return a mark with one refused input more: a range of inputs was lost, and has one dead letter."""
+    saved = decode_mark(mark) if mark else Mark()
+    return encode(msgspec.structs.replace(saved, refused=saved.refused + 1))

@@ -14,6 +14,7 @@ from meter.kafka.policies import PolicyError
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
+from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
@@ -45,6 +46,7 @@ def refusals() -> Iterator[None]:
         admin.TopicsMissingError,
         CodecsMissingError,
         LetterError,
+        OperationError,
         PolicyError,
         TopicsError,
         PortsTakenError,

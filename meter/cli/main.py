@@ -14,6 +14,7 @@ from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import FAILED, refusals
+from meter.cli.operate import OPERATIONS
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
 from meter.ingest.feed_files import FeedError
@@ -51,7 +52,14 @@ _FEED = click.option(
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
-    "  python -m meter policy                                 what decides money",
+    "  python -m meter policy                                 what decides money\n"
+    "\b\n"
+    "Where a worker refuses to start, stop all workers first; without --yes these\n"
+    "only say what they would do:\n"
+    "  python -m meter topics --repair                        settings of topics\n"
+    "  python -m meter accept-loss                            lost records\n"
+    "  python -m meter rebuild                                state from topics\n"
+    "  python -m meter begin-anew                             empty topics",
     epilog=ENVIRONMENT,
 )
 def main() -> None:
@@ -62,6 +70,8 @@ def main() -> None:
 
 main.add_command(dead_letters_group)
 main.add_command(policy_group)
+for _command in OPERATIONS:
+    main.add_command(_command)
 
 
 @main.command("run")
@@ -164,40 +174,6 @@ def worker_command() -> None:
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
         worker.run(settings, first, lambda: click.echo(lines.pop()) if lines else None)
-
-
-@main.command("topics")
-@click.option("--repair", is_flag=True, help="Set the settings of existing topics that differ from ours.")
-def topics_command(repair: bool) -> None:
-    """Create the topics that are missing, and say how the others differ from what workers need. Safe to repeat.
-
-    The policy begins here if there is none.
-
-    Workers refuse to start where a difference could make figures wrong; the command then exits with 1. Numbers of
-    partitions are never changed here.
-
-    \b
-    Examples:
-      KAFKA_PARTITIONS=12 KAFKA_REPLICATION_FACTOR=3 python -m meter topics
-      python -m meter topics --repair
-    """
-    with refusals():
-        settings = load()
-        bootstrap = settings.kafka_bootstrap_servers
-        partitions = settings.kafka_partitions
-        created = asyncio.run(admin.create_topics(bootstrap, partitions, settings.kafka_replication_factor))
-        for topic, is_new in created:
-            click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
-        compared = asyncio.run(admin.compare_topics(bootstrap, repairs=repair))
-    for difference in compared.settings.differences:
-        click.echo(f"differs  {difference.sentence}")
-    for name, identity in compared.identities.items():
-        if identity.partitions != partitions:
-            click.echo(f"differs  {name} has {identity.partitions} partitions, and KAFKA_PARTITIONS is {partitions}")
-    if compared.refusal:
-        click.echo(f"Error: {compared.refusal}", err=True)
-        sys.exit(FAILED)
-        asyncio.run(agreed_policy(settings))
 
 
 @main.command("produce")

@@ -24,7 +24,8 @@ class TopicsMissingError(Exception):
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def connected(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected client for administration. Raises BrokerAwayError."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
@@ -46,7 +47,7 @@ async def create_topics(bootstrap: str, partitions: int, replication: int) -> li
     Returns each topic of the table, and whether it was created now. Raises BrokerAwayError, or the client's error if
     the broker refuses to create a topic.
     """
-    async with _admin(bootstrap) as admin:
+    async with connected(bootstrap) as admin:
         wanted = [NewTopic(topic.name, partitions, replication, topic_configs=topic.config) for topic in TOPICS]
         response = await admin.create_topics(wanted)
     codes = {error[0]: error[1] for error in response.topic_errors}
@@ -61,7 +62,7 @@ async def compare_topics(bootstrap: str, *, repairs: bool = False) -> "Compared"
 
     Raises BrokerAwayError or TopicsMissingError, or the client's error if the cluster refuses a setting.
     """
-    async with _admin(bootstrap) as admin:
+    async with connected(bootstrap) as admin:
         missing = missing_topics(TOPICS, await admin.list_topics())
         if missing:
             raise TopicsMissingError(missing)
@@ -91,7 +92,7 @@ class Compared(NamedTuple):
 
     @property
     def warnings(self) -> list[str]:
-        """What an operator should know although workers may start."""
+        """The differences that an operator should know although workers may start."""
         unanswered = self.settings.unanswered
         warnings = [each.sentence for each in self.settings.differences if not each.breaks]
         if unanswered:
@@ -115,7 +116,7 @@ async def require_fitting_topics(bootstrap: str) -> Compared:
 
 async def require_topics(bootstrap: str) -> None:
     """Check that all topics exist. Raises BrokerAwayError or TopicsMissingError."""
-    async with _admin(bootstrap) as admin:
+    async with connected(bootstrap) as admin:
         missing = missing_topics(TOPICS, await admin.list_topics())
     if missing:
         raise TopicsMissingError(missing)

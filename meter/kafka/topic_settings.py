@@ -1,7 +1,7 @@
 """Whether the topics of a cluster have the settings that exactness relies on, and setting those that differ.
 
-`schemas/topics.py` says which settings each topic gets when `python -m meter topics` creates it. A topic that someone
-else created, or changed since, may lose records, refuse large ones, or keep a runtime's clock instead of the broker's.
+`schemas/topics.py` says which settings each topic gets when `python -m meter topics` creates it. A topic that
+another client created, or changed since, may lose records, refuse large ones, or keep the clock of a runtime.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,13 +42,13 @@ class Difference(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What differs and what it does, without a period."""
+        """The difference and what it does, without a period."""
         why = _WHY[self.setting]
         return f"{self.topic} has {self.setting}={self.found} and should have {self.wanted}: {why}"
 
 
 class Settings(NamedTuple):
-    """What a cluster answered: the differences, and why it did not answer, "" if it did."""
+    """The answer of a cluster: the differences, and why it did not answer, "" if it did."""
 
     differences: list[Difference]
     unanswered: str = ""

@@ -204,3 +204,11 @@ def _outcomes(counts: EventCounts) -> Counter[str]:
         tick=counts.ticks,
         moved=counts.moved,
     )
+
+
+def count_lost(mark: bytes) -> bytes:
+    """Return a mark with one refused event more: a range of events was lost, and has one dead letter."""
+    saved = _decode_mark(mark) if mark else Mark()
+    counts = saved.counts
+    counts = msgspec.structs.replace(counts, events=counts.events + 1, refused=counts.refused + 1)
+    return _encode(msgspec.structs.replace(saved, counts=counts))

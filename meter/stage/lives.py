@@ -33,8 +33,8 @@ def check_life(source: Topic, state: Topic, saved: Life, now: Life) -> None:
     if not saved.source.is_same_life(now.source):
         raise OtherLifeError(
             f"{_changed(source, saved.source, now.source)} since the state in {state.name} was saved, "
-            "so the saved offsets mean other records; run `python -m meter begin-anew`, which gives the topics a new "
-            "generation and keeps the wallets"
+            "so the saved offsets mean other records; run `python -m meter accept-loss`, which writes down what was "
+            "lost and goes on with the new topic, or `python -m meter begin-anew`, which empties all topics"
         )
     if not saved.state.is_same_life(now.state):
         raise OtherLifeError(
@@ -78,7 +78,8 @@ def check_origin(point: SafePoint, own: TopicIdentity) -> None:
 def _repartitioned(source: Topic, saved: str, partitions: int) -> str:
     return (
         f"{source.name} has {partitions} partitions, and {saved}: workspaces are in other partitions now; "
-        f"stop all workers and run `python -m meter repartition --to {partitions}`"
+        "this version cannot move their state; `python -m meter begin-anew` makes all topics again, empty, with "
+        "KAFKA_PARTITIONS"
     )
 
 

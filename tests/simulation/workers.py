@@ -131,9 +131,10 @@ class Fetcher:
 class _Offsets:
     """The group's offsets as the aggregator's intake asks for them."""
 
-    def __init__(self, member: Member, coordinator: Coordinator) -> None:
+    def __init__(self, member: Member, coordinator: Coordinator, store: Store) -> None:
         self._member = member
         self._coordinator = coordinator
+        self._store = store
 
     def assigned(self) -> list[Partition]:
         return [Partition(*place) for place in self._member.mine]
@@ -149,6 +150,9 @@ class _Offsets:
         await self._member.seek(TP(*partition), offset)
 
     async def commit(self, next_offsets: Mapping[Partition, int]) -> None:
+        held = {(row["topic"], row["partition"]): row["next_offset"] for row in self._store.rows("offsets_held")}
+        late = {each: offset for each, offset in next_offsets.items() if held.get(each, 0) < offset}
+        assert not late, f"committed, and not held by ClickHouse: {late}"
         for partition, offset in sorted(next_offsets.items()):
             if TP(*partition) in self._member.assigned(partition.topic):
                 await self._member.commit(TP(*partition), offset)
@@ -204,7 +208,7 @@ def start_aggregator(process: Process, broker: Broker, group: Coordinator, store
     """An `aggregator worker`: an intake, its agents and its writer."""
     member = Member(group, process)
     handle: Any = Handle(store, process)
-    intake = Intake(_Offsets(member, group), partial(write, handle, topic_ids={}), FLUSH_MS)
+    intake = Intake(_Offsets(member, group, store), partial(write, handle, topic_ids={}), FLUSH_MS)
     member.on_assigned = intake.forget
 
     async def deliver(batch: Batch, generation: int) -> None:
