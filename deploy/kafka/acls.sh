@@ -7,7 +7,7 @@
 # principals: RUNTIME=User:bots deploy/kafka/acls.sh ...
 #
 #   RUNTIME     bot runtimes: they write chat events, under any key
-#   CONSOLE     whoever sells: it writes account commands, under any key
+#   CONSOLE     the program that sells: it writes account commands, under any key
 #   METER       `python -m meter`: workers, `topics`, `produce`, `drained`, `dead-letters`
 #   AGGREGATOR  `python -m aggregator`
 set -eu
@@ -43,7 +43,9 @@ for topic in ledger dead-letters event-counts; do
     allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
-allow "$METER" Read,Write,Create,DescribeConfigs --topic replays
+for topic in replays policies; do
+    allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
+done
 
 # `meter drained` asks how far both groups are.
 allow "$METER" Read --group meter

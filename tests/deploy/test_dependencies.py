@@ -17,7 +17,6 @@ EXTRAS: Final = {"rocksdict": ("spill", "meter/sessionizer/spill/")}
 
 LOADED_BY_NAME: Final = {
     "chdb": "clickhouse-connect imports it for the interface `chdb`",
-    "cramjam": "aiokafka imports it to decode batches in snappy, lz4 and zstd",
 }
 """Dependencies that no module of ours imports, and why they are needed all the same."""
 

@@ -74,7 +74,10 @@ async def meaning(kept: dict[str, Any]) -> dict[str, Any]:
 
 def _readers(topics: Topics) -> tuple[Reader, Reader]:
     policy = Policy()
-    make_sessionizer = partial(Sessionizer, policy, make_engine=CoreEngine)
+
+    def make_sessionizer(partition: int, partitions: int) -> Sessionizer:
+        return Sessionizer(policy, partition, CoreEngine, partitions)
+
     return (
         Reader(topics, CHAT_EVENTS, CONVERSATION_STATE, make_sessionizer),
         Reader(topics, WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)),

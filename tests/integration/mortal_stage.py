@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from faust.types import TP
@@ -82,7 +81,10 @@ async def main(broker: str, how: str) -> None:
     topics = KafkaTopics(broker, idempotent=False)
     await topics.start()
     group: Any = Only(topics)
-    make_fold = partial(Mortal, Policy(), make_engine=chosen())
+
+    def make_fold(partition: int, partitions: int) -> Mortal:
+        return Mortal(Policy(), partition, chosen(), partitions)
+
     stage = Stage(topics, group, CHAT_EVENTS, CONVERSATION_STATE, make_fold, checkpoint_ms=60_000, session_ms=10_000)
     tp = TP(CHAT_EVENTS.name, 0)
     group.ends[tp] = await topics.end(*tp)

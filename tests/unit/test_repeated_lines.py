@@ -36,6 +36,10 @@ def clock() -> Clock:
 def lines(clock: Clock) -> Iterator[Lines]:
     """All that is logged meanwhile, through the filter."""
     first, second = Lines(), Lines()
+    # A command of this process may have silenced a library.
+    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     bound = RepeatedLines(clock)
     for handler in (first, second):
         handler.addFilter(bound)
@@ -43,6 +47,8 @@ def lines(clock: Clock) -> Iterator[Lines]:
     yield first
     for handler in (first, second):
         logging.getLogger().removeHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     assert second.written == first.written
 
 

@@ -158,9 +158,9 @@ def test_a_batch_that_breaks_off_when_unpacked_is_refused() -> None:
 @pytest.mark.parametrize("make", [core, kernel])
 def test_it_becomes_a_dead_letter_and_is_counted_once(make: MakeEngine) -> None:
     """With the batch as its value, in both engines."""
-    fold = Sessionizer(POLICY, 2, make)
+    fold = Sessionizer(POLICY, 2, make, 4)
     fold.finish(None, -1)
-    letters, _ = fold.process([Unreadable(5, 7, b"bytes", "batch: offsets 5 to 9")])
+    letters, *_ = fold.process([Unreadable(5, 7, b"bytes", "batch: offsets 5 to 9")])
     assert isinstance(letters.records, list)
     (letter,) = letters.records
     assert (letter.key, letter.value) == (None, b"bytes")
