@@ -140,7 +140,7 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    refused = self._wallets.step(given, record.offset, record.timestamp)
+                    refused = self._wallets.step(given, record.offset, self._moves.arrived_ms(record))
                     if refused is not None:
                         self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)

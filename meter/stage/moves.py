@@ -48,6 +48,14 @@ class Moves:
             f"headers: the record was moved here from {move.location}, and its workspace belongs to partition {home}",
         )
 
+    def arrived_ms(self, record: Fetched) -> int:
+        """Return when a record arrived at Kafka: where it lay first, if it was moved, in milliseconds since 1970.
+
+        The earlier of the two times counts, so a header that a stranger has written lets nothing from the future in.
+        """
+        move = move_of(record.headers, self._topic.name) if record.headers else None
+        return record.timestamp if move is None else min(record.timestamp, move.received_ms)
+
     def moved(self, record: Fetched, workspace_id: str) -> Record:
         """Return the record as it is written to its workspace's partition."""
         return moved(self._topic, self._partition, record, workspace_id)
