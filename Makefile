@@ -34,11 +34,14 @@ $(DEV_READY): $(READY)
 $(BENCH_READY): $(DEV_READY)
 	$(call install,what the benchmark compares,20,--extra bench)
 
+# Tests with real processes run in one of these, one after another; the rest is shared (tests/conftest.py).
+JOBS ?= 2
+
 run: $(READY) ## meter the sample traffic on the embedded engines and show the result
 	@$(PY) -m meter demo --data build/run
 
 test: $(DEV_READY) check ## every test that can run on this machine
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadgroup
 
 check: $(DEV_READY) ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff check .

@@ -5,8 +5,10 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from aggregator.core.holdings import OFFSETS_HELD
+from aggregator.core.reconciliation.sums import PAIRS
 from aggregator.core.tables import TABLES
 from schemas.listening import listen
+from schemas.rejection_codes import FOREIGN, REJECTION_CODES
 
 FIRST_PORT: Final = 9102
 """The first port that is tried if none is set."""
@@ -46,10 +48,21 @@ RECONCILIATION_TIMESTAMP: Final = Gauge(
     "Start of the last completed round, or of the first one while it runs; 0 in a worker that does not reconcile",
 )
 
-# An alert needs the value 0 before the first failure, so every series exists from the start.
+# An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.
 for _table in (*TABLES, OFFSETS_HELD):
     for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
         _metric.labels(_table.name)
+for _code in (*REJECTION_CODES, FOREIGN):
+    DEAD_LETTERS.labels(_code)
+
+
+def forget_differences() -> None:
+    """Show no difference, for every pair. Called at the start, and when another worker reconciles from now on."""
+    for pair in PAIRS:
+        RECONCILIATION_DIFFERENCE.labels(pair).set(0)
+
+
+forget_differences()
 
 
 def serve(host: str, port: int) -> str:

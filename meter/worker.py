@@ -15,6 +15,8 @@ import faust
 from faust.types import StreamT
 
 from meter.charger.charger import Charger
+from meter.commands.mover import CommandMover
+from meter.core.policy import Policy
 from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
 from meter.kafka.topics import KafkaTopics
@@ -26,7 +28,16 @@ from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
 from schemas.exit_statuses import REFUSED
 from schemas.formats import NewerFormatError
-from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    CHAT_EVENTS,
+    COMMAND_STATE,
+    CONVERSATION_STATE,
+    METER_GROUP,
+    WALLET_INPUTS,
+    WALLET_STATE,
+    Topic,
+)
 
 COLLECT_S: Final = 10.0
 """How often the garbage collector looks for cycles among young objects.
@@ -60,10 +71,10 @@ class MeterApp(faust.App):
         await self.outbox.stop()
 
 
-def make_app(settings: Settings, datadir: str) -> MeterApp:
+def make_app(settings: Settings, policy: Policy, datadir: str) -> MeterApp:
     """Return the worker's app, neither started nor connected. Raises SettingsError if a setting cannot be used.
 
-    Faust requires `datadir`, a directory, and leaves it empty.
+    `policy` is the first version of the policy. Faust requires `datadir`, a directory, and leaves it empty.
     """
     app = MeterApp(
         METER_GROUP,
@@ -83,7 +94,6 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         worker_redirect_stdouts=False,
     )
     app.outbox = topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    policy = settings.policy()
     make_engine = engine_of(settings)
     make_stage = partial(
         Stage,
@@ -94,10 +104,16 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     stages = []
     wanted = settings.stages()
+
+    def sessionizer(partition: int, partitions: int) -> Sessionizer:
+        return Sessionizer(policy, partition, make_engine, partitions)
+
     if "sessionize" in wanted:
-        make_fold = partial(Sessionizer, policy, make_engine=make_engine)
-        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
+        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, sessionizer))
         _add_agent(app, stages[-1], CHAT_EVENTS)
+    if "commands" in wanted:
+        stages.append(make_stage(ACCOUNT_COMMANDS, COMMAND_STATE, CommandMover))
+        _add_agent(app, stages[-1], ACCOUNT_COMMANDS)
     if "charge" in wanted:
         stages.append(make_stage(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
         _add_agent(app, stages[-1], WALLET_INPUTS)
@@ -116,7 +132,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     return app
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(settings: Settings, policy: Policy, on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -129,7 +145,7 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         on_ready()
 
     with TemporaryDirectory(prefix="meter-") as datadir:
-        app = make_app(settings, datadir)
+        app = make_app(settings, policy, datadir)
         app.on_partitions_assigned.connect(assigned, weak=False)
         worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.

@@ -122,5 +122,8 @@ class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
 
 AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged
 
+decode_command = msgspec.json.Decoder(AnyCommand).decode
+"""bytes -> AnyCommand. Raises the same errors as `schemas.events.decode_event`."""
+
 COMMAND_PREFIX = "billing."
 """First characters of every account command's type. A feed is routed by them."""

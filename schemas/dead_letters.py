@@ -5,6 +5,9 @@ The refused record's key and value are the Kafka key and value. Everything else 
 
 import msgspec
 
+from schemas.moves import MOVED_FROM
+from schemas.rejection_codes import FOREIGN
+
 # Names of the headers of a record on dead-letters.
 CODE = "code"
 REASON = "reason"
@@ -28,8 +31,9 @@ On the record that is put back, and on its dead letter if it is refused again.
 class DeadLetter(msgspec.Struct, frozen=True):
     """A refused record, whole, with the location that it was read from and the reason.
 
-    `code` is one of a few words, for counting. `reason` is a sentence that names the field. `replay_of` is the
-    id of the letter that the refused record had been put back for, or "".
+    `code` is a `RejectionCode`, or FOREIGN. `reason` is a sentence that names the field. `replay_of` is the
+    id of the letter that the refused record had been put back for, or "". `moved_from` is where the refused record lay
+    before it was moved to where it was read, or "".
     """
 
     code: str
@@ -40,6 +44,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     key: bytes | None
     value: bytes | None
     replay_of: str = ""
+    moved_from: str = ""
 
     @property
     def letter_id(self) -> str:
@@ -59,6 +64,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
             headers.append((NULL, b"1"))
         if self.replay_of:
             headers.append((REPLAY_OF, self.replay_of.encode()))
+        if self.moved_from:
+            headers.append((MOVED_FROM, self.moved_from.encode()))
         return headers
 
 
@@ -70,7 +77,7 @@ def from_record(key: bytes | None, value: bytes | None, headers: list[tuple[str,
     """
     found = {name: value.decode("utf-8", "replace") for name, value in headers}
     return DeadLetter(
-        code=found.get(CODE, "foreign"),
+        code=found.get(CODE, FOREIGN),
         reason=found.get(REASON, "headers: this record was not written by the meter"),
         source_topic=found.get(TOPIC, ""),
         source_partition=int(found.get(PARTITION, "-1")),
@@ -78,4 +85,5 @@ def from_record(key: bytes | None, value: bytes | None, headers: list[tuple[str,
         key=key,
         value=None if NULL in found else value,
         replay_of=found.get(REPLAY_OF, ""),
+        moved_from=found.get(MOVED_FROM, ""),
     )

@@ -1,7 +1,7 @@
 """Rules by which a reader of the transport `batch://` recognises dropped batches, for both programs.
 
 The transport guarantees two things (docs/adr/0004). A batch states its base, the offset at which its fetch began, and
-holds every record from its base to its last offset. The consumer states its position, the offset that it fetches next.
+holds every record from its base to its last offset; offsets without a record are transaction markers or were aborted. The consumer states its position, the offset that it fetches next.
 The transport does not guarantee that every batch arrives: while partitions move, Faust drops batches that it has
 fetched. A reader that finds a hole seeks back to the offset that it expects. It skips the batches after the hole until
 the hole is filled.
@@ -22,6 +22,10 @@ METADATA_MS: Final = 5_000
 The client repeats a failed request for metadata only after this time. A group leader without metadata assigns no
 partitions. With the client's default of five minutes, a restart of a broker could stop a group for five minutes.
 """
+
+
+READ_COMMITTED: Final = "read_committed"
+"""The isolation level of every consumer: records of a transaction count once it is committed, and never if aborted."""
 
 
 class Fetched(Protocol):

@@ -11,7 +11,9 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     """Outcomes of the records of one partition of chat-events, counted from the first record up to an offset.
 
     `events` is the sum of `messages` (added to a conversation), `occurrences`, `duplicates` (repeats and conflicts),
-    `refused` and `ticks`. `closed_messages` counts the messages of conversations that are closed as of that offset.
+    `refused`, `ticks` (ticks and policy records) and `moved`: misplaced records, which were written again to their
+    workspace's partition and count there too. `closed_messages` counts the messages of conversations that are closed as
+    of that offset.
     """
 
     events: int = 0
@@ -21,14 +23,15 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     duplicates: int = 0
     refused: int = 0
     ticks: int = 0
+    moved: int = 0
 
 
 class CountComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The counts of both stages for partition `origin_partition` of chat-events as of `origin_offset`.
 
     `counts` are the sessionizer's. `messages` (of closed conversations) and `occurrences` are what partition
-    `wallet_partition` of wallet-inputs has processed of the same events. Their sums over all wallet partitions must
-    equal those in `counts`.
+    `wallet_partition` of wallet-inputs, which has the same number, has processed of the same events. They must equal
+    those in `counts`.
 
     `version` is the wallet-inputs offset of the safe point that the comparison was made at. `refused_inputs` and
     `workspaces` are totals of that wallet partition up to `version`: inputs refused, and workspaces begun.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.instants import from_ms
+from schemas.policy import PolicyRecord
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 """An id or a name from outside the product: 1 to 512 characters."""
@@ -67,7 +68,7 @@ class ClockTick(msgspec.Struct, frozen=True, tag_field="type", tag="meter.tick")
     final: bool = False
 
 
-AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick
+AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick | PolicyRecord
 
 decode_event = msgspec.json.Decoder(AnyChatEvent).decode
 """bytes -> AnyChatEvent. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""

@@ -12,6 +12,7 @@ import msgspec
 from schemas import formats
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
+from schemas.policy import PolicyRecord
 
 State = Literal["open", "closed", "absorbed"]
 """open: may continue; closed: silent for longer than 15 minutes; absorbed: a late message bridged it into another."""
@@ -72,10 +73,10 @@ class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
     """A promise that every metered update of partition `origin_partition` up to `origin_offset` is already in this log.
 
-    The sessionizer writes it after a checkpoint, to every partition of wallet-inputs, about once a minute of event
-    time. A metered update that comes later with an origin at or below `origin_offset` is a repeat. The partition's
-    event time has reached `watermark_ms`, so wallets can forget what no event within the late horizon can change.
-    `counts` are the partition's event counts up to `origin_offset`.
+    The sessionizer writes it after a checkpoint, to the partition of wallet-inputs with its own number, about once a
+    minute of event time. A metered update that comes later with an origin at or below `origin_offset` is a repeat. The
+    partition's event time has reached `watermark_ms`: it is the clock of its workspaces, which can forget what no event
+    within the late horizon can change. `counts` are the partition's event counts up to `origin_offset`.
     """
 
     origin_partition: Int64
@@ -89,7 +90,7 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     format: formats.Metered = formats.METERED_FORMAT
 
 
-WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | AnyCommand
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | PolicyRecord | AnyCommand
 
 decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
 """bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""

@@ -2,7 +2,8 @@
 
 Every topic has the same number of partitions. That number bounds how many workers can share the load. Records of
 chat-events, wallet-inputs and ledger are keyed by workspace_id, so one partition holds all of a workspace
-(docs/adr/0003).
+(docs/adr/0003). Outsiders write chat-events and account-commands, under any key; what lies in another partition than
+its workspace's is moved (docs/adr/0017). All other topics are written by the product alone.
 """
 
 from collections.abc import Collection, Iterable
@@ -45,23 +46,29 @@ _COMPACTED = {
 }
 
 CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _EVENTS)
+ACCOUNT_COMMANDS: Final = Topic("account-commands", "account commands from outside the product", METER_GROUP, _EVENTS)
 WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _FOR_EVER)
 LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
+POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
+COMMAND_STATE: Final = Topic("command-state", "checkpoints of the mover of account commands", None, _COMPACTED)
 
 TOPICS: Final = (
     CHAT_EVENTS,
+    ACCOUNT_COMMANDS,
     WALLET_INPUTS,
     LEDGER,
     DEAD_LETTERS,
     REPLAYS,
     EVENT_COUNTS,
+    POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,
+    COMMAND_STATE,
 )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from aggregator.clickhouse.directory_lock import DirectoryLock
+from aggregator.clickhouse.engine_stderr import without_cgroups_trace
 from aggregator.core.rows import Block
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -143,7 +144,8 @@ def is_passing(error: BaseException) -> bool:
 def _connect(address: Address) -> Any:
     try:
         if address.directory:
-            return clickhouse_connect.get_client(interface="chdb", path=str(address.directory))
+            with without_cgroups_trace():
+                return clickhouse_connect.get_client(interface="chdb", path=str(address.directory))
         return clickhouse_connect.get_client(
             dsn=address.dsn,
             interface="https" if address.encrypted else None,

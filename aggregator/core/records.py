@@ -39,18 +39,17 @@ def read_ledger_update(record: Record) -> LedgerUpdate:
         raise NotALedgerUpdateError(f"{location}: not an update of the ledger: {broken}") from broken
 
 
-def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonKey, CountComparison] | None:
+def read_comparison(record: Record) -> tuple[ComparisonKey, CountComparison] | None:
     """Decode a record of the topic event-counts. Returns None if it is not a comparison.
 
-    Such a record can be skipped, unlike one of the ledger: no charge depends on it. `wallet_partitions` is how many
-    partitions wallet-inputs has.
+    Such a record can be skipped, unlike one of the ledger: no charge depends on it.
     """
     try:
         comparison = decode_comparison(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     slot = crc32(str(comparison.origin_offset).encode()) % COMPARISON_SLOTS
-    return ComparisonKey(wallet_partitions, slot, comparison.version), comparison
+    return ComparisonKey(slot, comparison.version), comparison
 
 
 def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:

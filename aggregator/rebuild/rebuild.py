@@ -110,7 +110,6 @@ async def _fill(
 ) -> None:
     """Write the rows of one partition from `start` to its end."""
     topic_ids = {life.name: life.topic_id for life in present.cluster.topics.values()}
-    partitions = present.cluster.topics[partition[0]].partitions
     end = present.ends[partition]
     at, findings = start, Findings()
     consumer.assign([TopicPartition(*partition)])
@@ -119,7 +118,7 @@ async def _fill(
         records, after = await _next(consumer, TopicPartition(*partition), at)
         for record in records:
             if record.offset < end:
-                findings.add(record, partitions)
+                findings.add(record)
         progress.advance(min(after, end) - at)
         at = min(after, end)
         findings.next_offsets[partition] = at

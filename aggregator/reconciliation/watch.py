@@ -79,6 +79,6 @@ class Watch:
     def _clear(self) -> None:
         self._reconciliation = None
         self._logged = set()
-        metrics.RECONCILIATION_DIFFERENCE.clear()
+        metrics.forget_differences()
         metrics.RECONCILIATION_INCOMPLETE.set(0)
         metrics.RECONCILIATION_TIMESTAMP.set(0)

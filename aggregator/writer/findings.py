@@ -24,14 +24,14 @@ class Findings(msgspec.Struct):
     size_bytes: int = 0
     """The number of rows that they become, and the length of the records' values."""
 
-    def add(self, record: Record, partitions: int) -> None:
-        """Decode a record. `partitions` is how many partitions each topic has. Raises NotALedgerUpdateError."""
+    def add(self, record: Record) -> None:
+        """Decode a record. Raises NotALedgerUpdateError."""
         if record.topic == LEDGER.name:
             update = read_ledger_update(record)
             self.updates.append(update)
             self.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
         elif record.topic == EVENT_COUNTS.name:
-            comparison = read_comparison(record, partitions)
+            comparison = read_comparison(record)
             self.comparisons += [comparison] if comparison else []
             self.rows += 1
         else:

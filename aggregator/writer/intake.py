@@ -76,19 +76,16 @@ class Offsets(Protocol):
 
 
 class Intake:
-    """The intake of one worker, for all its partitions. `partitions` is how many partitions each topic has.
+    """The intake of one worker, for all its partitions.
 
     Call `process` with each batch, in the order of the partition's offsets. Run `run` as one task for as long as the
     worker lives. Call `forget` when partitions are revoked or assigned, and `look_for_holes` every few seconds.
     """
 
-    def __init__(
-        self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int, partitions: int
-    ) -> None:
+    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
         self._offsets = offsets
         self._write = write
         self._flush_ms = flush_ms
-        self._partitions = partitions
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
         """For each partition whose start is known: the first offset whose rows are not in ClickHouse yet."""
@@ -203,7 +200,7 @@ class Intake:
             if record.offset >= expected:
                 key, value, headers = record.key, record.value, record.headers
                 located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
-                pending.add(located, self._partitions)
+                pending.add(located)
         self._expected[partition] = max(expected, batch.last_offset + 1)
         pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()

@@ -58,7 +58,7 @@ def build(
     offsets = GroupOffsets(app)
     topic_ids = {life.name: life.topic_id for life in cluster.topics.values()}
     write_rows = partial(write, clickhouse, topic_ids=topic_ids)
-    intake = Intake(offsets, write_rows, settings.aggregator_flush_ms, cluster.topics[LEDGER.name].partitions)
+    intake = Intake(offsets, write_rows, settings.aggregator_flush_ms)
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)

@@ -11,10 +11,11 @@ from schemas.ledger import LedgerUpdate, encode_ledger_update
 
 
 class ChargedBatch:
-    """The dead letters, count comparisons and ledger updates of one batch, and its figures."""
+    """The dead letters, moved commands, count comparisons and ledger updates of one batch, and its figures."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
+        self.moved: list[Record] = []
         self.comparisons: list[CountComparison] = []
         self.updates: list[Record] = []
         self._produced_ms: list[int] = []

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
 from meter.charger.state import (
     Mark,
@@ -16,7 +17,7 @@ from meter.charger.state import (
     wallet_key,
 )
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
@@ -28,10 +29,12 @@ from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
 from meter.stage.lives import check_origin
 from meter.stage.mark import NO_LIFE, Life
+from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate
 from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from schemas.versions import version_of
 
@@ -40,17 +43,21 @@ UPDATE_INPUTS: Final = 2_000
 
 
 class Charger:
-    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory."""
+    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory.
+
+    `policy` is the one that the deployment began with. It is in force until the first newer policy record.
+    """
 
     spills = False
     is_full = False
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
-        self._policy = policy
+        self._moves = Moves(WALLET_INPUTS, partition, partitions)
+        self._first_policy = PolicyInForce(policy=policy)
         self._life = NO_LIFE
         self._refused = 0
-        self._wallets = Wallets(policy, {})
+        self._wallets = Wallets(policy, partition)
         self._used_up: set[str] = set()
         """Workspaces that had no credit left in their last update. For a metric only."""
         self._loading = Loading()
@@ -64,7 +71,8 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(self._policy, saved.sources)
+        in_force = saved.in_force or self._first_policy
+        self._wallets = Wallets(in_force.policy, self._partition, saved.source, in_force.version)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -73,7 +81,8 @@ class Charger:
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
 
-        Only the order of one workspace's inputs matters, and their order to safe points, which concern all workspaces.
+        Only the order of one workspace's inputs matters, and their order to safe points and policies, which concern all
+        workspaces.
         Going by workspace is faster: its wallet stays in the processor's cache.
         """
         batch = ChargedBatch()
@@ -83,19 +92,23 @@ class Charger:
             if isinstance(given, Rejected):
                 self._refuse_newer(record)
                 self._refuse(batch, record, given)
-            elif isinstance(given, SafePoint):
-                check_origin(given, self._life.source)
+            elif isinstance(given, SafePoint | PolicyRecord):
+                if isinstance(given, SafePoint):
+                    check_origin(given, self._life.source)
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
-                batch.comparisons += self._compare(given, record.offset)
-                self._wallets.step(given, record.offset)
-                self._write_updates(batch, record.offset)
+                self._reach(batch, record, given)
             else:
                 workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
-                inputs[workspace_id].append((record, given))
+                if self._moves.is_misplaced(workspace_id):
+                    self._move(batch, record, given, workspace_id)
+                else:
+                    inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
+        self._observe_policy()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
+        yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
         comparisons = [
@@ -130,9 +143,37 @@ class Charger:
                 for record, given in part:
                     refused = self._wallets.step(given, record.offset)
                     if refused is not None:
-                        self._refuse(batch, record, Rejected(refused.code, refused.reason))
+                        self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
+        """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
+        comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
+        refused = self._wallets.step(point, record.offset)
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.comparisons += comparisons
+        self._write_updates(batch, record.offset)
+
+    def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
+        """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
+
+        A misplaced metered update is refused: the sessionizer never misplaces one, and a late copy could be taken for
+        a repeat.
+        """
+        refused = self._moves.refused(record, workspace_id)
+        if isinstance(given, Metered):
+            refused = Rejected(WRONG_PARTITION, "workspace_id: a metered update lies in its workspace's partition")
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.moved.append(self._moves.moved(record, workspace_id))
+
+    def _observe_policy(self) -> None:
+        version = self._wallets.in_force.version
+        metrics.POLICY_VERSION.labels(WALLET_INPUTS.name, str(self._partition)).set(version)
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
@@ -152,8 +193,8 @@ class Charger:
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""
-        source = self._wallets.counts_up_to(point)
-        if source is not None:
+        source = self._wallets.source
+        if source.is_as_of(point):
             yield CountComparison(
                 origin_partition=point.origin_partition,
                 origin_offset=point.origin_offset,
@@ -168,8 +209,7 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        touched, self._wallets.touched = self._wallets.touched, {}
-        return pack(self._entries(touched))
+        return pack(self._entries(self._wallets.take_touched()))
 
     def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
         for workspace_id, book in touched.items():
@@ -199,8 +239,8 @@ class Charger:
         return None if found is None else encode(found)
 
     def mark(self) -> bytes:
-        """Return what is known of each partition of chat-events, and how many inputs were refused."""
-        return encode(Mark(self._wallets.sources, self._refused))
+        """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
+        return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

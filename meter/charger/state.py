@@ -2,21 +2,23 @@
 
 import msgspec
 
+from meter.core.policy import PolicyInForce
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book, Wallet
 from meter.core.wallet.daily_usage import Usage, UsageKey
-from meter.core.wallet.wallets import Source
+from meter.core.wallet.source import Source
 
 
 class Mark(msgspec.Struct, array_like=True):
     """The mark of a checkpoint.
 
-    `sources`: what is known of each partition of chat-events, by its number. `refused`: how many inputs of this
-    partition of wallet-inputs were refused so far.
+    `source`: what is known of the partition of chat-events with the same number. `refused`: how many inputs of this
+    partition of wallet-inputs were refused so far. `in_force`: the policy.
     """
 
-    sources: dict[int, Source] = {}
+    source: Source = msgspec.field(default_factory=Source)
     refused: int = 0
+    in_force: PolicyInForce | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -16,11 +16,12 @@ from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load, payloads
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
 from meter.kafka import admin
+from meter.kafka.policies import policy_in_force
 from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.settings import load as load_settings
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
 TABLE_LIMIT: Final = 50
 """How many letters a table shows unless --limit is given."""
@@ -58,7 +59,9 @@ def dead_letters_group() -> None:
 @dead_letters_group.command("list")
 @click.option("--code", help="Only letters with this code.")
 @click.option(
-    "--topic", type=click.Choice([CHAT_EVENTS.name, WALLET_INPUTS.name]), help="Only letters from this topic."
+    "--topic",
+    type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]),
+    help="Only letters from this topic.",
 )
 @click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
 @click.option(
@@ -118,7 +121,11 @@ def show_command(letter_id: str, raw: bool) -> None:
 @click.option("--code", help="With --all: the code of the letters.")
 @click.option("--all", "every", is_flag=True, help="Put back every letter of --code that waits, as it is.")
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
-@click.option("--force", is_flag=True, help="Put back late events too. Only after METER_LATE_HORIZON_H was raised.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Put back late events too, for a late horizon that now reaches back to them.",
+)
 def replay_command(
     letter_id: str | None, mended: Path | None, code: str | None, every: bool, dry_run: bool, force: bool
 ) -> None:
@@ -187,7 +194,8 @@ async def _replay(
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await topics.start()
     try:
-        replayer = Replayer(settings, topics, force=force)
+        policy = await policy_in_force(settings.kafka_bootstrap_servers, settings.policy())
+        replayer = Replayer(settings, topics, force=force, policy=policy)
         checked, refused = await _checked(settings, replayer, letters, found, value)
         if one and refused:
             raise refused[0]

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_files import FeedError
 from meter.kafka import admin
+from meter.kafka.policies import PolicyError
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
@@ -46,6 +47,7 @@ def refusals() -> Iterator[None]:
         CodecsMissingError,
         LetterError,
         OperationError,
+        PolicyError,
         TopicsError,
         PortsTakenError,
         processes.RunError,

@@ -15,14 +15,15 @@ from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import FAILED, refusals
 from meter.cli.operate import OPERATIONS
+from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
 from meter.ingest.feed_files import FeedError
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
-from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, pipeline, processes
 from meter.local.data_directory import owned_data_directory
+from meter.sessionizer.choose_engine import slow_engine_notice
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
 
@@ -51,6 +52,7 @@ _FEED = click.option(
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
+    "  python -m meter policy                                 what decides money\n"
     "\b\n"
     "Where a worker refuses to start, stop all workers first; without --yes these\n"
     "only say what they would do:\n"
@@ -67,6 +69,7 @@ def main() -> None:
 
 
 main.add_command(dead_letters_group)
+main.add_command(policy_group)
 for _command in OPERATIONS:
     main.add_command(_command)
 
@@ -155,29 +158,22 @@ def worker_command() -> None:
     """Sessionize and charge until stopped (SIGTERM, Ctrl-C).
 
     Workers share the partitions of the topics, so any number of them can run, up to the number of partitions. With
-    METER_STAGES a worker does one of the two stages, so that each stage can have as many workers as it needs. Then
-    start workers for both.
+    METER_STAGES a worker does some of the three stages, so that each stage can have as many workers as it needs. Then
+    start workers for all.
     """
     with refusals():
         settings = load()
         require_codecs()
         for warning in asyncio.run(admin.require_fitting_topics(settings.kafka_bootstrap_servers)).warnings:
             click.echo(f"Warning: {warning}", err=True)
-        asyncio.run(_require_producer(settings))
+        first = asyncio.run(agreed_policy(settings))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+        notice = slow_engine_notice(settings)
+        if notice is not None:
+            click.echo(notice, err=True)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
-        worker.run(settings, lambda: click.echo(lines.pop()) if lines else None)
-
-
-async def _require_producer(settings: Settings) -> None:
-    """Connect a producer and close it again. Raises TopicsError if the broker does not accept it.
-
-    Called before Faust starts, so that the user gets one sentence instead of a traceback.
-    """
-    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await topics.start()
-    await topics.stop()
+        worker.run(settings, first, lambda: click.echo(lines.pop()) if lines else None)
 
 
 @main.command("produce")

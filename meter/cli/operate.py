@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from meter.cli.errors import FAILED, refusals
+from meter.cli.policy import agreed_policy
 from meter.cli.progress import show_progress
 from meter.kafka import admin
 from meter.operations import begin_anew, rebuild
@@ -28,8 +29,8 @@ _UNCHANGED: Final = "nothing was changed: add --yes to do it"
 def topics_command(repair: bool) -> None:
     """Create the topics that are missing, and say how the others differ from what workers need. Safe to repeat.
 
-    Workers refuse to start where a difference could make figures wrong; the command then exits with 1. Numbers of
-    partitions are never changed here.
+    The policy begins here if there is none. Workers refuse to start where a difference could make figures wrong; the
+    command then exits with 1. Numbers of partitions are never changed here.
 
     \b
     Examples:
@@ -44,6 +45,8 @@ def topics_command(repair: bool) -> None:
         for topic, is_new in created:
             click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
         compared = asyncio.run(admin.compare_topics(bootstrap, repairs=repair))
+        if not compared.refusal:
+            asyncio.run(agreed_policy(settings))
     for difference in compared.settings.differences:
         click.echo(f"differs  {difference.sentence}")
     for name, identity in compared.identities.items():
@@ -125,7 +128,7 @@ def rebuild_command(which: str, yes: bool) -> None:
       python -m meter rebuild --state wallets          says what it would do
       python -m meter rebuild --state wallets --yes
     """
-    names = {"conversations": STAGES[:1], "wallets": STAGES[1:], "both": STAGES}
+    names = {"conversations": STAGES[:1], "wallets": STAGES[1:2], "both": STAGES[:2]}
     with refusals():
         settings = load()
         planned = asyncio.run(rebuild.plan(settings, names[which]))
@@ -160,6 +163,7 @@ def begin_anew_command(yes: bool) -> None:
             click.echo(f"thrown away  {topic.name:20}{partitions} partitions, {count} offsets: {topic.purpose}")
         if yes:
             asyncio.run(begin_anew.begin_anew(settings))
+            asyncio.run(agreed_policy(settings))
             click.echo(
                 f"all topics are empty, with {settings.kafka_partitions} partitions; "
                 "now run `python -m aggregator rebuild --yes`, then start the workers"

@@ -11,6 +11,7 @@ import msgspec
 from meter.core.rejection import Rejected
 from schemas.commands import Command
 from schemas.events import MAX_EVENT_BYTES, ChatData, ChatEvent, Message
+from schemas.rejection_codes import RejectionCode
 
 T = TypeVar("T")
 
@@ -149,7 +150,7 @@ def _invalid(message: str) -> Rejected:
         path = f"{missing['path']}." if missing["path"] else ""
         return Rejected("missing_field", f"{path}{missing['field']}: required field is missing")
     if wrong := _WRONG.fullmatch(message):
-        code = "unknown_type" if wrong["path"] == "type" else "invalid_field"
+        code: RejectionCode = "unknown_type" if wrong["path"] == "type" else "invalid_field"
         return Rejected(code, f"{wrong['path']}: {_plain(wrong['what'])}")
     return Rejected("not_an_event", f"value: {_plain(message)}")
 

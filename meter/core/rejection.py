@@ -2,12 +2,14 @@
 
 import msgspec
 
+from schemas.rejection_codes import RejectionCode
+
 
 class Rejected(msgspec.Struct, frozen=True):
     """A refusal of one input, which had no effect on the state.
 
-    `code` is one of a few words, for counting. `reason` is a sentence that names the field.
+    `reason` is a sentence that names the field.
     """
 
-    code: str
+    code: RejectionCode
     reason: str

@@ -32,7 +32,7 @@ class Letter(msgspec.Struct, frozen=True):
     `topic`, `partition`, `offset` and `key` are those of the refused record. `size_bytes` is the length of its value,
     None if it had none. `refused_ms` is the dead letter's Kafka timestamp. `replay_of` is the id of the letter that
     the refused record was put back for, or empty. `location` is where the letter itself is on dead-letters: partition
-    and offset.
+    and offset. `moved_from` is where the refused record lay before it was moved, or empty.
     """
 
     letter_id: str
@@ -46,6 +46,7 @@ class Letter(msgspec.Struct, frozen=True):
     refused_ms: int
     replay_of: str
     location: tuple[int, int]
+    moved_from: str = ""
 
 
 class Replay(msgspec.Struct):
@@ -61,10 +62,15 @@ class Replay(msgspec.Struct):
 
 
 class Letters(msgspec.Struct, frozen=True):
-    """All letters, and all replays by the id of the letter that they put back."""
+    """All letters, and all replays by the id of the letter that they put back.
+
+    `moved`: where a refused record lay before it was moved -> the id of its letter; of two such letters, which a crash
+    can leave, the first.
+    """
 
     by_id: dict[str, Letter]
     replays: dict[str, Replay]
+    moved: dict[str, str] = {}
 
     def get(self, letter_id: str) -> Letter:
         """Return a letter. Raises LetterError if there is no letter with this id."""
@@ -82,13 +88,17 @@ class Letters(msgspec.Struct, frozen=True):
             return "waiting"
         if not replay.location:
             return "begun"
-        return "refused again" if replay.location in self.by_id else "replayed"
+        return "refused again" if self._id_at(replay.location) in self.by_id else "replayed"
 
     def last_of(self, letter: Letter) -> Letter:
         """Follow replays that were refused again, and return the last letter of this chain, which may be `letter`."""
         while self.status(letter.letter_id) == "refused again":
-            letter = self.by_id[self.replays[letter.letter_id].location]
+            letter = self.by_id[self._id_at(self.replays[letter.letter_id].location)]
         return letter
+
+    def _id_at(self, location: str) -> str:
+        """Return the id that the letter of a record has that was written to this location, and perhaps moved on."""
+        return self.moved.get(location, location)
 
     def is_copy(self, letter: Letter) -> bool:
         """Tell whether the letter's record is a second copy of a replay, which a crash can leave.
@@ -96,16 +106,19 @@ class Letters(msgspec.Struct, frozen=True):
         The replay's receipt names the other copy.
         """
         replay = self.replays.get(letter.replay_of)
-        return replay is not None and replay.location != letter.letter_id
+        return replay is not None and self._id_at(replay.location) != letter.letter_id
 
 
 async def load(bootstrap: str) -> Letters:
     """Read dead-letters and replays to their present ends."""
     by_id: dict[str, Letter] = {}
+    moved: dict[str, str] = {}
     async for record in reader.records(bootstrap, DEAD_LETTERS):
         letter = _letter(record)
         by_id[letter.letter_id] = letter
-    return Letters(by_id, await load_replays(bootstrap))
+        if letter.moved_from:
+            moved.setdefault(letter.moved_from, letter.letter_id)
+    return Letters(by_id, await load_replays(bootstrap), moved)
 
 
 async def load_replays(bootstrap: str) -> dict[str, Replay]:
@@ -178,4 +191,5 @@ def _letter(record: ConsumerRecord) -> Letter:
         refused_ms=max(0, record.timestamp),
         replay_of=found.replay_of,
         location=(record.partition, record.offset),
+        moved_from=found.moved_from,
     )

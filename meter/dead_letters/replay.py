@@ -23,8 +23,9 @@ from schemas.dead_letters import REPLAY_OF
 from schemas.events import ChatEvent, ClockTick, decode_event
 from schemas.instants import HOUR_MS, SECOND_MS, rfc3339, to_ms
 from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, decode_wallet_input
+from schemas.policy import PolicyRecord
 from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
 """How long after its claim a replay without a receipt is left to the process that began it."""
@@ -32,7 +33,7 @@ PATIENCE_MS: Final = 60 * SECOND_MS
 TAIL_RECORDS: Final = 1_000
 """How many of a partition's last records are read to learn how far its event time has come."""
 
-_TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, WALLET_INPUTS)}
+_TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, ACCOUNT_COMMANDS, WALLET_INPUTS)}
 
 
 class NotPutBackError(LetterError):
@@ -92,12 +93,12 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
 class Replayer:
     """Checks letters and puts them back. Call `check` for each, then `put_back` once with all that passed.
 
-    `topics` must be started. `force` lets late events pass.
+    `topics` must be started. `force` lets late events pass. `policy` is the one in force; without it, the settings' is.
     """
 
-    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool) -> None:
+    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool, policy: Policy | None = None) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
-        self._policy = settings.policy()
+        self._policy = policy or settings.policy()
         self._topics = topics
         self._force = force
         self._reached_ms: dict[int, int] = {}
@@ -192,15 +193,14 @@ def begun(letters: Letters, letter: Letter, mended: bytes | None) -> Checked | N
 
 
 def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCommand]:
-    topic = _TOPICS.get(letter.topic)
+    # A moved record goes back to the topic that it came from.
+    topic = _TOPICS.get(letter.moved_from.partition("/")[0] or letter.topic)
     if topic is None:
-        raise NotPutBackError(
-            f"{letter.letter_id} did not come from {' or '.join(_TOPICS)}: produce it where it belongs"
-        )
+        raise NotPutBackError(f"{letter.letter_id} did not come from {', '.join(_TOPICS)}: produce it where it belongs")
     found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
     if isinstance(found, Rejected):
         raise NotPutBackError(_refusal_again(letter, found))
-    if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint):
+    if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint | PolicyRecord):
         raise NotPutBackError(f"{letter.letter_id} is no chat event and no account command: only these can be put back")
     return topic, found
 
@@ -224,6 +224,6 @@ async def _reached_ms(bootstrap: str, partition: int, policy: Policy) -> int:
     reached_ms = 0
     async for record in reader.tail(bootstrap, CHAT_EVENTS, partition, TAIL_RECORDS):
         event = read(record.value, decode_event)
-        if not isinstance(event, Rejected) and to_ms(event.time) <= record.timestamp + policy.future_ms:
+        if not isinstance(event, Rejected | PolicyRecord) and to_ms(event.time) <= record.timestamp + policy.future_ms:
             reached_ms = max(reached_ms, to_ms(event.time))
     return reached_ms

@@ -18,6 +18,7 @@ from schemas.commands import COMMAND_PREFIX
 from schemas.events import ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.metered import decode_wallet_input
+from schemas.policy import PolicyRecord
 
 FUTURE_MS: Final = Policy().future_ms
 """How far an event's time may be ahead of the clock. The meter refuses an event with a later time."""
@@ -87,6 +88,8 @@ def _cause(error: Exception) -> str:
 
 def _classify(value: bytes) -> Line:
     event = read(value, decode_event)
+    if isinstance(event, PolicyRecord):
+        return Line(value, False, None, b"")
     if isinstance(event, ClockTick):
         return Line(value, False, to_ms(event.time), b"")
     if not isinstance(event, Rejected):

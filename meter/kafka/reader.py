@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from schemas.delivery import READ_COMMITTED
 from schemas.topics import MAX_RECORD_BYTES, Topic
 
 
@@ -15,6 +16,7 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
+        isolation_level=READ_COMMITTED,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
     )
     try:
@@ -47,19 +49,20 @@ async def records(
 
 
 async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIterator[ConsumerRecord]:
-    """Yield records until the broker answers that there are no more.
+    """Yield committed records until the broker answers that there are no more, or none before an open transaction.
 
-    The end offset is not compared: it may count offsets that are not records, such as transaction markers.
+    The end offset is not compared: it may count offsets that are not records, such as transaction markers. A fetch of
+    those alone moves the position, and more may follow.
     """
     while True:
-        asked_at_ms = time.time() * 1000
+        asked_at_ms, before = time.time() * 1000, await consumer.position(tp)
         fetched = await consumer.getmany(tp, timeout_ms=100)
         while not fetched and (consumer.last_poll_timestamp(tp) or 0) <= asked_at_ms:
             fetched = await consumer.getmany(tp, timeout_ms=100)
         fetched = fetched or await consumer.getmany(tp, timeout_ms=0)  # Records that came with the answer.
-        if not fetched:
+        if not fetched and await consumer.position(tp) == before:
             return
-        for record in fetched[tp]:
+        for record in fetched.get(tp, ()):
             yield record
 
 

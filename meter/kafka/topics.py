@@ -12,6 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from meter.kafka.identity import ask_identity
 from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
+from schemas.delivery import READ_COMMITTED
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import MAX_RECORD_BYTES, no_broker
 
@@ -192,6 +193,7 @@ class KafkaTopics:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=50,
+            isolation_level=READ_COMMITTED,
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
         )
         await consumer.start()

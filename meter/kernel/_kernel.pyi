@@ -29,8 +29,12 @@ class Kernel:
         horizon_ms: int,
         future_ms: int,
         secret: bytes,
+        partitions: int = 1,
     ) -> Kernel:
         """Make an empty state. Raises ValueError for a value out of bounds.
+
+        `partitions` is how many partitions chat-events has. A record of a workspace that belongs to another one is
+        handed back.
 
         `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
         an unknown producer from choosing keys and ids that collide in a hash table; it does not change any result.
@@ -84,12 +88,19 @@ class Kernel:
     ) -> int:
         """Process one event that Python has read, and return what became of it.
 
-        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict, 4: too late, and nothing has
-        changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
-        for a name of no character or more than 512, and for a time or a class out of bounds.
+        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict. 4: too late, and 5: of a
+        workspace that belongs to another partition; nothing has changed then. `event_class` is an index into the 24
+        words of `meter/core/sessions/event_kinds.py`. Raises ValueError for a name of no character or more than 512,
+        and for a time or a class out of bounds.
         """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
         """Move event time to `at_ms`, unless it is later already; close and forget what is due by then."""
+    def set_horizon(self, horizon_ms: int, floor_ms: int, /) -> None:
+        """Change the late horizon, between two records. Events before `floor_ms` stay late.
+
+        Call it after `finish` too, where the checkpoint's horizon is not the one that the kernel was made with. Raises
+        ValueError for a horizon out of bounds, and for a floor after the watermark.
+        """
     def close_all(self, offset: int, produced_ms: int, /) -> None:
         """Close every open conversation: a finite feed ends at this record. A later message may open one again."""
     def counts(self) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:

@@ -37,17 +37,17 @@ static enum status close_silent(kernel *k, uint32_t number, int64_t offset, int6
     return STATUS_OK;
 }
 
-/* Forgets accepted events before `oldest_ms`, in the order in which they were accepted, up to the first one that is
+/* Forgets accepted events before `oldest`, in the order in which they were accepted, up to the first one that is
  * within reach. So forgetting costs no more than what is forgotten; an id behind that one is free again all the same
  * (`step`). */
-static enum status expire_accepted(kernel *k, interaction *i, int64_t oldest_ms) {
-    KERNEL_ASSERT_SLOW(oldest_ms <= k->watermark_ms);
+static enum status expire_accepted(kernel *k, interaction *i, int64_t oldest) {
+    KERNEL_ASSERT_SLOW(oldest <= k->watermark_ms);
     while (i->newest_accepted != 0) {
         accepted_event *newest = accepted_at(k, i->newest_accepted);
         uint32_t number = newest->next;
         accepted_event *a = accepted_at(k, number);
         KERNEL_ASSERT_SLOW(a->owner == newest->owner);
-        if (ms(a->at) >= oldest_ms) {
+        if (ms(a->at) >= oldest) {
             return STATUS_OK;
         }
         TRY(drop_stored_id(k, a));
@@ -81,7 +81,7 @@ static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
 
 /* When something here closes or expires next. Only the latest conversation can be open; of the closed ones the oldest
  * expires first. */
-static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest_ms) {
+static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest) {
     int64_t found = INT64_MAX;
     KERNEL_ASSERT_SLOW(i->has_latest || i->newest_accepted != 0);
     if (i->has_latest) {
@@ -95,7 +95,7 @@ static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest
     if (i->newest_accepted != 0) {
         /* The newest event if it is still within reach, else the oldest. */
         const accepted_event *a = accepted_at(k, i->newest_accepted);
-        a = ms(a->at) >= oldest_ms ? a : accepted_at(k, a->next);
+        a = ms(a->at) >= oldest ? a : accepted_at(k, a->next);
         int64_t due_ms = ms(a->at) + k->horizon_ms + 1;
         found = due_ms < found ? due_ms : found;
     }
@@ -120,18 +120,18 @@ static enum status end_interaction(kernel *k, uint32_t number) {
 
 static enum status expire_interaction(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
     interaction *i = interaction_at(k, number);
-    int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
+    int64_t oldest = oldest_ms(k);
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(!i->ended);
     KERNEL_ASSERT(ms(i->due) <= k->watermark_ms);
     TRY(mark_changed(k, number));
     TRY(close_silent(k, number, offset, produced_ms));
-    TRY(expire_accepted(k, i, oldest_ms));
-    expire_conversations(k, i, oldest_ms - k->gap_ms);
+    TRY(expire_accepted(k, i, oldest));
+    expire_conversations(k, i, oldest - k->gap_ms);
     if (i->newest_accepted == 0 && !i->has_latest) {
         return end_interaction(k, number);
     }
-    return schedule(k, number, next_due_ms(k, i, oldest_ms));
+    return schedule(k, number, next_due_ms(k, i, oldest));
 }
 
 static const kernel *sorted_in; /* qsort hands nothing on to its comparison. Sorting holds the interpreter's lock. */

@@ -166,7 +166,7 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
             if (done < 0) {
                 return failed(self, done, NULL);
             }
-            if (found == LATE) { /* Python refuses it, and the events behind it are read again. */
+            if (found >= LATE) { /* Python refuses or moves it, and the events behind it are read again. */
                 go_back(s, &g.after[each]);
                 KERNEL_ASSERT_SLOW(s->index > 0);
                 return PyLong_FromSsize_t(s->index - 1);
@@ -230,6 +230,6 @@ PyObject *ingest_fields(Kernel *self, PyObject *args) {
     e.produced_ms = produced_ms;
     enum outcome found;
     enum status done = step(k, &e, &found);
-    KERNEL_ASSERT(done < 0 || (found >= 0 && found <= LATE));
+    KERNEL_ASSERT(done < 0 || (found >= 0 && found <= MISPLACED));
     return done < 0 ? failed(self, done, NULL) : PyLong_FromLong(found);
 }

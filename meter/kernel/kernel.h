@@ -65,6 +65,7 @@ int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint
 /* ---- scopes.c: channel scopes, and keys, which begin with one ---- */
 uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes); /* 0: no memory */
 void scope_release(kernel *k, uint32_t number);
+bool is_home(const kernel *k, const byte *key, uint32_t bytes);
 static inline channel_scope *scope_at(const kernel *k, uint32_t number) {
     return pool_at(&k->scopes, number);
 }
@@ -85,6 +86,12 @@ static inline uint32_t session_count(const kernel *k, int64_t first_ms, int64_t 
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
+/* The earliest time of an event that is not late. It never goes back. */
+static inline int64_t oldest_ms(const kernel *k) {
+    int64_t reach_ms = k->watermark_ms - k->horizon_ms;
+    return k->floor_ms > reach_ms ? k->floor_ms : reach_ms;
+}
+
 /* ---- expiry.c: what the passing of event time does ---- */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
 enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
@@ -95,6 +102,7 @@ void timers_end(kernel *k);
 enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
 enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
 enum status timers_advance(kernel *k);
+enum status timers_rebuild(kernel *k);
 enum status timers_extend(kernel *k, int64_t due_ms);
 enum status timers_compact(kernel *k);
 enum status timers_next(kernel *k, uint32_t *count);

@@ -31,12 +31,12 @@ PyObject *failed(Kernel *self, enum status status, const char *malformed) {
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", NULL};
-    long long partition, gap_ms, horizon_ms, future_ms;
+    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", "partitions", NULL};
+    long long partition, gap_ms, horizon_ms, future_ms, partitions = 1;
     const char *secret;
     Py_ssize_t secret_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
-                                     &future_ms, &secret, &secret_bytes)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#|L:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
+                                     &future_ms, &secret, &secret_bytes, &partitions)) {
         return NULL;
     }
     const int64_t most_ms = TIME_LIMIT_MS / 32;
@@ -45,15 +45,21 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
         PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0 and 32 bytes of secret");
         return NULL;
     }
+    if (partition < 0 || partition >= partitions || partitions > INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a kernel is of one of the topic's partitions, which count from 0");
+        return NULL;
+    }
     Kernel *self = (Kernel *)PyType_GenericAlloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
     kernel *k = &self->k;
     k->partition = partition;
+    k->partitions = (uint32_t)partitions;
     k->gap_ms = gap_ms;
     k->horizon_ms = horizon_ms;
     k->future_ms = future_ms;
+    k->floor_ms = INT64_MIN;
     KERNEL_ASSERT(sizeof k->id_secret + sizeof k->key_secret == (size_t)secret_bytes);
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
@@ -189,6 +195,7 @@ static PyMethodDef METHODS[] = {
     {"process", (PyCFunction)ingest_records, METH_NOARGS, NULL},
     {"step", (PyCFunction)ingest_fields, METH_VARARGS, NULL},
     {"tick", (PyCFunction)tick_clock, METH_VARARGS, NULL},
+    {"set_horizon", (PyCFunction)change_horizon, METH_VARARGS, NULL},
     {"close_all", (PyCFunction)close_feed, METH_VARARGS, NULL},
     {"counts", (PyCFunction)list_counts, METH_NOARGS, NULL},
     {"pack", (PyCFunction)list_packed, METH_VARARGS, NULL},

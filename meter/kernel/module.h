@@ -45,6 +45,9 @@ kernel *usable(Kernel *self);                /* NULL: RuntimeError is set */
 PyObject *failed(Kernel *self, enum status status, const char *malformed); /* NULL, always */
 enum status append_new(PyObject *list, PyObject *item);
 
+/* ---- horizon.c ---- */
+PyObject *change_horizon(Kernel *self, PyObject *args);
+
 /* ---- ingest.c ---- */
 enum { GROUP = 64, KEYS_ROOM = 3 * MAX_KEY_BYTES };
 typedef struct { /* events that are looked up together */

@@ -84,6 +84,14 @@ uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
     return number;
 }
 
+/* Whether the workspace of a scope's key belongs to this partition: Kafka's default partitioner puts it here. */
+bool is_home(const kernel *k, const byte *key, uint32_t bytes) {
+    uint32_t workspace_bytes, start = get_length(key, key + bytes, &workspace_bytes);
+    KERNEL_ASSERT(start > 0);
+    KERNEL_ASSERT(workspace_bytes <= bytes - start);
+    return kafka_hash(key + start, workspace_bytes) % k->partitions == (uint64_t)k->partition;
+}
+
 /* Gives back one use of a scope; with the last one its memory is freed. */
 void scope_release(kernel *k, uint32_t number) {
     channel_scope *s = scope_at(k, number);

@@ -39,15 +39,16 @@ static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uin
     }
     KERNEL_ASSERT_SLOW(known != number);
     KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
-    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
+    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < oldest_ms(k));
     TRY(drop_stored_id(k, accepted_at(k, known)));
     accepted_at(k, known)->shadowed = 1;
     table_replace(&k->by_id, e->id_hash, known, number);
     return STATUS_OK;
 }
 
-static enum status accept_event(kernel *k, const event *e, uint32_t known) {
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+/* Accepts an event of interaction `number`; 0: of one that is not in the state. */
+static enum status accept_event(kernel *k, const event *e, uint32_t known, uint32_t number) {
+    KERNEL_ASSERT_SLOW(number != 0 || is_home(k, e->key, e->scope_bytes));
     if (number == 0) {
         number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     }
@@ -75,16 +76,18 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
 }
 
 /* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
- * offsets. If it is LATE, nothing has changed, and the caller refuses the record. Returns STATUS_NO_MEMORY. */
+ * offsets. If it is LATE or MISPLACED, nothing has changed, and the caller refuses or moves the record. All
+ * interactions and ids in the state are of workspaces that belong here, so only a new interaction has to be looked
+ * at. Returns STATUS_NO_MEMORY. */
 enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(e->at_ms >= 0);
     KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(!k->restoring);
-    int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
+    int64_t oldest = oldest_ms(k);
     uint32_t known = find_accepted(k, &e->id, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
-    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
+    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest) {
         const accepted_event *a = accepted_at(k, known);
         KERNEL_ASSERT_SLOW(a->owner != 0);
         KERNEL_ASSERT_SLOW(!a->shadowed);
@@ -92,11 +95,16 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
                     is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
         found = same ? DUPLICATE : CONFLICT;
         move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
-    } else if (e->at_ms < oldest_ms) {
+    } else if (e->at_ms < oldest) {
         *outcome = LATE;
         return STATUS_OK;
     } else {
-        TRY(accept_event(k, e, known));
+        uint32_t owner = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+        if (owner == 0 && !is_home(k, e->key, e->scope_bytes)) {
+            *outcome = MISPLACED;
+            return STATUS_OK;
+        }
+        TRY(accept_event(k, e, known, owner));
     }
     k->outcomes[found]++;
     *outcome = found;

@@ -96,10 +96,13 @@ typedef struct { /* a chat event that can be metered, with the hashes to look it
     int64_t at_ms, offset, produced_ms;
 } event;
 
-enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
+enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES, MISPLACED };
 
 struct kernel {
-    int64_t gap_ms, horizon_ms, future_ms, partition; /* do not change after kernel_begin */
+    int64_t gap_ms, future_ms, partition; /* do not change after kernel_begin */
+    int64_t horizon_ms;      /* the late horizon: set_horizon changes it */
+    int64_t floor_ms;        /* events before it stay late, although the horizon has become longer since */
+    uint32_t partitions;     /* of the topic; does not change either */
     int64_t generation;      /* of chat-events; part of the origins of updates */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */

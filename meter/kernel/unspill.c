@@ -38,7 +38,7 @@ static enum status index_ids(kernel *k, const interaction *i, const byte *positi
         }
         /* A checkpoint does not say which of the ids that are out of reach came again. They are left out of the
          * table: no event can be a repeat of them. */
-        bool is_within_reach = ms(a->at) >= k->watermark_ms - k->horizon_ms;
+        bool is_within_reach = ms(a->at) >= oldest_ms(k);
         bool counts = is_stored ? !is_listed(positions, shadowed, position) : is_within_reach;
         a->stored = counts && is_stored;
         if (counts) {

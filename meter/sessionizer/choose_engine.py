@@ -2,12 +2,16 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from meter.kernel import is_built
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.spill.directory import reserve_directory
 from meter.settings import KernelUse, Settings, spill_unusable
+
+PYTHON_COST_RATIO: Final = 27
+"""How many times the processor time of the kernel the core in Python takes for an event (docs/performance.md)."""
 
 
 def engine_by(use: KernelUse) -> MakeEngine:
@@ -20,6 +24,20 @@ def engine_by(use: KernelUse) -> MakeEngine:
     from meter.sessionizer.kernel_engine import KernelEngine  # Cannot be imported unless it is built.
 
     return KernelEngine
+
+
+def slow_engine_notice(settings: Settings) -> str | None:
+    """Return a sentence for operators if the worker sessionizes in Python only because the kernel is not built.
+
+    None if the kernel is built, if METER_KERNEL switches it off, or if the worker does not sessionize.
+    """
+    if is_built() or settings.meter_kernel == "off" or "sessionize" not in settings.stages():
+        return None
+    return (
+        "notice: the C kernel is not built, so sessionizing runs in Python and takes about "
+        f"{PYTHON_COST_RATIO} times the processor time, with the same results. Install a C compiler and the product "
+        "once more, or set METER_KERNEL=off to start without this notice."
+    )
 
 
 def engine_of(settings: Settings) -> MakeEngine:

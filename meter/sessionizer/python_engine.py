@@ -3,13 +3,13 @@
 It is slower than the kernel. It runs where the kernel is not built, and it is what the kernel is tested against.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Interaction
 from meter.core.sessions.sessionize import (
@@ -18,6 +18,7 @@ from meter.core.sessions.sessionize import (
     Duplicate,
     OccurrenceCounted,
     Outcome,
+    PolicyRead,
     Sessions,
     Ticked,
 )
@@ -26,6 +27,7 @@ from meter.core.sessions.updates import MeteredUpdates
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.sessionizer.engine import Processed
+from meter.sessionizer.misplaced import Misplaced
 from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
@@ -44,15 +46,26 @@ class CoreEngine:
     stored = 0
     generation = 0
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
+        self._misplaced = Misplaced(policy, partition, partitions)
         self._sessions = Sessions(policy)
+        self._left: deque[Fetched] = deque()
+        """The records of the present batch that are not processed yet."""
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
     @property
     def watermark_ms(self) -> int:
         return self._sessions.watermark_ms
+
+    @property
+    def in_force(self) -> PolicyInForce:
+        return self._sessions.in_force
+
+    @property
+    def oldest_ms(self) -> int:
+        return self._sessions.oldest_ms
 
     @property
     def closed_messages(self) -> int:
@@ -63,11 +76,17 @@ class CoreEngine:
         return len(self._sessions.interactions)
 
     def process(self, records: Sequence[Fetched]) -> Processed:
+        self._left = deque(records)
+        return self.go_on()
+
+    def go_on(self) -> Processed:
         updates = MeteredUpdates(self._partition, self._sessions.policy.gap_ms, self.generation)
         letters: list[DeadLetter] = []
+        moved: list[Record] = []
         outcomes: Counter[str] = Counter()
-        is_final = False
-        for record in records:
+        is_final, switched = False, None
+        while self._left:
+            record = self._left.popleft()
             outcome = self._step(record)
             outcomes[_NAMES[type(outcome)]] += 1
             match outcome:
@@ -77,6 +96,8 @@ class CoreEngine:
                     updates.occurred(outcome, record.offset, record.timestamp)
                 case Rejected():
                     letters.append(dead_letter(CHAT_EVENTS, self._partition, record, outcome))
+                case Record():
+                    moved.append(outcome)
             # After each record and not once a batch: the offset at which a conversation closes must not depend on where
             # batches are cut. Otherwise a superseded worker could write the update under a higher offset, which no safe
             # point covers yet, and the wallet would not know it as a repeat.
@@ -86,18 +107,25 @@ class CoreEngine:
                 is_final = True
                 for key, conversation in self._sessions.close_all():
                     updates.closed(key, conversation, record.offset, record.timestamp)
+            if isinstance(outcome, PolicyRead) and outcome.changed:
+                switched = self._sessions.in_force
+                break
         metered = updates.drain()
         return Processed(
             outcomes,
             letters,
+            moved,
             [Record(each.workspace_id.encode(), _encode_json(each)) for each in metered],
             Counter(_kind(each) for each in metered),
             is_final,
+            switched,
         )
 
-    def _step(self, record: Fetched) -> Outcome:
+    def _step(self, record: Fetched) -> Outcome | Record:
         event = read(record.value, decode_event)
-        return event if isinstance(event, Rejected) else self._sessions.step(event, record.timestamp)
+        if isinstance(event, Rejected):
+            return event
+        return self._misplaced.judge(event, record) or self._sessions.step(event, record.timestamp)
 
     def changed(self) -> Iterator[bytes]:
         touched, self._sessions.touched = self._sessions.touched, set()
@@ -116,9 +144,12 @@ class CoreEngine:
     def load(self, offset: int, block: bytes) -> None:
         self._loading.load(offset, block)
 
+    def adopt(self, in_force: PolicyInForce, oldest_ms: int) -> None:
+        self._sessions.in_force, self._sessions.floor_ms = in_force, oldest_ms
+
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         standing = self._loading.finish(floor)
-        self._sessions = Sessions(self._sessions.policy, watermark_ms, closed_messages)
+        self._sessions.watermark_ms, self._sessions.closed_messages = watermark_ms, closed_messages
         interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
         if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()):
             raise ValueError("an entry does not fit the time that its checkpoint had reached")
@@ -135,11 +166,13 @@ def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:
     return metered.kind if isinstance(metered, OccurrenceMetered) else metered.state
 
 
-_NAMES: dict[type[Outcome], str] = {
+_NAMES: dict[type[Outcome | Record], str] = {
     ConversationTouched: "conversation",
     OccurrenceCounted: "occurrence",
     Ticked: "tick",
+    PolicyRead: "policy",
     Duplicate: "duplicate",
     Conflict: "conflict",
     Rejected: "dead_letter",
+    Record: "moved",
 }

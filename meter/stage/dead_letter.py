@@ -4,13 +4,16 @@ from typing import Final
 
 from meter import metrics
 from meter.core.rejection import Rejected
+from meter.kafka.decoding import UNREADABLE_BATCH, Unreadable
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output
 from schemas.dead_letters import REPLAY_OF, DeadLetter
+from schemas.moves import move_of
+from schemas.rejection_codes import RejectionCode
 from schemas.topics import DEAD_LETTERS, Topic
 
-INTERNAL: Final = "internal"
+INTERNAL: Final[RejectionCode] = "internal"
 """The code of a record that the product itself could not process."""
 
 
@@ -18,8 +21,13 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
     """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
 
     If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
-    see that the replay failed.
+    see that the replay failed. If the record was moved, `moved_from` is where it lay: a replay puts it back there. What
+    stands for a batch that cannot be read becomes the letter of that batch.
     """
+    if isinstance(record, Unreadable):
+        location = topic.name, partition, record.offset
+        return DeadLetter(UNREADABLE_BATCH, record.reason, *location, None, record.batch)
+    move = move_of(record.headers, topic.name)
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(
         rejected.code,
@@ -30,6 +38,7 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
         record.key,
         record.value,
         replay_of,
+        move.location if move is not None else "",
     )
 
 

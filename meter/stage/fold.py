@@ -25,12 +25,12 @@ from schemas.topics import Topic
 class Output(NamedTuple):
     """Records to write to `topic`, each to the partition of its key.
 
-    Where `everywhere` is set, every partition of the topic gets a copy of all `records`, which then are a list.
+    Where `partition` is set, all `records`, which then are a list, go to that partition.
     """
 
     topic: Topic
     records: Records
-    everywhere: bool = False
+    partition: int | None = None
 
 
 class State(Protocol):
@@ -133,11 +133,14 @@ class Fold(State, Protocol):
     def idle(self, now_ms: int) -> list[Record]:
         """Return records for the fold's own source topic, to move its event time while nothing arrives.
 
-        Called when the partition has brought no batch for 30 seconds, and every 30 seconds from then on; `now_ms` is
+        Called when the partition has brought no record for 30 seconds, and every 30 seconds from then on; `now_ms` is
         the wall clock in milliseconds since 1970. Must not change the state: the records come back through `process`,
         so a replay sees the same input.
         """
 
 
-MakeFold = Callable[[int], Fold]
-"""(partition) -> a fold without state. A stage restores it before use; a test may use it as it is."""
+MakeFold = Callable[[int, int], Fold]
+"""(partition, number of partitions of the source topic) -> a fold without state.
+
+A stage restores it before use; a test may use it as it is.
+"""

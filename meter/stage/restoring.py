@@ -51,7 +51,7 @@ class Restoring:
         """
         life = await self._life()
         checkpoints = Checkpoints(self._topics, self._source, self._state, tp.partition, life)
-        fold = self._make_fold(tp.partition)
+        fold = self._make_fold(tp.partition, life.source.partitions)
         started_s = self._clock.monotonic()
         restored = await checkpoints.restore(fold)
         metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)

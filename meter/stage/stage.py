@@ -42,7 +42,7 @@ from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-IDLE_S: Final = 30.0  # The time without a batch after which `Fold.idle` is called.
+IDLE_S: Final = 30.0  # The time without a record after which `Fold.idle` is called.
 
 
 class Stage:
@@ -102,10 +102,10 @@ class Stage:
                 await self._checkpoint_if_due(tp)
 
     async def _pass_time(self, tp: TP, partition: Partition) -> None:
-        """Write the records of `Fold.idle` to the source topic if the partition has brought no batch for IDLE_S."""
+        """Write the records of `Fold.idle` to the source topic if the partition has brought no record for IDLE_S."""
         now_s = self._clock.monotonic()
-        if now_s - partition.last_batch_s >= IDLE_S:
-            partition.last_batch_s = now_s
+        if now_s - partition.last_records_s >= IDLE_S:
+            partition.last_records_s = now_s
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
@@ -126,6 +126,9 @@ class Stage:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
             if not await self._process_records(batch, partition, records):
                 return
+            partition.last_records_s = self._clock.monotonic()
+        # Without a record too: what was aborted, and transaction markers, are over once they are read.
+        partition.next_offset = max(partition.next_offset, batch.last_offset + 1)
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))

@@ -41,7 +41,7 @@ class World:
         self.clickhouse_answers = asyncio.Event()
         self.clickhouse_answers.set()
         self.writing = asyncio.Event()
-        self.intake = Intake(self, self.write, flush_ms=10, partitions=1)
+        self.intake = Intake(self, self.write, flush_ms=10)
 
     def assigned(self) -> list[Partition]:
         return [LEDGER]

@@ -13,7 +13,8 @@ from meter.ingest.feed_files import read_feeds
 from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record as Written
 from meter.kafka.topics import KafkaTopics
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
+from tests.chaos.foreign import foreign_of, write_foreign
 from tests.chaos.plan import Plan
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import WORKSPACES, generate
@@ -43,6 +44,8 @@ class Slice:
     at_s: float
     lines: list[bytes]
     poison: list[Poison]
+    foreign: list[bytes]
+    """Those of the lines that a client with other keys and partitions writes, before the rest."""
 
 
 def slices_of(plan: Plan, size: int) -> list[Slice]:
@@ -50,16 +53,18 @@ def slices_of(plan: Plan, size: int) -> list[Slice]:
     rng = Random(f"slices {plan.seed}")
     lines = disordered(generate(plan.seed, size, start_ms=START_MS), plan.seed)
     cuts = sorted(rng.randrange(len(lines) + 1) for _ in plan.slices_at_s[1:])
+    parts = [lines[start:end] for start, end in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
+    foreign = foreign_of(parts, Random(f"foreign {plan.seed}"))
     return [
-        Slice(at_s, lines[start:end], poison(rng))
-        for at_s, start, end in zip(plan.slices_at_s, [0, *cuts], [*cuts, len(lines)], strict=True)
+        Slice(at_s, part, poison(rng), foreign.get(number, []))
+        for number, (at_s, part) in enumerate(zip(plan.slices_at_s, parts, strict=True))
     ]
 
 
 def poison(rng: Random) -> list[Poison]:
-    """What strangers write: nothing, emptiness, broken text, far too much, and noise, to both topics that are open."""
+    """What strangers write: nothing, emptiness, broken text, far too much, and noise, to all topics that are open."""
     drawn: list[Poison] = []
-    for topic in (CHAT_EVENTS.name, WALLET_INPUTS.name):
+    for topic in (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name):
         if rng.random() < _POISON_SHARE:
             code, value = rng.choice(
                 (
@@ -108,7 +113,9 @@ class Feeding(threading.Thread):
             for number, part in enumerate(self._slices):
                 await asyncio.sleep(max(0.0, began_at + part.at_s - time.monotonic()))
                 file = self._directory / f"slice-{number:03}.ndjson"
-                file.write_bytes(b"".join(line + b"\n" for line in part.lines))
+                await write_foreign(self._broker, log, part.foreign, Random(number))
+                foreign = set(part.foreign)
+                file.write_bytes(b"".join(line + b"\n" for line in part.lines if line not in foreign))
                 await feeder.feed(read_feeds([file]))
                 for record in part.poison:
                     partition = await log.partition_of(record.topic, record.key or b"")

@@ -152,7 +152,7 @@ class Reader:
         (partition,) = self._stage._partitions.values()
         records = self._topics.topics[self._tp][partition.next_offset :]
         if records:
-            await self._stage.process(Batch(self._tp, partition.next_offset, records), 1)
+            await self._stage.process(Batch(self._tp, partition.next_offset, records, records[-1].offset), 1)
 
     async def leave_out(self, offset: int, reason: str) -> None:
         """As if owners had ended at a record."""

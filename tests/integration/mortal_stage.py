@@ -89,7 +89,7 @@ async def main(broker: str, how: str) -> None:
     await or_crash(stage.run_periodic())
     (partition,) = stage._partitions.values()
     async for records in topics.read(tp.topic, 0, partition.next_offset, group.ends[tp] - 1):
-        await or_crash(stage.process(Batch(tp, partition.next_offset, records), 1))
+        await or_crash(stage.process(Batch(tp, partition.next_offset, records, records[-1].offset), 1))
     stage._checkpoint_s = 0.0
     await or_crash(stage.run_periodic())
     await topics.stop()

@@ -113,6 +113,14 @@ def to_ms(text: Any) -> int:
     return (datetime.fromisoformat(text.upper()) - EPOCH) // timedelta(milliseconds=1)
 
 
+def policy_of(line: bytes) -> dict[str, Any] | None:
+    """A policy record's fields; None of any other line."""
+    if b'"meter.policy"' not in line:
+        return None
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
 PLAN = is_one_of("standard", "enterprise")
 CHAT_FIELDS: dict[str, Check] = {
     "workspace_id": is_name,

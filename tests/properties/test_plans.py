@@ -112,8 +112,8 @@ def test_a_provisioned_workspace_begins_with_its_earliest_event(arrivals: list[A
     """Policy `provision`: events come in any order, and each earlier one moves the beginning, and with it the term of
     the free grant, back."""
     lines = arranged(arrivals)
-    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
-        wallets = Wallets(POLICY)
+    for partition, inputs in enumerate(inputs_of(driven(lines, NOW, taken, POLICY))):
+        wallets = Wallets(POLICY, partition)
         for each in inputs:
             wallets.step(each)
         book = wallets.books.get("stranger")

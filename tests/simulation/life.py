@@ -12,6 +12,7 @@ from meter.ingest.feeder import Feeder
 from tests.feeds.generator import START_MS
 from tests.feeds.lines import DAY_MS, is_command
 from tests.properties.pipeline import classified
+from tests.properties.policies import Announcer
 from tests.properties.view import view
 from tests.simulation import workload
 from tests.simulation.auditor import audit
@@ -19,7 +20,9 @@ from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
+from tests.simulation.history import audit_history
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.misplacing import Misplacing
 from tests.simulation.poison import Poison
 from tests.simulation.process import Process
 from tests.simulation.workers import (
@@ -33,6 +36,8 @@ from tests.simulation.workers import (
 
 NOW_MS = START_MS + 30 * DAY_MS
 MOST_EVENTS = 60
+MISPLACING_LIVES = 0.3
+"""Share of lives whose clients choose keys and partitions as they like."""
 LONGEST_S = 100_000.0
 """Virtual time by which everything has been drained, or something is wrong."""
 
@@ -51,7 +56,8 @@ class World:
 
     def __init__(self, seed: int, most_events: int) -> None:
         self.rng = Random(seed)
-        self.lines = workload.drawn(self.rng, most_events)
+        self.misplaces = self.rng.random() < MISPLACING_LIVES
+        self.lines = workload.drawn(self.rng, most_events, within_a_day=self.misplaces)
         self.happened: Counter[str] = Counter()
         self.poison = Poison(self.rng, self.lines)
         self.policy = Policy()
@@ -96,7 +102,7 @@ class World:
         failing = asyncio.create_task(faults.run())
         await self._feed()
         await failing
-        await self._drained()
+        await self._drained(*self.groups)
         for task in coordinators:
             task.cancel()
 
@@ -104,21 +110,48 @@ class World:
         """The bot runtimes and the console: never down, and nothing of theirs comes twice unless the feed says so."""
         runtime = Process("runtime", self.rng)
         self.processes.append(runtime)
-        line = Line(self.broker, runtime, repeats=False)
+        line = (Misplacing if self.misplaces else Line)(self.broker, runtime, repeats=False)
+        if isinstance(line, Misplacing):
+            await self._feed_misplaced(line)
+            return
         feeder = Feeder(line, self.policy, SimClock(NOW_MS))
+        announcer = Announcer(feeder, line, self.policy)
         unfed = classified(self.lines)
         while unfed:
             size = self.rng.choice((1, 3, 10, 50))
             if unfed[0].is_command:
                 size = max(size, sum(1 for _ in _head(self.lines)))
-            await feeder.feed(unfed[:size])
+            await announcer.feed(unfed[:size])
             unfed = unfed[size:]
             await asyncio.sleep(self.rng.random() * 3)
         await feeder.close()
 
-    async def _drained(self) -> None:
+    async def _feed_misplaced(self, line: Misplacing) -> None:
+        """The same of clients that misplace records.
+
+        A record that is moved arrives later than those behind it. So a misplaced command has arrived before the next
+        line is written, because commands depend on their order; and all events have before the feed ends.
+        """
+        feeder = Feeder(line, self.policy, SimClock(NOW_MS))
+        unfed = classified(self.lines)
+        while unfed:
+            size = 1 if unfed[0].is_command else self.rng.choice((1, 3, 10))
+            size = next((at for at, each in enumerate(unfed[1:size], 1) if each.is_command), size)
+            misplaced = line.misplaced
+            await feeder.feed(unfed[:size])
+            if unfed[0].is_command and line.misplaced > misplaced:
+                await self._drained("meter")
+            elif not unfed[0].is_command:
+                await asyncio.sleep(self.rng.random() * 3)
+            unfed = unfed[size:]
+        await self._drained("meter")
+        self.happened["misplaced"] += line.misplaced
+        await feeder.close()
+
+    async def _drained(self, *kinds: str) -> None:
+        """Wait until the groups of these kinds have read everything."""
         loop = asyncio.get_running_loop()
-        while not all(self._is_read(group) for group in self.groups.values()):
+        while not all(self._is_read(self.groups[kind]) for kind in kinds):
             assert loop.time() < LONGEST_S, f"not drained: {self._unread()}"
             self._raise_what_failed()
             await asyncio.sleep(1)
@@ -168,7 +201,9 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
         world = loop.run_until_complete(_world(seed, most_events))
         loop.run_until_complete(world.live())
         view(world.broker)
-        audit(world.store, *world.poison.expected(world.lines, NOW_MS))
+        audit(world.store, *world.poison.expected(world.lines, NOW_MS), world.broker.absent)
+        if world.poison.line is None:  # The log alone does not say which record was left out.
+            audit_history(world.store, world.broker, world.policy)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

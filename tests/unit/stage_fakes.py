@@ -161,14 +161,14 @@ class Fold:
 
     def confirm(self, offset: int) -> Iterator[Output]:
         self._world.note(f"confirmed {offset}")
-        yield Output(WALLET_INPUTS, WRITTEN, everywhere=True)
+        yield Output(WALLET_INPUTS, WRITTEN, partition=1)
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         return WRITTEN
 
 
 def made(world: World, checkpoint_ms: int = 0) -> Stage:
-    def fold(partition: int) -> Fold:  # noqa: ARG001 - the shape of a maker
+    def fold(partition: int, partitions: int) -> Fold:  # noqa: ARG001 - the shape of a maker
         return Fold(world)
 
     return Stage(
@@ -185,7 +185,7 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
 
 def batch(*offsets: int, base: int | None = None) -> Batch:
     records = [stored(CHAT_EVENTS.name, 0, offset, Record(b"w", b"{}")) for offset in offsets]
-    return Batch(PARTITION, offsets[0] if base is None else base, records)
+    return Batch(PARTITION, offsets[0] if base is None else base, records, offsets[-1])
 
 
 class Under(NamedTuple):
@@ -203,4 +203,4 @@ async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
 
 
 ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"
-EVERYWHERE = [f"{ACKNOWLEDGED}/0", f"{ACKNOWLEDGED}/1"]
+CONFIRMED = f"{ACKNOWLEDGED}/1"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -17,7 +18,7 @@ from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.instants import rfc3339
 from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 from tests.oracle.build import T0, chat, command
 from tests.properties.memory_log import stored
 
@@ -142,6 +143,15 @@ async def test_event_goes_where_its_workspace_is(monkeypatch: pytest.MonkeyPatch
     assert await check(monkeypatch, wallet, order) == Checked(wallet, order, WALLET_INPUTS, b"w")
 
 
+@pytest.mark.parametrize("topic", [WALLET_INPUTS.name, ACCOUNT_COMMANDS.name])
+async def test_a_command_from_outside_goes_back_where_it_came_from(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+    """To account-commands, whether it was refused there or after its move to wallet-inputs."""
+    came = "account-commands/1/7" if topic == WALLET_INPUTS.name else ""
+    refused = msgspec.structs.replace(letter(1, topic=topic), moved_from=came)
+    order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
+    assert await check(monkeypatch, refused, order) == Checked(refused, order, ACCOUNT_COMMANDS, b"w")
+
+
 REFUSED: list[tuple[bytes | None, str]] = [
     (None, "null_value: value"),
     (b"{", "not_json: value"),
@@ -201,9 +211,24 @@ async def test_what_the_meter_says_itself_is_not_put_back(
         await check(monkeypatch, letter(1, topic=topic), value)
 
 
+def test_a_replay_that_is_moved_and_refused_again_is_followed() -> None:
+    """It was put back on account-commands, moved, and refused by the wallet: that letter is the next of its chain, and
+    no copy. A second move of it, after a crash, is a copy."""
+    first = letter(1)
+    came = "account-commands/2/9"
+    again, twice = (
+        msgspec.structs.replace(letter(at, topic=WALLET_INPUTS.name, replay_of=first.letter_id), moved_from=came)
+        for at in (5, 8)
+    )
+    found = msgspec.structs.replace(letters(first, again, twice, r1=replayed(came)), moved={came: again.letter_id})
+    assert found.status(first.letter_id) == "refused again"
+    assert found.last_of(first) == again
+    assert [found.is_copy(each) for each in (first, again, twice)] == [False, False, True]
+
+
 async def test_strangers_letter_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows where it belongs."""
-    with pytest.raises(NotPutBackError, match="did not come from chat-events or wallet-inputs"):
+    with pytest.raises(NotPutBackError, match="did not come from chat-events, account-commands, wallet-inputs"):
         await check(monkeypatch, letter(1, topic="dead-letters"), chat(0))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meter.core.policy import Policy
-from meter.sessionizer.choose_engine import engine_by, engine_of
+from meter.sessionizer.choose_engine import PYTHON_COST_RATIO, engine_by, engine_of, slow_engine_notice
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.spill.directory import reserve_directory
 from meter.settings import Settings, load
@@ -103,14 +103,15 @@ def test_rulings_follow_the_settings() -> None:
 @pytest.mark.parametrize(
     ("value", "stages"),
     [
-        ("", {"sessionize", "charge"}),
+        ("", {"sessionize", "charge", "commands"}),
         ("sessionize", {"sessionize"}),
         ("charge", {"charge"}),
         ("charge, sessionize", {"sessionize", "charge"}),
+        ("commands,charge", {"charge", "commands"}),
     ],
 )
 def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -> None:
-    """Both unless one is asked for, in whatever order they are written."""
+    """All unless some are asked for, in whatever order they are written."""
     assert load({"METER_STAGES": value}).stages() == stages
 
 
@@ -126,6 +127,27 @@ def test_a_kernel_that_is_not_built_cannot_be_required(monkeypatch: pytest.Monke
             load({"METER_KERNEL": "require"})
         assert engine_by(load({}).meter_kernel) is CoreEngine
     assert engine_by("off") is CoreEngine
+
+
+@pytest.mark.parametrize(
+    ("given", "built", "is_noticed"),
+    [
+        ({}, False, True),
+        ({}, True, False),
+        ({"METER_KERNEL": "off"}, False, False),
+        ({"METER_STAGES": "charge"}, False, False),
+    ],
+)
+def test_a_worker_says_that_it_has_no_kernel(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], built: bool, is_noticed: bool
+) -> None:
+    """The notice comes where Python sessionizes only because there is no kernel; it gives the cost and the remedy."""
+    monkeypatch.setattr("meter.sessionizer.choose_engine.is_built", lambda: built)
+    notice = slow_engine_notice(load(given))
+    assert (notice is not None) == is_noticed
+    if notice:
+        assert f"about {PYTHON_COST_RATIO} times the processor time" in notice
+        assert "Install a C compiler" in notice
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen, join
 from meter.core.sessions.event_kinds import ChatMessage, class_of, kind_of
+from meter.core.sessions.timeliness import late, untimely
 from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
-from schemas.instants import HOUR_MS, rfc3339, to_ms
+from schemas.instants import to_ms
 from schemas.metered import Kind
+from schemas.policy import PolicyRecord
 
 
 class ConversationTouched(msgspec.Struct, frozen=True):
@@ -47,6 +49,12 @@ class Ticked(msgspec.Struct, frozen=True):
     final: bool
 
 
+class PolicyRead(msgspec.Struct, frozen=True):
+    """Outcome: the record was a policy. From here on it is in force, unless its version is not newer (`changed`)."""
+
+    changed: bool
+
+
 class Duplicate(msgspec.Struct, frozen=True):
     """Outcome: a repeat of an accepted event. Only the watermark may have moved."""
 
@@ -55,19 +63,20 @@ class Conflict(msgspec.Struct, frozen=True):
     """Outcome: another event has the id of an accepted one, which stays. Only the watermark may have moved."""
 
 
-Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflict | Rejected
+Outcome = ConversationTouched | OccurrenceCounted | Ticked | PolicyRead | Duplicate | Conflict | Rejected
 
 
 class Sessions:
     """The state of one partition of chat-events: its interactions, its accepted events and its watermark.
 
-    Call `restore` at most once, before the first `step`. After each `step`, exhaust `advance` before the next one: when
-    a conversation closes must depend on the log and not on batches.
+    Call `restore` first, if at all. After each `step`, exhaust `advance`: no conversation may close by batches.
     """
 
     def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:
-        self.policy = policy
+        self.in_force = PolicyInForce(policy=policy)
         self.watermark_ms = watermark_ms
+        self.floor_ms = -_NEVER
+        """Events before this time stay late, although the late horizon has become longer since."""
         self.closed_messages = closed_messages
         """Messages of all closed conversations since the beginning, forgotten ones included."""
         self.interactions: dict[InteractionKey, Interaction] = {}
@@ -76,6 +85,22 @@ class Sessions:
         self._seen: dict[bytes, tuple[InteractionKey, Seen]] = {}
         self._due: list[tuple[int, InteractionKey]] = []
         """A heap. An interaction's valid timer is the one at its `due_ms`; others are stale."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force.policy
+
+    @property
+    def oldest_ms(self) -> int:
+        """The earliest time of an event that is not late. It never goes back, also when the horizon becomes longer."""
+        return max(self.floor_ms, self.watermark_ms - self.policy.horizon_ms)
+
+    def _read_policy(self, record: PolicyRecord) -> PolicyRead:
+        """Put a newer policy in force. What the former horizon has given up is not known any more: it stays late."""
+        before, self.floor_ms = self.in_force, self.oldest_ms
+        self.in_force = before.after(record)
+        return PolicyRead(self.in_force is not before)
 
     def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
         """Load the interactions of a checkpoint, and derive the accepted events and the timers from them."""
@@ -90,6 +115,8 @@ class Sessions:
 
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
         """Process one decoded event, whose record Kafka received at `received_ms`. A refused event changes nothing."""
+        if isinstance(event, PolicyRecord):
+            return self._read_policy(event)
         at_ms = to_ms(event.time)
         refused = untimely(event, at_ms, received_ms, self.policy)
         if refused is not None:
@@ -102,15 +129,12 @@ class Sessions:
         seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, class_of(event))
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
-        if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
+        if known is not None and known[1].at_ms >= self.oldest_ms:
             self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
             return Duplicate() if known == (key, seen) else Conflict()
-        if at_ms < self.watermark_ms - self.policy.horizon_ms:
-            return self._late(at_ms)
+        if at_ms < self.oldest_ms:
+            return late(at_ms, self.watermark_ms, self.floor_ms, self.policy)
         return self._accept(key, seen, event)
-
-    def _late(self, at_ms: int) -> Rejected:
-        return late(at_ms, self.watermark_ms, self.policy)
 
     def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
         interaction = self.interactions.get(key)
@@ -186,7 +210,7 @@ class Sessions:
         Events are removed in order of arrival, up to the first one within the horizon. So the cost follows what is
         removed, and an older event may wait behind a newer one. Its id is free nevertheless: see `step`.
         """
-        oldest_ms = self.watermark_ms - self.policy.horizon_ms
+        oldest_ms = self.oldest_ms
         forgotten = 0
         for seen in interaction.seen:
             if seen.at_ms >= oldest_ms:
@@ -219,26 +243,6 @@ class Sessions:
 
 
 _NEVER = 2**62
-
-
-def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) -> Rejected | None:
-    """The refusal of an event that is in the future or before 1970, regardless of earlier events; else None."""
-    if at_ms > received_ms + policy.future_ms:
-        ahead_s = (at_ms - received_ms) / 1000
-        return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
-    if at_ms < 0 and not isinstance(event, ClockTick):
-        return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
-    return None
-
-
-def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
-    """The refusal of an event that is older than the late horizon. The caller has compared the times."""
-    behind_h = (watermark_ms - at_ms) / HOUR_MS
-    horizon_h = policy.horizon_ms / HOUR_MS
-    return Rejected(
-        "late",
-        f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
-    )
 
 
 def _charge_basis(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:

@@ -8,7 +8,7 @@ from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import Lot, Lots, Spendable
 from meter.core.wallet.plan_terms import Timeline
-from schemas.instants import day_of
+from schemas.instants import DAY_MS, day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
@@ -84,6 +84,17 @@ class Book:
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
+
+    def held_from_ms(self, clock_ms: int) -> int | None:
+        """The earliest time known of a workspace that has events and is not created yet; None of any other workspace.
+
+        No conversation of such a workspace is forgotten. Of an event outside conversations at most the day is known;
+        if that is forgotten too, the time is `clock_ms`.
+        """
+        if self.wallet.status != "unknown" or not self.wallet.conversations + self.wallet.occurrences:
+            return None
+        begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
+        return min(begun_ms, default=clock_ms)
 
     @property
     def spendable(self) -> Spendable:

@@ -49,9 +49,12 @@ def _term(book: Book, conversation: BilledConversation, policy: Policy) -> Term:
     wallet = book.wallet
     bot = wallet.bots.get(conversation.bot_id) if wallet.bots else None
     term = in_force(wallet.plan, bot.plan if bot else None, conversation.first_ms)
-    if term.plan == "enterprise" or term.price_micros == policy.conversation_micros:
+    if term.plan == "enterprise":
         return term
-    return Term(term.from_ms, "standard", policy.conversation_micros)
+    # A price that the policy changes is for conversations that are charged from then on.
+    is_charged = conversation.plan == "standard" and conversation.units
+    price_micros = conversation.price_micros if is_charged else policy.conversation_micros
+    return term if term.price_micros == price_micros else Term(term.from_ms, "standard", price_micros)
 
 
 def debit_unit(book: Book, price_micros: int, about: Posting, policy: Policy) -> tuple[Part, ...]:

@@ -14,8 +14,8 @@ from typing import Final
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.sessions import sessionize
 from meter.core.sessions.state_codec import pack_key
+from meter.core.sessions.timeliness import untimely
 from meter.kafka.fetched import Fetched
 from meter.sessionizer.engine import Processed
 from meter.sessionizer.kernel_engine import KernelEngine
@@ -23,6 +23,7 @@ from meter.sessionizer.spill.store import DUE, INTERACTION, NEVER_MS, SEEN, Stor
 from schemas.events import ClockTick, decode_event
 from schemas.ids import event_key
 from schemas.instants import to_ms
+from schemas.policy import PolicyRecord
 
 GROUP: Final = 1024
 """How many interactions are moved to the store at a time."""
@@ -39,8 +40,10 @@ class SpillingEngine(KernelEngine):
 
     spills = True
 
-    def __init__(self, policy: Policy, partition: int, directory: Path, above_bytes: int) -> None:
-        super().__init__(policy, partition)
+    def __init__(
+        self, policy: Policy, partition: int, partitions: int = 1, *, directory: Path, above_bytes: int
+    ) -> None:
+        super().__init__(policy, partition, partitions)
         self.store = Store(directory / f"{partition}-{next(_NUMBERS)}")
         self.above_bytes = above_bytes
         self._stored = 0
@@ -74,7 +77,10 @@ class SpillingEngine(KernelEngine):
         self._begin(records)
         if self._stored:
             self._bring_back_for(records)
-        processed = self._process(records)
+        return self.go_on()
+
+    def go_on(self) -> Processed:
+        processed = super().go_on()
         self.store.remove(self._kernel.forgotten())
         return processed
 
@@ -104,10 +110,10 @@ class SpillingEngine(KernelEngine):
         for index in others:
             record = records[index]
             event = read(record.value, decode_event)
-            if isinstance(event, Rejected):
+            if isinstance(event, Rejected | PolicyRecord):
                 continue
             at_ms = to_ms(event.time)
-            if sessionize.untimely(event, at_ms, record.timestamp, self._policy) is not None:
+            if untimely(event, at_ms, record.timestamp, self._in_force.policy) is not None:
                 continue
             until_ms = max(until_ms, at_ms)
             if isinstance(event, ClockTick):
