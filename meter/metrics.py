@@ -10,6 +10,7 @@ from typing import Final, get_args
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import HistogramMetricFamily
 
+from schemas.broker_answers import ANSWERS
 from schemas.ledger import LotKind
 from schemas.listening import listen
 from schemas.metered import Kind, State
@@ -87,6 +88,8 @@ CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Bytes of a checkpoint", 
 RESTORE_SECONDS = Histogram("meter_restore_seconds", "Time to restore a partition's state", buckets=_SECONDS)
 LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state", ["partition"])
 STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
+KAFKA_UP = Gauge("meter_kafka_up", "1 while Kafka answers, 0 after 15 s without an answer")
+KAFKA_UP.set_function(ANSWERS.is_up)
 REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
 # An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.

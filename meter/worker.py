@@ -28,6 +28,7 @@ from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
 from schemas.exit_statuses import REFUSED
 from schemas.formats import NewerFormatError
+from schemas.repeated_lines import bound_repeated_lines
 from schemas.topics import (
     ACCOUNT_COMMANDS,
     CHAT_EVENTS,
@@ -149,6 +150,7 @@ def run(settings: Settings, policy: Policy, on_ready: Callable[[], None]) -> Non
         app.on_partitions_assigned.connect(assigned, weak=False)
         worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 

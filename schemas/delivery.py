@@ -1,7 +1,8 @@
 """Rules by which a reader of the transport `batch://` recognises dropped batches, for both programs.
 
 The transport guarantees two things (docs/adr/0004). A batch states its base, the offset at which its fetch began, and
-holds every record from its base to its last offset; offsets without a record are transaction markers or were aborted. The consumer states its position, the offset that it fetches next.
+holds every record from its base to its last offset; offsets without a record are transaction markers or were aborted
+(docs/adr/0018). The consumer states its position, the offset that it fetches next.
 The transport does not guarantee that every batch arrives: while partitions move, Faust drops batches that it has
 fetched. A reader that finds a hole seeks back to the offset that it expects. It skips the batches after the hole until
 the hole is filled.

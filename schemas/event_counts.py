@@ -4,7 +4,11 @@ A comparison holds two counts of the same chat events as of the same offset. One
 events. The other is that of one partition of wallets, which processed the metered updates.
 """
 
+from typing import Annotated
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class EventCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -16,14 +20,14 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True):
     of that offset.
     """
 
-    events: int = 0
-    messages: int = 0
-    closed_messages: int = 0
-    occurrences: int = 0
-    duplicates: int = 0
-    refused: int = 0
-    ticks: int = 0
-    moved: int = 0
+    events: Count = 0
+    messages: Count = 0
+    closed_messages: Count = 0
+    occurrences: Count = 0
+    duplicates: Count = 0
+    refused: Count = 0
+    ticks: Count = 0
+    moved: Count = 0
 
 
 class CountComparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,12 @@ from schemas import formats
 
 LotKind = Literal["free", "designated", "shared"]
 
-EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal"]
+EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal", "grant_reversal"]
 """Kinds of movement on a lot.
 
 grant and purchase credit it, charge debits it, reversal undoes a charge. lapse debits what is left of a free lot when
-its term ends, lapse_reversal undoes a lapse.
+its term ends, lapse_reversal undoes a lapse. grant_reversal takes back an assumed grant, as far as it is
+not spent.
 """
 
 
@@ -109,7 +110,11 @@ class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """The changes of one workspace, as of offset `version` of partition `partition` of wallet-inputs."""
+    """The changes of one workspace, as of offset `version` of partition `partition` of wallet-inputs.
+
+    Changes that are too large for one record are several updates of one version, one after another. Only the last one
+    has a balance: a balance says that all rows up to its version are there.
+    """
 
     workspace_id: str
     partition: int
@@ -119,7 +124,7 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Entry]
     conversations: list[ConversationFact]
     usage: list[UsageFact]
-    balance: BalanceFact
+    balance: BalanceFact | None
     totals: ControlTotals = ControlTotals()
     since: int = -1
     """The wallet-inputs offset of the first input that changed the workspace."""

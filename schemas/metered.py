@@ -12,6 +12,7 @@ import msgspec
 from schemas import formats
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
+from schemas.events import Name
 from schemas.policy import PolicyRecord
 
 State = Literal["open", "closed", "absorbed"]
@@ -27,6 +28,16 @@ Any Kafka client can write to wallet-inputs. Without this bound a larger number 
 """
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+"""A number of messages. No conversation comes near it, and a sum of many stays within 64 bits."""
+
+Sessions = Annotated[int, msgspec.Meta(ge=0, le=2**17)]
+"""The sessions of one conversation. This many are 3.7 years without 15 minutes of silence."""
+
+EventTime = Annotated[int, msgspec.Meta(ge=0, lt=2**16 * 86_400_000)]
+"""Milliseconds since 1970, before the year 2149: the days that a table can hold."""
+
+
 class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """The fields that both metered updates have.
 
@@ -34,10 +45,10 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     `produced_ms` is the Kafka timestamp, in ms, of the chat event that caused the update. Latency is measured from it.
     """
 
-    workspace_id: str
-    bot_id: str
-    channel: str
-    channel_user_id: str
+    workspace_id: Name
+    bot_id: Name
+    channel: Name
+    channel_user_id: Name
     origin_partition: Int64
     origin_offset: Int64
     produced_ms: Int64
@@ -51,23 +62,33 @@ class ConversationMetered(Metered, frozen=True, tag="meter.conversation"):
     and `sessions` are 0 if the conversation was absorbed.
     """
 
-    conversation_id: str
-    opened_ms: Int64
+    conversation_id: Name
+    opened_ms: EventTime
     state: State
-    first_ms: Int64
-    last_ms: Int64
-    messages: Int64
-    requests: Int64
-    sessions: Int64
-    absorbed_into: str | None = None
+    first_ms: EventTime
+    last_ms: EventTime
+    messages: Count
+    requests: Count
+    sessions: Sessions
+    absorbed_into: Name | None = None
 
 
 class OccurrenceMetered(Metered, frozen=True, tag="meter.occurrence"):
     """One event that belongs to no conversation: a notification, or a message of an agent or a developer."""
 
     kind: Kind
-    unit_id: str
-    at_ms: Int64
+    unit_id: Name
+    at_ms: EventTime
+
+
+class RebillSlice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.slice"):
+    """An order of the charger to itself: charge the next conversations of a workspace again, after a change of plan.
+
+    The wallets do the slice only if they wait for this number `slice`. So a repeat does nothing.
+    """
+
+    workspace_id: Name
+    slice: Int64
 
 
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
@@ -90,7 +111,7 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     format: formats.Metered = formats.METERED_FORMAT
 
 
-WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | PolicyRecord | AnyCommand
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | RebillSlice | PolicyRecord | AnyCommand
 
 decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
 """bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""

@@ -31,6 +31,8 @@ _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.byte
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
 # An event is refused if its time is too far ahead of its arrival. The broker's clock sets the arrival, not a runtime's.
 _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
+# A purchase is refused in the same way.
+_INPUTS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # How long ago a replay began is measured by the broker's clock, because the clocks of operators differ.
 _REPLAYS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # A worker that was paused and superseded may still write an old state record after a newer one. A restore uses the
@@ -47,7 +49,7 @@ _COMPACTED = {
 
 CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _EVENTS)
 ACCOUNT_COMMANDS: Final = Topic("account-commands", "account commands from outside the product", METER_GROUP, _EVENTS)
-WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _FOR_EVER)
+WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _INPUTS)
 LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, balance", AGGREGATOR_GROUP, _FOR_EVER)
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)

@@ -31,10 +31,10 @@ def sent_bytes(records: Sequence[Fetched], most: int = 1_000, *, compression: in
 def one_batch(
     records: Sequence[Fetched], *, compression: int = 0, attributes: int = 0, producer: int | None = None
 ) -> bytes:
-    """A batch, in which offsets may be missing. `attributes` are added to it. With `producer` it is in a transaction."""
+    """A batch, in which offsets may be missing. `attributes` are added to it. A `producer` makes it transactional."""
     in_transaction = producer is not None
     builder = DefaultRecordBatchBuilder(
-        2, compression, int(in_transaction), -1 if producer is None else producer, 0, 0, 1 << 24
+        2, compression, int(in_transaction), -1 if producer is None else producer, 0, 0, 1 << 27
     )
     base = records[0].offset
     for record in records:

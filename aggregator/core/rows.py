@@ -50,15 +50,17 @@ class Block(msgspec.Struct, frozen=True):
 def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
     """The rows of updates, which may come in any order and repeatedly. Must be inserted in the order of the blocks.
 
-    The balances come last, because a balance says that all rows up to its version are there. If several updates have
+    The balances come last, because a balance says that all rows up to its version are there. An update without one is a
+    part, and the rest of it follows. If several updates have
     rows with the same key, only the one with the highest version is kept. A table without rows has no block.
     """
     updates = list(updates)
+    complete = [update for update in updates if update.balance is not None]
     return _blocks(
         (LEDGER_ENTRIES, _carried(updates, [update.entries for update in updates])),
         (CONVERSATION_FACTS, _carried(updates, [update.conversations for update in updates])),
         (USAGE_DAILY_FACTS, _carried(updates, [update.usage for update in updates])),
-        (BALANCE_FACTS, _Rows(updates, [update.balance for update in updates])),
+        (BALANCE_FACTS, _Rows(complete, [update.balance for update in complete])),
     )
 
 

@@ -25,6 +25,7 @@ from aggregator.writer.start import require_fit
 from schemas.delivery import METADATA_MS, QUIET_S
 from schemas.exit_statuses import REFUSED
 from schemas.formats import NewerFormatError
+from schemas.repeated_lines import bound_repeated_lines
 from schemas.topic_lives import Cluster
 from schemas.topics import AGGREGATOR_GROUP, LEDGER
 
@@ -82,6 +83,7 @@ def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]
         app = build(settings, clickhouse, present.cluster, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even if the output is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 

@@ -2,29 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
+
+import msgspec
 
 from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
-from meter.charger.state import (
-    Mark,
-    conversation_key,
-    decode_key,
-    decode_mark,
-    encode,
-    restore_books,
-    usage_key,
-    wallet_key,
-)
+from meter.charger.entries import changed_entries, keys_of, value_of
+from meter.charger.state import Mark, decode_mark, encode, restore_books
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
-from meter.core.wallet.book import Book
-from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.wallets import Wallets
 from meter.kafka.fetched import Fetched, last_offset
 from meter.kafka.records import Record
-from meter.stage.blocks import Entry, Loading, Sweep, pack
+from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
 from meter.stage.lives import check_origin
@@ -33,13 +26,16 @@ from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate
-from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.metered import Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from schemas.versions import version_of
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
+
+
+_encode_json = msgspec.json.Encoder().encode
 
 
 class Charger:
@@ -99,7 +95,9 @@ class Charger:
                 inputs.clear()
                 self._reach(batch, record, given)
             else:
-                workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
+                workspace_id = (
+                    given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
+                )
                 if self._moves.is_misplaced(workspace_id):
                     self._move(batch, record, given, workspace_id)
                 else:
@@ -111,6 +109,7 @@ class Charger:
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
+        yield Output(WALLET_INPUTS, self._due_slices())
         comparisons = [
             Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
         ]
@@ -141,7 +140,7 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    refused = self._wallets.step(given, record.offset)
+                    refused = self._wallets.step(given, record.offset, record.timestamp)
                     if refused is not None:
                         self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)
@@ -164,7 +163,7 @@ class Charger:
         a repeat.
         """
         refused = self._moves.refused(record, workspace_id)
-        if isinstance(given, Metered):
+        if isinstance(given, Metered | RebillSlice):
             refused = Rejected(WRONG_PARTITION, "workspace_id: a metered update lies in its workspace's partition")
         if refused is not None:
             self._refuse(batch, record, refused)
@@ -183,7 +182,12 @@ class Charger:
         for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
             batch.add_update(update, has_used_up=self._has_just_used_up(update))
 
+    def _due_slices(self) -> list[Record]:
+        """The inputs with which this partition goes on charging conversations again, each read back as an input."""
+        return [Record(each.workspace_id.encode(), _encode_json(each)) for each in self._wallets.take_due_slices()]
+
     def _has_just_used_up(self, update: LedgerUpdate) -> bool:
+        assert update.balance is not None, "only a part of an update has none"
         if update.balance.free_micros + update.balance.paid_micros > 0:
             self._used_up.discard(update.workspace_id)
             return False
@@ -209,34 +213,17 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        return pack(self._entries(self._wallets.take_touched()))
-
-    def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
-        for workspace_id, book in touched.items():
-            keys = [wallet_key(workspace_id)]
-            keys += [conversation_key(workspace_id, conversation_id) for conversation_id in book.touched_conversations]
-            keys += [usage_key(workspace_id, day) for day in book.touched_usage]
-            book.touched_conversations, book.touched_usage = set(), set()
-            for key in keys:
-                yield key, self._value_of(key)
+        return pack(changed_entries(self._wallets.take_touched()))
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
 
     def _keys(self) -> Iterator[bytes]:
-        for workspace_id, book in self._wallets.books.items():
-            yield wallet_key(workspace_id)
-            yield from (conversation_key(workspace_id, conversation_id) for conversation_id in book.conversations)
-            yield from (usage_key(workspace_id, day) for day in book.usage)
+        return chain.from_iterable(keys_of(workspace_id, book) for workspace_id, book in self._wallets.books.items())
 
     def _value_of(self, key: bytes) -> bytes | None:
-        kind, workspace_id, name, day = decode_key(key)
-        book = self._wallets.books[workspace_id]
-        if kind == "wallet":
-            return encode(book.wallet)
-        found = book.conversations.get(name) if kind == "conversation" else book.usage.get(UsageKey(name, day))
-        return None if found is None else encode(found)
+        return value_of(self._wallets.books, key)
 
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""

@@ -28,6 +28,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
 
+def count_lost(mark: bytes) -> bytes:
+    """Return a mark with one refused record more: a range of records was lost, and has one dead letter."""
+    saved = _decode_mark(mark) if mark else Mark()
+    return _encode(msgspec.structs.replace(saved, refused=saved.refused + 1))
+
+
 class CommandMover:
     """Moves each account command to its workspace's partition of wallet-inputs. Refuses every other record.
 
@@ -93,9 +99,3 @@ class CommandMover:
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: commands do not depend on event time."""
         return []
-
-
-def count_lost(mark: bytes) -> bytes:
-    """Return a mark with one refused record more: a range of records was lost, and has one dead letter."""
-    saved = _decode_mark(mark) if mark else Mark()
-    return _encode(Mark(saved.moved, saved.refused + 1))

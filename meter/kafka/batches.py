@@ -49,12 +49,12 @@ class Placed(NamedTuple):
     attributes: int = 0
     timestamp_ms: int = 0
     producer: int = -1
-    count: int = 1
+    records_count: int = 1
 
     @property
     def is_plain(self) -> bool:
         """Whether the kernel can read it: not compressed, and without gaps in its offsets."""
-        is_whole = self.count == self.last_offset - self.base + 1
+        is_whole = self.records_count == self.last_offset - self.base + 1
         return self.magic == MAGIC and not self.attributes & COMPRESSED and is_whole
 
 

@@ -64,8 +64,8 @@ def records_of(batch: bytes, placed: Placed, start: int) -> tuple[Sequence[Fetch
         found = decoded(plain, placed.magic)
     except (NotUnpackableError, CorruptRecordException, ValueError) as error:
         offset = max(start, placed.base)
-        what = f"batch: offsets {placed.base} to {placed.last_offset}, {placed.count} records, cannot be read: {error}"
-        return [Unreadable(offset, placed.timestamp_ms, batch, what)], 0
+        where = f"offsets {placed.base} to {placed.last_offset}, {placed.records_count} records"
+        return [Unreadable(offset, placed.timestamp_ms, batch, f"batch: {where}, cannot be read: {error}")], 0
     if placed.base < start:  # A broker sends whole batches.
         found = [record for record in found if record.offset >= start]
     return found, len(plain)
@@ -76,8 +76,8 @@ def _plain(batch: bytes, placed: Placed) -> bytes:
     codec = placed.attributes & COMPRESSED
     if codec == 0:
         return batch
-    most_bytes = MAX_BATCH_BYTES - RECORD_BYTES * placed.count
-    if most_bytes < 0 or placed.count < 0:
+    most_bytes = MAX_BATCH_BYTES - RECORD_BYTES * placed.records_count
+    if most_bytes < 0 or placed.records_count < 0:
         raise NotUnpackableError(f"its records would take more than {MAX_BATCH_BYTES} bytes of memory")
     unpacked = unpack(codec, batch[HEAD.size :], most_bytes)
     head = bytearray(batch[: HEAD.size])
@@ -116,7 +116,7 @@ def _decoded_alone(plain: bytes) -> Iterator[Decoded]:
 
 
 class _Reader:
-    """Reads numbers and parts of a record from `data`, beginning at `at`. Raises CorruptRecordException past its end."""
+    """Reads numbers and parts of records from `data`, beginning at `at`. Raises CorruptRecordException at its end."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data

@@ -60,7 +60,7 @@ async def _wait_topic(bootstrap: str, topic: Topic, on_wait: Callable[[str, int]
 async def _unread(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> set[TopicPartition]:
     """Return the partitions whose group has not committed the end.
 
-    A reader commits transaction markers and aborted records too, so nothing but the end is asked for. An open
+    A reader commits transaction markers and aborted records too, so it is enough to compare with the end. An open
     transaction keeps a partition unread: its records, and those that others wrote behind it, may still count. The end
     comes with a fetch, because the embedded broker answers a question for it wrongly.
     """

@@ -37,7 +37,7 @@ def unpack(codec: int, packed: bytes, most_bytes: int) -> bytes:
 
 
 def _within(into: Callable[[bytes, bytearray], int]) -> Callable[[bytes, int], bytes]:
-    """Return a decoder that fills growing rooms. The library says only that one was too small, and never enlarges it."""
+    """Return a decoder that fills rooms of growing size. The library never enlarges one, and says when it is full."""
 
     def unpack(packed: bytes, most_bytes: int) -> bytes:
         size = min(most_bytes, max(len(packed), 4_096) * FIRST_GUESS)

@@ -45,6 +45,9 @@ class Kernel:
     def watermark_ms(self) -> int:
         """The newest event time seen. It never goes back."""
     @property
+    def arrived_ms(self) -> int:
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has yet."""
+    @property
     def closed_messages(self) -> int:
         """Messages of all conversations that are closed, forgotten ones too."""
     @property

@@ -94,6 +94,7 @@ static inline int64_t oldest_ms(const kernel *k) {
 
 /* ---- expiry.c: what the passing of event time does ---- */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
+void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms);
 enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
 
 /* ---- timers.c: when an interaction is due ---- */

@@ -94,7 +94,7 @@ static PyObject *tick_clock(Kernel *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "a tick's time is before the year 10000");
         return NULL;
     }
-    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+    move_watermark(k, at_ms, produced_ms);
     enum status done = advance(k, offset, produced_ms);
     if (done < 0) {
         return failed(self, done, NULL);
@@ -214,6 +214,7 @@ static PyMethodDef METHODS[] = {
 static PyGetSetDef FIGURES[] = {
     {"generation", (getter)get_number, (setter)set_generation, NULL, (void *)offsetof(kernel, generation)},
     {"watermark_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, watermark_ms)},
+    {"arrived_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, arrived_ms)},
     {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
     {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},
     {"held_bytes", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, held_bytes)},

@@ -11,11 +11,13 @@ static bool is_occurrence(const event *e) {
     return e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT;
 }
 
-static void move_watermark(kernel *k, int64_t at_ms) {
-    KERNEL_ASSERT_SLOW(at_ms >= 0);
+void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms) {
     KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(k->watermark_ms >= 0);
-    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+    if (at_ms > k->watermark_ms) {
+        k->watermark_ms = at_ms;
+        k->arrived_ms = arrived_ms;
+    }
 }
 
 /* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
@@ -66,7 +68,7 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known, uint3
         i->due = as_instant(0);
         k->live++;
     }
-    move_watermark(k, e->at_ms);
+    move_watermark(k, e->at_ms, e->produced_ms);
     TRY(timers_advance(k));
     if (!is_occurrence(e)) {
         return join(k, number, e);
@@ -94,7 +96,7 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
         bool same = ms(a->at) == e->at_ms && a->event_class == e->event_class &&
                     is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
         found = same ? DUPLICATE : CONFLICT;
-        move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
+        move_watermark(k, e->at_ms, e->produced_ms); /* A repeat tells the time all the same. */
     } else if (e->at_ms < oldest) {
         *outcome = LATE;
         return STATUS_OK;

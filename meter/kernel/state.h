@@ -105,6 +105,7 @@ struct kernel {
     uint32_t partitions;     /* of the topic; does not change either */
     int64_t generation;      /* of chat-events; part of the origins of updates */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
+    int64_t arrived_ms;      /* Kafka's time of the record that moved the watermark last; 0 if none has yet */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */
     uint64_t id_secret[2], key_secret[2];

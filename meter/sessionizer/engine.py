@@ -67,6 +67,10 @@ class Engine(Protocol):
         """The newest event time in the partition so far, in milliseconds since 1970; 0 before the first record."""
 
     @property
+    def arrived_ms(self) -> int:
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has since `finish`."""
+
+    @property
     def closed_messages(self) -> int:
         """The number of messages in closed conversations, including conversations that were forgotten since."""
 

@@ -87,6 +87,10 @@ class KernelEngine:
         return self._kernel.watermark_ms
 
     @property
+    def arrived_ms(self) -> int:
+        return self._kernel.arrived_ms
+
+    @property
     def closed_messages(self) -> int:
         return self._kernel.closed_messages
 

@@ -68,6 +68,10 @@ class CoreEngine:
         return self._sessions.oldest_ms
 
     @property
+    def arrived_ms(self) -> int:
+        return self._sessions.arrived_ms
+
+    @property
     def closed_messages(self) -> int:
         return self._sessions.closed_messages
 

@@ -35,12 +35,14 @@ class Mark(msgspec.Struct, array_like=True):
     """The part of a checkpoint that is not entries, as of its offset.
 
     `in_force` is the policy. Events before `oldest_ms` are late, and stay so if the late horizon becomes longer.
+    `arrived_ms` is the Kafka timestamp of the record that moved the watermark last.
     """
 
     watermark_ms: int = 0
     counts: EventCounts = EventCounts()
     in_force: PolicyInForce | None = None
     oldest_ms: int = _NEVER_MS
+    arrived_ms: int = 0
 
 
 _encode_json = msgspec.json.Encoder().encode
@@ -120,7 +122,8 @@ class Sessionizer:
     def mark(self) -> bytes:
         """Return watermark, event counts and policy, encoded. Kept for the safe point that follows the checkpoint."""
         engine = self._engine
-        self._saved = Mark(engine.watermark_ms, self._counts(), engine.in_force, engine.oldest_ms)
+        arrived_ms = engine.arrived_ms or self._saved.arrived_ms
+        self._saved = Mark(engine.watermark_ms, self._counts(), engine.in_force, engine.oldest_ms, arrived_ms)
         return _encode(self._saved)
 
     def _counts(self) -> EventCounts:
@@ -162,11 +165,14 @@ class Sessionizer:
     def idle(self, now_ms: int) -> list[Record]:
         """Return a tick of `now_ms`, so that the last conversations close although no more events arrive.
 
-        Return none if the watermark is not behind `now_ms`, or by the late horizon or more. In the second case the
-        partition holds old events, and the process that feeds them moves their time.
+        Return none if the watermark is not behind `now_ms`, or if the partition is not live. It is live if the record
+        that moved its watermark last arrived at Kafka within the late horizon of its own time. So a live partition is
+        ticked after any outage. One that is not holds old events, and the process that feeds them moves their time.
         """
-        behind_ms = now_ms - self._engine.watermark_ms
-        return [Record(None, encode_tick(now_ms))] if 0 < behind_ms < self._engine.in_force.policy.horizon_ms else []
+        watermark_ms = self._engine.watermark_ms
+        arrived_ms = self._engine.arrived_ms or self._saved.arrived_ms
+        is_live = watermark_ms > 0 and arrived_ms - watermark_ms < self._engine.in_force.policy.horizon_ms
+        return [Record(None, encode_tick(now_ms))] if is_live and now_ms > watermark_ms else []
 
     def _observe(self, processed: Processed, now_ms: int) -> None:
         for name, count in processed.outcomes.items():

@@ -25,8 +25,7 @@ def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejecte
     stands for a batch that cannot be read becomes the letter of that batch.
     """
     if isinstance(record, Unreadable):
-        location = topic.name, partition, record.offset
-        return DeadLetter(UNREADABLE_BATCH, record.reason, *location, None, record.batch)
+        return DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
     move = move_of(record.headers, topic.name)
     replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
     return DeadLetter(

@@ -105,7 +105,8 @@ class Stage:
         """Write the records of `Fold.idle` to the source topic if the partition has brought no record for IDLE_S."""
         now_s = self._clock.monotonic()
         if now_s - partition.last_records_s >= IDLE_S:
-            partition.last_records_s = now_s
+            # What is written now may be fetched before this stage gets it. That is no hole.
+            partition.last_records_s = partition.last_batch_s = now_s
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
@@ -127,7 +128,6 @@ class Stage:
             if not await self._process_records(batch, partition, records):
                 return
             partition.last_records_s = self._clock.monotonic()
-        # Without a record too: what was aborted, and transaction markers, are over once they are read.
         partition.next_offset = max(partition.next_offset, batch.last_offset + 1)
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))

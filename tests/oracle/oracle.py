@@ -111,6 +111,8 @@ def _receive(result: Result, lines: Iterable[bytes], now_ms: int, horizon_ms: in
             if isinstance(record, Event):
                 inbox.take(record)
                 continue
+            if record.type == "billing.credits.purchased" and record.time > now_ms + FUTURE_MS:
+                raise RefusedError("future", "time")
             if accounts.setdefault(record.workspace, Account()).apply(record):
                 result.commands.append(record)
             else:
@@ -175,8 +177,8 @@ def _provision(result: Result, accounts: dict[str, Account]) -> None:
 def _bill(result: Result, chain: Conversation, account: Account, policy: Policy) -> None:
     """Count a conversation, whole, on the day of its first message, and charge its units (DOMAIN, Debit order 3)."""
     workspace, bot, _, _ = chain.key
-    plan = account.plan_at(bot, chain.first)
-    standard = plan.name == "standard"
+    plan, price = account.plan_at(bot, chain.first)
+    standard = plan == "standard"
     row = result.daily.setdefault((workspace, bot, day_of(chain.first)), Usage())
     billed = 1 if standard else chain.sessions
     row.add(Usage(1, chain.sessions, chain.requests, total_units=chain.requests + billed))
@@ -184,7 +186,7 @@ def _bill(result: Result, chain: Conversation, account: Account, policy: Policy)
         return
     for block in range(billed):
         at = chain.first + block * BLOCK_MS
-        for lot, kind, amount in account.debit(bot, at, plan.price):
+        for lot, kind, amount in account.debit(bot, at, price):
             result.charges.append(Charge(workspace, bot, at, lot, kind, amount, (*chain.key, chain.first)))
             free = amount if kind == "free" else 0
             row.add(Usage(charged_free=free, charged_paid=amount - free))

@@ -83,7 +83,8 @@ def is_name(value: Any) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+    """A name for people, which may be empty."""
+    return value == "" or is_name(value)
 
 
 def is_amount(value: Any) -> bool:

@@ -49,7 +49,8 @@ class Both:
 
     def compare(self) -> None:
         ours, theirs = (
-            (each.watermark_ms, each.closed_messages, each.live, each.in_force, each.oldest_ms) for each in self.engines
+            (each.watermark_ms, each.arrived_ms, each.closed_messages, each.live, each.in_force, each.oldest_ms)
+            for each in self.engines
         )
         assert theirs == ours
 

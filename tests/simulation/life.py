@@ -23,6 +23,7 @@ from tests.simulation.group import Coordinator
 from tests.simulation.history import audit_history
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.misplacing import Misplacing
+from tests.simulation.orders import some_slice_size
 from tests.simulation.poison import Poison
 from tests.simulation.process import Process
 from tests.simulation.workers import (
@@ -57,7 +58,7 @@ class World:
     def __init__(self, seed: int, most_events: int) -> None:
         self.rng = Random(seed)
         self.misplaces = self.rng.random() < MISPLACING_LIVES
-        self.lines = workload.drawn(self.rng, most_events, within_a_day=self.misplaces)
+        self.lines = workload.drawn(self.rng, most_events, NOW_MS, within_a_day=self.misplaces)
         self.happened: Counter[str] = Counter()
         self.poison = Poison(self.rng, self.lines)
         self.policy = Policy()
@@ -199,11 +200,12 @@ def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
     try:
         asyncio.set_event_loop(loop)
         world = loop.run_until_complete(_world(seed, most_events))
-        loop.run_until_complete(world.live())
+        with some_slice_size(world.rng):
+            loop.run_until_complete(world.live())
+            if world.poison.line is None:  # The log alone does not say which record was left out.
+                audit_history(world.store, world.broker, world.policy)
         view(world.broker)
         audit(world.store, *world.poison.expected(world.lines, NOW_MS), world.broker.absent)
-        if world.poison.line is None:  # The log alone does not say which record was left out.
-            audit_history(world.store, world.broker, world.policy)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

@@ -77,6 +77,8 @@ class Sessions:
         self.watermark_ms = watermark_ms
         self.floor_ms = -_NEVER
         """Events before this time stay late, although the late horizon has become longer since."""
+        self.arrived_ms = 0
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has yet."""
         self.closed_messages = closed_messages
         """Messages of all closed conversations since the beginning, forgotten ones included."""
         self.interactions: dict[InteractionKey, Interaction] = {}
@@ -122,7 +124,7 @@ class Sessions:
         if refused is not None:
             return refused
         if isinstance(event, ClockTick):
-            self.watermark_ms = max(self.watermark_ms, at_ms)
+            self._reach(at_ms, received_ms)
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
@@ -130,11 +132,16 @@ class Sessions:
         known = self._seen.get(seen.event_key)
         # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
         if known is not None and known[1].at_ms >= self.oldest_ms:
-            self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
+            self._reach(at_ms, received_ms)  # A repeat moves event time too.
             return Duplicate() if known == (key, seen) else Conflict()
         if at_ms < self.oldest_ms:
             return late(at_ms, self.watermark_ms, self.floor_ms, self.policy)
+        self._reach(at_ms, received_ms)
         return self._accept(key, seen, event)
+
+    def _reach(self, at_ms: int, received_ms: int) -> None:
+        if at_ms > self.watermark_ms:
+            self.watermark_ms, self.arrived_ms = at_ms, received_ms
 
     def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
         interaction = self.interactions.get(key)
@@ -143,7 +150,6 @@ class Sessions:
         interaction.seen.append(seen)
         self._seen[seen.event_key] = (key, seen)
         self.touched.add(key)
-        self.watermark_ms = max(self.watermark_ms, seen.at_ms)
         kind = kind_of(event)
         if kind is not None:
             self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)

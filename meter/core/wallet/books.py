@@ -2,11 +2,13 @@
 
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation
-from meter.core.wallet.book import Book, Wallet
+from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
+from meter.core.wallet.wallet import Wallet
 from schemas.instants import day_of
+from schemas.metered import RebillSlice
 
 
 class Books:
@@ -21,6 +23,8 @@ class Books:
         self.open_updates: dict[str, Book] = {}
         """Books that may have changed since the last ledger updates were drained."""
         self.timers = Timers(policy, self.by_id)
+        self.due_slices: list[RebillSlice] = []
+        """The inputs that the partition has to be given next, so that rebilling goes on."""
         self._beginning: list[Book] = []
 
     @property

@@ -4,7 +4,7 @@ from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.charge import settle
-from meter.core.wallet.commands.workspace import INITIAL_GRANT, open_wallet
+from meter.core.wallet.commands.workspace import begin_earlier, provision
 from meter.core.wallet.daily_usage import UsageKey
 from schemas.metered import ConversationMetered, OccurrenceMetered
 
@@ -28,7 +28,7 @@ def apply_conversation(books: Books, metered: ConversationMetered) -> None:
     conversation.update_from(metered)
     _count_messages(books, book, conversation, +1)
     if wallet.status != "created":
-        provision(books, book, metered.first_ms)
+        provision_from(books, book, metered.first_ms)
     if wallet.status != "unknown":
         settle(book, conversation, books.policy, books.clock_ms)
     books.add_usage(book, conversation, previous_day)
@@ -45,7 +45,7 @@ def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
     source.occurrences += 1
     book = books.book(metered.workspace_id)
     book.wallet.occurrences += 1
-    provision(books, book, metered.at_ms)
+    provision_from(books, book, metered.at_ms)
     books.usage(book, metered.bot_id, metered.at_ms).count_occurrence(metered.kind)
     book.add_cause(metered)
 
@@ -59,23 +59,16 @@ def _count_messages(books: Books, book: Book, conversation: BilledConversation, 
         book.wallet.messages += sign * conversation.messages
 
 
-def provision(books: Books, book: Book, at_ms: int) -> None:
-    """Create an unknown workspace as a Standard one, with a free grant from the event's time on. An event with an
-    earlier time that arrives later moves the grant's term back. Creates nothing under the policy `hold`.
+def provision_from(books: Books, book: Book, at_ms: int) -> None:
+    """Create an unknown workspace, with a free grant from the event's time on. An event with an earlier time that
+    arrives later moves the grant's term back. Creates nothing under the policy `hold`.
     """
     policy = books.policy
     if book.wallet.status == "unknown":
         if policy.unknown_workspace != "provision":
             return
-        book.wallet.status = "provisioned"
-        open_wallet(book, "standard", None, at_ms, policy, books.clock_ms)
-        # The assumed plan must be before the plan of any command.
-        book.wallet.plan.assume("standard", policy.conversation_micros)
-        books.watch_new_lots(book)
+        provision(book, at_ms, policy, books.clock_ms)
     elif at_ms < book.seen_from_ms and book.wallet.status == "provisioned":
         book.seen_from_ms = at_ms
-        lot = book.wallet.lots.by_id.get(INITIAL_GRANT)
-        if lot is not None and at_ms < lot.assigned_ms:
-            lot.assigned_ms, lot.expires_ms = at_ms, at_ms + lot.expires_ms - lot.assigned_ms
-            book.reorder_lots()
-            books.timers.watch_lot(book, lot)
+        begin_earlier(book, at_ms)
+    books.watch_new_lots(book)

@@ -33,15 +33,17 @@ class Timers:
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """Set the timer for the end of a free lot's term. Called when a lot is added or its term moves.
+        """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves.
 
         An exhausted lot keeps its timer, because a reversal may credit it again before its term ends.
         """
         if lot.kind == "free":
+            if lot.pending_micros:
+                heappush(self._lots, (lot.assigned_ms, book.wallet.workspace_id, lot.lot_id))
             heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id))
 
-    def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
-        """Yield the free lots whose term has ended by `clock_ms`."""
+    def due_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
+        """Yield the free lots whose term has begun or ended by `clock_ms`."""
         while self._lots and self._lots[0][0] <= clock_ms:
             _, workspace_id, lot_id = heappop(self._lots)
             book = self._books[workspace_id]
@@ -57,22 +59,31 @@ class Timers:
                 self._conversations, (conversation.last_ms, book.wallet.workspace_id, conversation.conversation_id)
             )
 
-    def expired_conversations(self, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
+    def expired_conversations(self, watermark_ms: int, safe_offset: int) -> Iterator[tuple[Book, BilledConversation]]:
         """Yield the conversations that no event can touch any more.
 
-        Open conversations are left out, and those of a workspace that is not created yet: their charges are held.
+        Open conversations are left out, and those of a workspace that is not created yet: their charges are held. So
+        are those with an origin above `safe_offset`: a repeat of them could still come. There are some if a shorter
+        horizon has come into force and the sessionizer repeats what it wrote before a crash.
         """
+        repeatable: list[tuple[int, str, str]] = []
         heap = self._conversations
         oldest_ms = watermark_ms - self._reach_ms
         while heap and heap[0][0] < oldest_ms:
-            _, workspace_id, conversation_id = heappop(heap)
+            timer = heappop(heap)
+            _, workspace_id, conversation_id = timer
             book = self._books[workspace_id]
             conversation = book.conversations.get(conversation_id)
             if conversation is None or conversation.last_ms >= oldest_ms:
                 continue
             if conversation.state == "open" or book.wallet.status == "unknown":
                 continue  # It is watched again when it closes or is charged.
+            if conversation.origin_offset > safe_offset:
+                repeatable.append(timer)
+                continue
             yield book, conversation
+        for timer in repeatable:
+            heappush(heap, timer)
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:
         """Set the timer from when on no event within the horizon can belong to a day.

@@ -4,16 +4,19 @@ from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
-from meter.core.wallet.charge import settle
 from meter.core.wallet.commands.apply import apply_command
+from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done
-from meter.core.wallet.metering import apply_conversation, apply_occurrence, provision
+from meter.core.wallet.metering import apply_conversation, apply_occurrence, provision_from
+from meter.core.wallet.rebilling import apply_slice, rebill
 from meter.core.wallet.safe_points import apply_safe_point
 from meter.core.wallet.source import Source
 from schemas.commands import AnyCommand
 from schemas.ledger import LedgerUpdate
-from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, SafePoint, WalletInput
+from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, RebillSlice, SafePoint, WalletInput
 from schemas.policy import FIRST_VERSION, PolicyRecord
+
+_MUCH_LATER_MS = 2**61
 
 
 class Wallets:
@@ -32,9 +35,12 @@ class Wallets:
         self.books = self._books.by_id
         self.restore = self._books.restore
 
-    def step(self, wallet_input: WalletInput, offset: int = 0) -> Rejected | None:
-        """Process the input at `offset`. Returns the refusal of an input, else None; changes show in the updates."""
-        refused = self._step(wallet_input)
+    def step(self, wallet_input: WalletInput, offset: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
+        """Process the input at `offset`. Returns the refusal of an input, else None; changes show in the updates.
+
+        `arrived_ms` is the time at which Kafka received it first.
+        """
+        refused = self._step(wallet_input, arrived_ms)
         self._books.note_beginnings(offset)
         return refused
 
@@ -43,7 +49,7 @@ class Wallets:
         """The number of workspaces that have begun: some input has changed them."""
         return sum(book.wallet.since >= 0 for book in self.books.values())
 
-    def _step(self, wallet_input: WalletInput) -> Rejected | None:
+    def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Rejected | None:
         if isinstance(wallet_input, Metered | SafePoint) and wallet_input.origin_partition != self._partition:
             found = f"{wallet_input.origin_partition}, but this is {self._partition}"
             return Rejected(
@@ -54,12 +60,14 @@ class Wallets:
                 apply_conversation(self._books, wallet_input)
             case OccurrenceMetered():
                 apply_occurrence(self._books, wallet_input)
+            case RebillSlice():
+                apply_slice(self._books, wallet_input)
             case SafePoint():
                 apply_safe_point(self._books, wallet_input)
             case PolicyRecord():
                 self._apply_policy(wallet_input)
             case _:
-                return self._apply_command(wallet_input)
+                return self._apply_command(wallet_input, arrived_ms)
         return None
 
     def take_touched(self) -> dict[str, Book]:
@@ -67,26 +75,24 @@ class Wallets:
         touched, self._books.touched = self._books.touched, {}
         return touched
 
+    def take_due_slices(self) -> list[RebillSlice]:
+        """The inputs that this partition has to be given, because the last ones left conversations to charge again."""
+        due, self._books.due_slices = self._books.due_slices, []
+        return due
+
     def drain_updates(self, partition: int, version: int) -> list[LedgerUpdate]:
         """An update of each workspace that changed since the last call, as of offset `version` of wallet-inputs."""
         books, self._books.open_updates = self._books.open_updates, {}
         updates = (book.drain_update(partition, version) for book in books.values())
         return [update for update in updates if update is not None]
 
-    def _apply_command(self, command: AnyCommand) -> Rejected | None:
+    def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Rejected | None:
         book = self._books.book(command.data.workspace_id)
-        outcome = apply_command(book, command, self._books.policy, self._books.clock_ms)
+        outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
         if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
-            self._rebill(book)
+            rebill(self._books, book)
         return outcome if isinstance(outcome, Rejected) else None
-
-    def _rebill(self, book: Book) -> None:
-        """Charge every remembered conversation again, in order of time, because a plan may have changed."""
-        for conversation in sorted(book.conversations.values(), key=lambda each: (each.first_ms, each.conversation_id)):
-            previous_day = self._books.subtract_usage(book, conversation)
-            settle(book, conversation, self._books.policy, self._books.clock_ms)
-            self._books.add_usage(book, conversation, previous_day)
 
     def _apply_policy(self, record: PolicyRecord) -> None:
         """Put a newer policy in force, and charge what was held until then if it is not held any more."""
@@ -101,5 +107,5 @@ class Wallets:
             held_from_ms = self.books[workspace_id].held_from_ms(self._books.clock_ms)
             if held_from_ms is not None:
                 book = self._books.book(workspace_id)
-                provision(self._books, book, held_from_ms)
-                self._rebill(book)
+                provision_from(self._books, book, held_from_ms)
+                rebill(self._books, book)
