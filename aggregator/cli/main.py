@@ -94,8 +94,14 @@ def worker_command() -> None:
 
 @main.command("rebuild", epilog=_ENVIRONMENT)
 @click.option("--from-start", is_flag=True, help="Delete all rows first, also where ClickHouse could be gone on with.")
+@click.option(
+    "--keep-rows",
+    is_flag=True,
+    help="Keep rows of earlier topics: where ledger, dead-letters or event-counts was created again, and the wallets "
+    "have gone on. Never after `python -m meter begin-anew`.",
+)
 @click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
-def rebuild_command(from_start: bool, yes: bool) -> None:
+def rebuild_command(from_start: bool, keep_rows: bool, yes: bool) -> None:
     """Fill ClickHouse from Kafka: from the oldest records of ledger, dead-letters and event-counts to their ends.
 
     For a ClickHouse that is empty, older than the group's offsets, or of topics that were deleted and created again.
@@ -115,9 +121,11 @@ def rebuild_command(from_start: bool, yes: bool) -> None:
         with ClickHouse(settings.clickhouse_dsn) as clickhouse:
             migrate.require(clickhouse)
             if yes:
-                rebuild.show_rebuild(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start)
+                rebuild.show_rebuild(
+                    settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows
+                )
             else:
-                rebuild.show_plan(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start)
+                rebuild.show_plan(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows)
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)

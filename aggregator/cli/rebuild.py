@@ -42,19 +42,20 @@ class _Bar:
         self._bar.stop()
 
 
-def show_plan(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool) -> None:
+def show_plan(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool, keeps: bool) -> None:
     """Print what a rebuild would do. Raises what `rebuild.plan` raises."""
-    planned = asyncio.run(plan(bootstrap_servers, clickhouse, from_start=from_start))
-    kept = "deletes all rows" if planned.is_emptied else "keeps the rows that ClickHouse holds"
+    planned = asyncio.run(plan(bootstrap_servers, clickhouse, from_start=from_start, keeps=keeps))
+    deleted = "deletes all rows (see --keep-rows where the topic ledger alone was created again)"
+    kept = deleted if planned.is_emptied else "keeps the rows that ClickHouse holds"
     click.echo(f"{kept}, then reads {planned.offsets:,} offsets of Kafka")
     _print_gone(planned.gone)
     click.echo("nothing was changed: add --yes to do it")
 
 
-def show_rebuild(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool) -> None:
+def show_rebuild(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool, keeps: bool) -> None:
     """Rebuild with a bar, then print what was done. Raises what `rebuild.rebuild` raises."""
     with _Bar() as bar:
-        done = asyncio.run(rebuild(bootstrap_servers, clickhouse, bar, from_start=from_start))
+        done = asyncio.run(rebuild(bootstrap_servers, clickhouse, bar, from_start=from_start, keeps=keeps))
     click.echo(f"rebuilt from {done.offsets:,} offsets of Kafka; now start the workers")
     _print_gone(done.gone)
 

@@ -114,10 +114,21 @@ def other_life(held: Held, present: Present) -> str:
     return "; ".join(reasons)
 
 
-def must_empty(held: Held, present: Present) -> bool:
-    """Whether a rebuild has to begin with empty tables: nothing in them can be relied on."""
-    is_beyond = any(held.offsets.get(partition, 0) > end for partition, end in present.ends.items())
-    return held.state in ("nothing", "emptying") or bool(other_life(held, present)) or is_beyond
+def must_empty(held: Held, present: Present, *, keeps: bool = False) -> bool:
+    """Whether a rebuild has to begin with empty tables, because nothing in them can be relied on.
+
+    With `keeps`, rows of an earlier life of the topics stay: wallets go on where they were, so versions still rise.
+    """
+    offsets = offsets_now(held, present)
+    is_beyond = any(offsets.get(partition, 0) > end for partition, end in present.ends.items())
+    is_other = held.state == "nothing" or bool(other_life(held, present))
+    return held.state == "emptying" or is_beyond or (is_other and not keeps)
+
+
+def offsets_now(held: Held, present: Present) -> dict[Partition, int]:
+    """Return the offsets held of topics that still have the life that is held."""
+    same = {life.name for life in held.lives if not differences([life], present.cluster)}
+    return {partition: offset for partition, offset in held.offsets.items() if partition[0] in same}
 
 
 def gone(held: Mapping[Partition, int], present: Present) -> list[tuple[Partition, int, int]]:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from aggregator.clickhouse import holdings
 from aggregator.clickhouse.client import ClickHouse
-from aggregator.core.holdings import Held, Partition, Present, gone, must_empty
+from aggregator.core.holdings import Held, Partition, Present, gone, must_empty, offsets_now
 from aggregator.kafka.survey import group_consumer, members, survey
 from aggregator.writer.findings import Findings
 from aggregator.writer.sink import write
@@ -52,19 +52,22 @@ class Plan(NamedTuple):
     gone: list[tuple[Partition, int, int]]
 
 
-async def plan(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool) -> Plan:
+async def plan(bootstrap_servers: str, clickhouse: ClickHouse, *, from_start: bool, keeps: bool = False) -> Plan:
     """Return what `rebuild` would do now, and change nothing. Raises what `rebuild` raises."""
-    return _plan(holdings.read(clickhouse), await _quiet(bootstrap_servers), from_start=from_start)
+    return _plan(holdings.read(clickhouse), await _quiet(bootstrap_servers), from_start=from_start, keeps=keeps)
 
 
-async def rebuild(bootstrap_servers: str, clickhouse: ClickHouse, progress: Progress, *, from_start: bool) -> Plan:
+async def rebuild(
+    bootstrap_servers: str, clickhouse: ClickHouse, progress: Progress, *, from_start: bool, keeps: bool = False
+) -> Plan:
     """Fill ClickHouse up to the ends that the topics have now, and return what was done.
 
-    Goes on at the offsets that ClickHouse holds where these can be relied on, unless `from_start`. Raises RebuildError
+    Goes on at the offsets that ClickHouse holds where these can be relied on, unless `from_start`. With `keeps`, rows
+    of an earlier life of the topics stay. Raises RebuildError
     while workers run, KafkaUnusableError, and what the client for ClickHouse raises.
     """
     present = await _quiet(bootstrap_servers)
-    planned = _plan(holdings.read(clickhouse), present, from_start=from_start)
+    planned = _plan(holdings.read(clickhouse), present, from_start=from_start, keeps=keeps)
     _prepare(clickhouse, present, is_emptied=planned.is_emptied)
     progress.begin(planned.offsets)
     async with group_consumer(bootstrap_servers) as consumer:
@@ -83,9 +86,9 @@ async def _quiet(bootstrap_servers: str) -> Present:
     return await survey(bootstrap_servers)
 
 
-def _plan(held: Held, present: Present, *, from_start: bool) -> Plan:
-    is_emptied = from_start or must_empty(held, present)
-    offsets = {} if is_emptied else held.offsets
+def _plan(held: Held, present: Present, *, from_start: bool, keeps: bool = False) -> Plan:
+    is_emptied = from_start or must_empty(held, present, keeps=keeps)
+    offsets = {} if is_emptied else offsets_now(held, present)
     starts = {each: max(offsets.get(each, 0), oldest) for each, oldest in present.beginnings.items()}
     unread = sum(max(0, present.ends[each] - start) for each, start in starts.items())
     return Plan(is_emptied, starts, unread, gone(offsets, present))

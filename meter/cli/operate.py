@@ -128,7 +128,7 @@ def rebuild_command(which: str, yes: bool) -> None:
       python -m meter rebuild --state wallets          says what it would do
       python -m meter rebuild --state wallets --yes
     """
-    names = {"conversations": STAGES[:1], "wallets": STAGES[1:], "both": STAGES}
+    names = {"conversations": STAGES[:1], "wallets": STAGES[1:2], "both": STAGES[:2]}
     with refusals():
         settings = load()
         planned = asyncio.run(rebuild.plan(settings, names[which]))
@@ -163,6 +163,7 @@ def begin_anew_command(yes: bool) -> None:
             click.echo(f"thrown away  {topic.name:20}{partitions} partitions, {count} offsets: {topic.purpose}")
         if yes:
             asyncio.run(begin_anew.begin_anew(settings))
+            asyncio.run(agreed_policy(settings))
             click.echo(
                 f"all topics are empty, with {settings.kafka_partitions} partitions; "
                 "now run `python -m aggregator rebuild --yes`, then start the workers"

@@ -12,9 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from meter.kafka.requests import SetSettings
-from schemas.topics import CHAT_EVENTS, EVENT_COUNTS, TOPICS, Topic
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, EVENT_COUNTS, TOPICS, Topic
 
-_SHORT_IS_A_CHOICE: Final = frozenset((CHAT_EVENTS.name, EVENT_COUNTS.name))
+_SHORT_IS_A_CHOICE: Final = frozenset((ACCOUNT_COMMANDS.name, CHAT_EVENTS.name, EVENT_COUNTS.name))
 """Topics that may keep their records for less time than ours: what is deleted was read long before, as a rule."""
 
 _UNLIMITED: Final = "-1"

@@ -54,10 +54,10 @@ async def rebuild(settings: Settings, planned: Sequence[Again]) -> None:
     topics = KafkaTopics(bootstrap, idempotent=settings.kafka_idempotent)
     await topics.start()
     try:
-        for stage in dict.fromkeys(again.stage for again in planned):
+        for stage in {again.stage.state.name: again.stage for again in planned}.values():
             found = await found_in(bootstrap, stage.state)
             for again in planned:
-                if again.stage == stage and again.partition in found:
+                if again.stage.state is stage.state and again.partition in found:
                     await remove_state(topics, stage.state, again.partition, found[again.partition])
         offsets = {(again.stage.source.name, again.partition): again.ends.beginning for again in planned}
         await commit(bootstrap, METER_GROUP, offsets)

@@ -72,6 +72,9 @@ def test_a_rebuild_keeps_rows_of_these_topics_only() -> None:
     assert must_empty(held(AT_10), present(AT_10, life=TopicLife("ledger", "id-2", 2)))
     assert must_empty(held({("ledger", 0): 11}), present(AT_10))
     assert must_empty(NOTHING, present(AT_10))
+    other = present(AT_10, life=TopicLife("ledger", "id-2", 2))
+    assert not must_empty(held({}), other, keeps=True)
+    assert must_empty(held(AT_10, state="emptying"), other, keeps=True)
 
 
 def test_deleted_records_are_lost_only_where_clickhouse_lacks_them() -> None:
