@@ -105,8 +105,7 @@ class Stage:
         """Write the records of `Fold.idle` to the source topic if the partition has brought no record for IDLE_S."""
         now_s = self._clock.monotonic()
         if now_s - partition.last_records_s >= IDLE_S:
-            # What is written now may be fetched before this stage gets it. That is no hole.
-            partition.last_records_s = partition.last_batch_s = now_s
+            partition.last_records_s = partition.last_batch_s = now_s  # What is written now is fetched soon: no hole.
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
