@@ -25,8 +25,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable movement on one lot.
 
     `amount_micros` is signed: credits > 0, debits < 0. The sum over a workspace's entries is its balance. `seq` numbers
-    a workspace's entries from 1 without a gap. `occurred_ms` is the event time of the unit or the command. `reverses`
-    is the id of the entry that this one undoes, or "". Ids that do not apply to the kind are "".
+    a workspace's entries from 1 without a gap. `occurred_ms` is the event time of the unit or the command. `booked_ms`
+    is when the input that caused the entry arrived at Kafka. `day`, in days since 1970, is the UTC day of the unit's
+    conversation at the time of the charge, also for its reversal; without a conversation, the day of `occurred_ms`.
+    `reverses` is the id of the entry that this one undoes, or "". Ids that do not apply to the kind are "".
     """
 
     entry_id: str
@@ -39,6 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lot_kind: LotKind
     amount_micros: int
     occurred_ms: int
+    booked_ms: int = 0
+    day: int = 0
     reverses: str = ""
 
 

@@ -185,8 +185,13 @@ def sql_command(query: str, output_format: str) -> None:
     """Send one SELECT to ClickHouse and print the answer. QUERY can change nothing.
 
     \b
-    Views: conversations, ledger, usage_daily, usage_monthly, balances,
-    dead_letters. Amounts of money are in micro-dollars.
+    Views: conversations, absorbed_conversations,
+    reversed_conversations, ledger, usage_daily, usage_monthly,
+    balances, dead_letters. Amounts of money are in micro-dollars.
+
+    Usage is as of now: a conversation counts on the day of its first
+    message. A ledger entry never changes: its day is that day as it was
+    when the unit was charged. So both may differ by day, not in all.
 
     \b
     Examples:

@@ -106,6 +106,8 @@ LEDGER_ENTRIES: Final = Table(
         _word("lot_kind"),
         _signed("amount_micros"),
         _instant("occurred_at", "occurred_ms"),
+        _instant("booked_at", "booked_ms"),
+        Column("day", "Date", "day"),  # Written as integer days since 1970.
         _text("reverses"),
         _VERSION,
     ),

@@ -16,7 +16,7 @@ RANKS: dict[Order, dict[str, int]] = {
     "paid_first": {"designated": 0, "shared": 1, "free": 2},
 }
 BOTS = ("b-1", "b-2")
-ABOUT = Posting("", "", "", 0)
+ABOUT = Posting.of_lot("", 0)
 
 lots = st.builds(
     lambda kind, bot, begins, length: (kind, bot if kind == "designated" else "", begins, begins + length),

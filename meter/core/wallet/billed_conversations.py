@@ -17,12 +17,14 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One charged unit: a conversation on Standard, a session of it on Enterprise.
 
-    `at_ms` is the unit's own event time, which decided which lots could pay.
+    `at_ms` is the unit's own event time, which decided which lots could pay. `day` is the conversation's UTC day when
+    the unit was charged.
     """
 
     unit_id: str
     at_ms: int
     parts: tuple[Part, ...]
+    day: int = 0
 
 
 class BilledConversation(msgspec.Struct, array_like=True, gc=False):

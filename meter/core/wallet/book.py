@@ -13,12 +13,22 @@ from schemas.metered import Metered
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """The subject of an entry: the bot, the unit, its conversation (or ""), and the event time in ms."""
+    """The subject of an entry: the bot, the unit, its conversation (or ""), the event time in ms, and the UTC day.
+
+    The day is the conversation's at the time of the charge, also for its reversal; without a conversation that of the
+    event time.
+    """
 
     bot_id: str
     unit_id: str
     conversation_id: str
     occurred_ms: int
+    day: int
+
+    @classmethod
+    def of_lot(cls, bot_id: str, at_ms: int) -> "Posting":
+        """Return the subject of an entry that is about no unit."""
+        return cls(bot_id, "", "", at_ms, day_of(at_ms))
 
 
 class Touched:
@@ -44,6 +54,7 @@ class Book:
     __slots__ = (
         "_spendable",
         "_touched",
+        "booked_ms",
         "changed",
         "conversations",
         "entries",
@@ -68,6 +79,8 @@ class Book:
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
         self.produced_ms = 0
+        self.booked_ms = 0
+        """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
         self._touched: Touched | None = None
         self.waiting: Waiting | None = None
         """The conversations that wait to be charged again. Derived from the state when the next slice is due."""
@@ -124,6 +137,8 @@ class Book:
             lot_kind=lot.kind,
             amount_micros=amount_micros,
             occurred_ms=about.occurred_ms,
+            booked_ms=self.booked_ms,
+            day=about.day,
             reverses=reverses,
         )
         self.entries.append(entry)

@@ -26,6 +26,8 @@ class Books:
         self.due_slices: list[RebillSlice] = []
         """The inputs that the partition has to be given next, so that rebilling goes on."""
         self._beginning: list[Book] = []
+        self.arrived_ms = 0
+        """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
 
     @property
     def clock_ms(self) -> int:
@@ -52,6 +54,7 @@ class Books:
         book = self.by_id.get(workspace_id)
         if book is None:
             book = self.by_id[workspace_id] = Book(Wallet(workspace_id))
+        book.booked_ms = self.arrived_ms
         self.touched[workspace_id] = self.open_updates[workspace_id] = book
         if book.wallet.since < 0:
             self._beginning.append(book)

@@ -5,6 +5,7 @@ from meter.core.wallet.billed_conversations import BilledConversation, Part, Uni
 from meter.core.wallet.book import Book, Posting
 from meter.core.wallet.lots import ASSUMED_GRANT, Lapse, Lot
 from meter.core.wallet.plan_terms import Term, in_force
+from schemas.instants import day_of
 from schemas.money import MOST_MICROS
 
 
@@ -28,9 +29,10 @@ def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_m
     charged: list[Unit] = []
     for number in range(len(conversation.units), due):
         unit_id, at_ms = _unit(conversation, number, policy)
-        about = Posting(conversation.bot_id, unit_id, conversation.conversation_id, at_ms)
+        day = day_of(conversation.first_ms)
+        about = Posting(conversation.bot_id, unit_id, conversation.conversation_id, at_ms, day)
         parts = debit_unit(book, conversation.price_micros, about, policy)
-        charged.append(Unit(unit_id, at_ms, parts))
+        charged.append(Unit(unit_id, at_ms, parts, day))
         _add_charge(book, conversation, parts, +1)
     if charged:
         conversation.units += tuple(charged)
@@ -129,7 +131,7 @@ def _reverse(book: Book, conversation: BilledConversation, unit: Unit, clock_ms:
     for part in unit.parts:
         book.wallet.charged_micros -= part.amount_micros
         lot = book.wallet.lots.by_id[part.lot_id]
-        about = Posting(conversation.bot_id, unit.unit_id, conversation.conversation_id, unit.at_ms)
+        about = Posting(conversation.bot_id, unit.unit_id, conversation.conversation_id, unit.at_ms, unit.day)
         book.post(lot, "reversal", part.amount_micros, about, reverses=part.entry_id)
         if lot.withdrawn:
             _take_back(book, lot)
@@ -140,20 +142,20 @@ def _reverse(book: Book, conversation: BilledConversation, unit: Unit, clock_ms:
 
 def enter(book: Book, lot: Lot) -> None:
     """Credit a pending grant: the clock has reached its beginning, or a unit within its term is there."""
-    entry = book.post(lot, "grant", lot.pending_micros, Posting("", "", "", lot.assigned_ms))
+    entry = book.post(lot, "grant", lot.pending_micros, Posting.of_lot("", lot.assigned_ms))
     lot.pending_micros, lot.entry_id = 0, entry.entry_id
 
 
 def withdraw(book: Book, lot: Lot) -> None:
     """Take a grant away: what is left of it at once, what it has paid whenever a reversal returns it."""
-    _undo_lapses(book, lot, lot.lapsed_micros, Posting("", "", "", lot.assigned_ms))
+    _undo_lapses(book, lot, lot.lapsed_micros, Posting.of_lot("", lot.assigned_ms))
     lot.withdrawn = book.wallet.has_withdrawn = True
     _take_back(book, lot)
 
 
 def _take_back(book: Book, lot: Lot) -> None:
     if lot.remaining_micros:
-        about = Posting("", "", "", lot.assigned_ms)
+        about = Posting.of_lot("", lot.assigned_ms)
         book.post(lot, "grant_reversal", -lot.remaining_micros, about, reverses=lot.entry_id)
 
 
@@ -169,7 +171,7 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
     if lot.kind != "free" or clock_ms < lot.expires_ms or lot.remaining_micros <= 0:
         return
     amount_micros = lot.remaining_micros
-    entry = book.post(lot, "lapse", -amount_micros, Posting("", "", "", lot.expires_ms))
+    entry = book.post(lot, "lapse", -amount_micros, Posting.of_lot("", lot.expires_ms))
     lot.lapses.append(Lapse(entry.entry_id, amount_micros))
     lot.lapsed_micros += amount_micros
     book.wallet.lapsed_micros += amount_micros

@@ -40,6 +40,7 @@ class Wallets:
 
         `arrived_ms` is the time at which Kafka received it first.
         """
+        self._books.arrived_ms = arrived_ms
         refused = self._step(wallet_input, arrived_ms)
         self._books.note_beginnings(offset)
         return refused

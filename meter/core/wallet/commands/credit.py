@@ -34,7 +34,7 @@ def add_credit(book: Book, lot: Lot, amount_micros: int, now: Moment) -> Done | 
         lapse(book, lot, now.clock_ms)
         book.changed = True
     else:
-        lot.entry_id = book.post(lot, "purchase", amount_micros, Posting(lot.bot_id, "", "", lot.assigned_ms)).entry_id
+        lot.entry_id = book.post(lot, "purchase", amount_micros, Posting.of_lot(lot.bot_id, lot.assigned_ms)).entry_id
     return Done()
 
 
