@@ -59,7 +59,7 @@ def silent(*_: object) -> Rejected:
 BREAKS: list[tuple[str, Callable[..., Any], str]] = [
     ("meter.core.decode._is_rfc3339", lambda _: True, "the oracle says 1"),
     ("meter.core.decode._strictly", lambda _, found: found, "the oracle says 1"),
-    ("meter.core.sessions.sessionize.rfc3339", failing, "date value out of range"),
+    ("meter.core.sessions.timeliness.rfc3339", failing, "date value out of range"),
     ("meter.core.sessions.sessionize.late", silent, "the reason names nothing"),
     ("schemas.dead_letters.DeadLetter.headers", lost, "dead letters"),
 ]
