@@ -1,4 +1,4 @@
-"""What became of one record of chat-events: the outcomes of `Sessions.step`."""
+"""Outcomes of `Sessions.step`: what became of one record of chat-events."""
 
 import msgspec
 
