@@ -90,6 +90,7 @@ LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state"
 STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
 KAFKA_UP = Gauge("meter_kafka_up", "1 while Kafka answers, 0 after 15 s without an answer")
 KAFKA_UP.set_function(ANSWERS.is_up)
+KNOWN_IDS = Gauge("meter_known_ids", "Ids of accepted events in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
 # An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.

@@ -79,6 +79,10 @@ class Engine(Protocol):
         """The number of interactions in the state, in memory and on disk."""
 
     @property
+    def ids(self) -> int:
+        """The number of ids of accepted events in memory."""
+
+    @property
     def stored(self) -> int:
         """The number of live interactions that are on disk. Read only if `spills` is set."""
 

@@ -12,6 +12,7 @@ from typing import Final
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
+from meter.core.sessions import accepted_ids
 from meter.core.sessions.event_kinds import EVENT_CLASSES, ChatMessage, class_of
 from meter.core.sessions.timeliness import late, untimely
 from meter.kafka.fetched import Fetched, RawRecords
@@ -55,6 +56,7 @@ class KernelEngine:
             gap_ms=policy.gap_ms,
             horizon_ms=policy.horizon_ms,
             future_ms=policy.future_ms,
+            bucket_ids=accepted_ids.BUCKET_IDS,
             secret=os.urandom(32),
         )
 
@@ -97,6 +99,10 @@ class KernelEngine:
     @property
     def live(self) -> int:
         return self._kernel.live
+
+    @property
+    def ids(self) -> int:
+        return self._kernel.ids
 
     @property
     def held_bytes(self) -> int:

@@ -11,18 +11,20 @@ import msgspec
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
-from meter.core.sessions.conversations import Interaction
-from meter.core.sessions.sessionize import (
+from meter.core.sessions.accepted_ids import AcceptedId
+from meter.core.sessions.conversations import Interaction, InteractionKey
+from meter.core.sessions.keys import is_bucket_key, pack_bucket_key, pack_key, unpack_bucket_key, unpack_key
+from meter.core.sessions.outcomes import (
     Conflict,
     ConversationTouched,
     Duplicate,
     OccurrenceCounted,
     Outcome,
     PolicyRead,
-    Sessions,
     Ticked,
 )
-from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
+from meter.core.sessions.sessionize import Sessions
+from meter.core.sessions.state_codec import pack_bucket, pack_interaction, unpack_bucket, unpack_interaction
 from meter.core.sessions.updates import MeteredUpdates
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
@@ -79,6 +81,10 @@ class CoreEngine:
     def live(self) -> int:
         return len(self._sessions.interactions)
 
+    @property
+    def ids(self) -> int:
+        return len(self._sessions.accepted)
+
     def process(self, records: Sequence[Fetched]) -> Processed:
         self._left = deque(records)
         return self.go_on()
@@ -132,16 +138,23 @@ class CoreEngine:
         return self._misplaced.judge(event, record) or self._sessions.step(event, record.timestamp)
 
     def changed(self) -> Iterator[bytes]:
-        touched, self._sessions.touched = self._sessions.touched, set()
-        return pack((pack_key(key), self._value_of(pack_key(key))) for key in touched)
+        sessions = self._sessions
+        touched, sessions.touched = sessions.touched, set()
+        buckets, sessions.accepted.touched = sessions.accepted.touched, set()
+        keys = [*map(pack_key, touched), *map(pack_bucket_key, sorted(buckets))]
+        return pack((key, self._value_of(key)) for key in keys)
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         return self._sweep.next(size_bytes)
 
     def _keys(self) -> Iterator[bytes]:
-        return map(pack_key, self._sessions.interactions)
+        yield from map(pack_key, self._sessions.interactions)
+        yield from map(pack_bucket_key, self._sessions.accepted.buckets)
 
     def _value_of(self, key: bytes) -> bytes | None:
+        if is_bucket_key(key):
+            bucket = self._sessions.accepted.buckets.get(unpack_bucket_key(key))
+            return None if bucket is None else pack_bucket(bucket.ids)
         interaction = self._sessions.interactions.get(unpack_key(key))
         return None if interaction is None else pack_interaction(interaction)
 
@@ -154,16 +167,23 @@ class CoreEngine:
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         standing = self._loading.finish(floor)
         self._sessions.watermark_ms, self._sessions.closed_messages = watermark_ms, closed_messages
-        interactions = {unpack_key(key): unpack_interaction(value) for key, value in standing.items()}
-        if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()):
+        buckets: dict[int, list[AcceptedId]] = {}
+        interactions: dict[InteractionKey, Interaction] = {}
+        for key, value in standing.items():
+            if is_bucket_key(key):
+                buckets[unpack_bucket_key(key)] = unpack_bucket(value)
+            else:
+                interactions[unpack_key(key)] = unpack_interaction(value)
+        if not all(_fits(interaction, watermark_ms) for interaction in interactions.values()) or any(
+            accepted.at_ms > watermark_ms for ids in buckets.values() for accepted in ids
+        ):
             raise ValueError("an entry does not fit the time that its checkpoint had reached")
-        self._sessions.restore(interactions)
+        self._sessions.restore(interactions, buckets)
 
 
 def _fits(interaction: Interaction, watermark_ms: int) -> bool:
     """Whether an entry can be of this watermark: it is due later, and none of its messages is newer."""
-    spoken_ms = [each.last_ms for each in interaction.conversations] + [seen.at_ms for seen in interaction.seen]
-    return interaction.due_ms > watermark_ms >= max(spoken_ms)
+    return interaction.due_ms > watermark_ms >= max(each.last_ms for each in interaction.conversations)
 
 
 def _kind(metered: ConversationMetered | OccurrenceMetered) -> str:

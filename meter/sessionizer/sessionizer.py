@@ -190,6 +190,7 @@ class Sessionizer:
     def _observe_live(self) -> None:
         number = str(self._partition)
         metrics.LIVE_INTERACTIONS.labels(number).set(self._engine.live)
+        metrics.KNOWN_IDS.labels(number).set(self._engine.ids)
         if self.spills:
             metrics.STORED_INTERACTIONS.labels(number).set(self._engine.stored)
 

@@ -7,7 +7,7 @@ crash, that part is always the updates up to some offset.
 from typing import TypedDict
 
 from meter.core.sessions.conversations import Conversation, InteractionKey
-from meter.core.sessions.sessionize import ConversationTouched, OccurrenceCounted
+from meter.core.sessions.outcomes import ConversationTouched, OccurrenceCounted
 from schemas.metered import ConversationMetered, OccurrenceMetered, State
 from schemas.versions import version_of
 
