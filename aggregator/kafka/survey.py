@@ -58,11 +58,14 @@ async def _admin(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @asynccontextmanager
-async def group_consumer(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that reads and commits offsets of the group without joining it."""
+async def consumer_of(bootstrap_servers: str, group: str | None) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that reads, and reads and commits offsets of `group` without joining it.
+
+    With a group it must be assigned its partitions once: the client fails where that changes while it looks.
+    """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
-        group_id=AGGREGATOR_GROUP,
+        group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",
         fetch_max_wait_ms=50,
@@ -83,7 +86,7 @@ async def survey(bootstrap_servers: str) -> Present:
     with _in_one_sentence(bootstrap_servers):
         cluster = await _cluster(bootstrap_servers)
         partitions = [(life.name, number) for life in cluster.topics.values() for number in range(life.partitions)]
-        async with group_consumer(bootstrap_servers) as consumer:
+        async with consumer_of(bootstrap_servers, AGGREGATOR_GROUP) as consumer:
             committed = {each: await consumer.committed(TopicPartition(*each)) for each in partitions}
             beginnings = await consumer.beginning_offsets([TopicPartition(*each) for each in partitions])
             ends = await _ends(consumer, [TopicPartition(*each) for each in partitions])

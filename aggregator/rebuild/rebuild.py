@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aggregator.clickhouse import holdings
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.holdings import Held, Partition, Present, gone, must_empty, offsets_now
-from aggregator.kafka.survey import group_consumer, members, survey
+from aggregator.kafka.survey import consumer_of, members, survey
 from aggregator.writer.findings import Findings
 from aggregator.writer.sink import write
 from schemas.topics import AGGREGATOR_GROUP
@@ -70,10 +70,11 @@ async def rebuild(
     planned = _plan(holdings.read(clickhouse), present, from_start=from_start, keeps=keeps)
     _prepare(clickhouse, present, is_emptied=planned.is_emptied)
     progress.begin(planned.offsets)
-    async with group_consumer(bootstrap_servers) as consumer:
+    async with consumer_of(bootstrap_servers, None) as consumer:
         for each, start in sorted(planned.starts.items()):
             await _fill(consumer, clickhouse, present, each, start, progress)
-        consumer.assign([TopicPartition(*each) for each in present.ends])  # It commits for assigned partitions only.
+    async with consumer_of(bootstrap_servers, AGGREGATOR_GROUP) as consumer:
+        consumer.assign([TopicPartition(*each) for each in present.ends])
         await consumer.commit({TopicPartition(*each): end for each, end in present.ends.items()})
     holdings.hold(clickhouse, present.cluster, "whole", holdings.read(clickhouse).version + 1)
     return planned

@@ -51,7 +51,7 @@ class Moves:
     def arrived_ms(self, record: Fetched) -> int:
         """Return when a record arrived at Kafka: where it lay first, if it was moved, in milliseconds since 1970.
 
-        The earlier of the two times counts, so a header that a stranger has written lets nothing from the future in.
+        The earlier of the two times counts, so a header that a client outside the product has written lets nothing in.
         """
         move = move_of(record.headers, self._topic.name) if record.headers else None
         return record.timestamp if move is None else min(record.timestamp, move.received_ms)

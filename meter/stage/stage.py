@@ -92,12 +92,11 @@ class Stage:
                 for tp in self._partitions.keys() - set(assigned):
                     del self._partitions[tp]
             for tp in assigned:
-                if not self._is_stale(generation):
-                    partition = await self._partition(tp, generation)
-                    if partition is not None:
-                        await self._pass_time(tp, partition)
-                        await self._holes.look(tp, partition, self._last_processed_s)
-                        await self._commit_again(tp, partition)
+                partition = None if self._is_stale(generation) else await self._partition(tp, generation)
+                if partition is not None:
+                    await self._pass_time(tp, partition)
+                    await self._holes.look(tp, partition, self._last_processed_s)
+                    await self._commit_again(tp, partition)
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
 
@@ -143,7 +142,6 @@ class Stage:
         except Exception as error:
             await quarantine.failed(partition.next_offset, batch.last_offset, error)
             raise
-        partition.next_offset = batch.last_offset + 1
         return True
 
     async def _process_slices(self, batch: Batch, partition: Partition, records: Sequence[Fetched]) -> bool:

@@ -76,3 +76,19 @@ def test_a_bot_is_named_by_the_last_command_by_time_source_and_id() -> None:
     for order in (texts, texts[::-1]):
         wallet = WalletHarness(STANDARD, *order)
         assert wallet.wallets.books["w"].wallet.bots["b"].name == "c"
+
+
+def test_what_waits_for_its_slice_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Event time passes it in between; it is charged by the new plan, and forgotten after that."""
+    monkeypatch.setattr("meter.core.wallet.rebilling.SLICE_CONVERSATIONS", 1)
+    wallet = WalletHarness(ENTERPRISE)
+    for number in range(3):
+        wallet.conversation(number * HOUR, id=f"c-{number}", state="closed")
+    wallet.command("plan.changed", -HOUR, plan="enterprise", session_price_micros=1)
+    wallet.passes(3 * DAY)
+    wallet.wallets.books["w"].waiting = None  # As after a restart.
+    while due := wallet.wallets.take_due_slices():
+        wallet.tell(due[0])
+    assert wallet.balance.paid_micros == -3
+    wallet.passes(4 * DAY)
+    assert wallet.wallets.books["w"].conversations == {}
