@@ -78,4 +78,4 @@ def move_of(headers: Headers, topic: str) -> Move | None:
 
 def without_move(headers: Headers) -> Headers:
     """Return the headers without those of a move."""
-    return [header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS)]
+    return tuple(header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS))

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from meter.core.decode import NULL_VALUE, OWN_PREFIX, read, sort
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
+from meter.dead_letters.event_time import newest_ms, out_of_time
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, load_replays
-from meter.kafka import reader
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics, delivered
 from meter.settings import Settings
@@ -29,9 +29,6 @@ from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, REPLAYS, WALLET_INPUTS
 
 PATIENCE_MS: Final = 60 * SECOND_MS
 """How long after its claim a replay without a receipt is left to the process that began it."""
-
-TAIL_RECORDS: Final = 1_000
-"""How many of a partition's last records are read to learn how far its event time has come."""
 
 _TOPICS: Final = (CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name)
 
@@ -116,7 +113,7 @@ class Replayer:
         letter = chosen.letter
         topic, found = _read(letter, chosen.value)
         at_ms, key = to_ms(found.time), found.data.workspace_id.encode()
-        refused = _out_of_time(at_ms, self._policy, int(time.time() * 1000)) if isinstance(found, ChatEvent) else None
+        refused = out_of_time(at_ms, self._policy, int(time.time() * 1000)) if isinstance(found, ChatEvent) else None
         if at_ms < 0:
             refused = Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970")
         if refused is None and letter.code == "conflict" and chosen.value == chosen.refused:
@@ -140,7 +137,7 @@ class Replayer:
                 return Rejected("late", letter.reason)
         partition = await self._topics.partition_of(CHAT_EVENTS.name, key)
         if partition not in self._reached_ms:
-            self._reached_ms[partition] = await _reached_ms(self._bootstrap, partition, self._policy)
+            self._reached_ms[partition] = await newest_ms(self._bootstrap, partition, self._policy)
         behind_ms = self._reached_ms[partition] - at_ms
         if behind_ms <= self._policy.horizon_ms:
             return None
@@ -232,22 +229,3 @@ def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCo
 def _refusal_again(letter: Letter, refused: Rejected) -> str:
     hint = "mend it and give it with --file" if refused.code != "late" else "see --help for what can be done"
     return f"{letter.letter_id} would be refused again as {refused.code}: {refused.reason}; {hint}"
-
-
-def _out_of_time(at_ms: int, policy: Policy, now_ms: int) -> Rejected | None:
-    if at_ms <= now_ms + policy.future_ms:
-        return None
-    return Rejected("future", f"time: {rfc3339(at_ms)} is {(at_ms - now_ms) / 1000:.3f} s ahead of its arrival")
-
-
-async def _reached_ms(bootstrap: str, partition: int, policy: Policy) -> int:
-    """Return the newest event time among a partition's last TAIL_RECORDS records; 0 if none has one.
-
-    The partition's watermark is at least this. Future events are left out, because the meter refuses them.
-    """
-    reached_ms = 0
-    async for record in reader.tail(bootstrap, CHAT_EVENTS, partition, TAIL_RECORDS):
-        event = read(record.value, decode_event)
-        if not isinstance(event, Rejected | PolicyRecord) and to_ms(event.time) <= record.timestamp + policy.future_ms:
-            reached_ms = max(reached_ms, to_ms(event.time))
-    return reached_ms

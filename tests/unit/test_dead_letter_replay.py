@@ -132,7 +132,7 @@ async def check(
     async def reached(*_: object) -> int:
         return reached_ms
 
-    monkeypatch.setattr("meter.dead_letters.replay._reached_ms", reached)
+    monkeypatch.setattr("meter.dead_letters.replay.newest_ms", reached)
     monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: NOW_MS / 1000)
     return await Replayer(Settings(), cast(KafkaTopics, OnePartition()), force=force).check(Chosen(of, value, refused))
 
