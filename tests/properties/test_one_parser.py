@@ -150,7 +150,7 @@ def test_an_escape_does_not_bring_rounding_back(value: bytes) -> None:
         (
             EVENT.replace(b"chat.message", b"chat.massage"),
             'type: "chat.massage" is not one of '
-            "chat.message, chat.notification.proactive, chat.notification.alert, meter.tick",
+            "chat.message, chat.notification.proactive, chat.notification.alert, meter.tick, meter.policy",
         ),
         (
             EVENT.replace(b'"in"', b'"' + b"x" * 500_000 + b'"'),

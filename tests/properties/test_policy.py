@@ -181,7 +181,7 @@ def test_the_log_of_wallets_read_again_gives_the_same_history(lines: list[bytes]
     log = driven([command("credits.purchased", START, "c-2", "stranger", **bought), *lines], NOW, taken, POLICY)
     again: dict[str, Entry] = {}
     for partition in range(log.number):
-        charger, inputs = Charger(POLICY, partition), log.topics[WALLET_INPUTS.name, partition]
+        charger, inputs = Charger(POLICY, partition, log.number), log.topics[WALLET_INPUTS.name, partition]
         for at in range(0, len(inputs), size):
             for output in charger.process(inputs[at : at + size]):
                 for record in listed(output.records) if output.topic is LEDGER else ():
