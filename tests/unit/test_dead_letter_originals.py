@@ -12,6 +12,7 @@ from meter.dead_letters.replay import own_headers
 from meter.kafka.records import Record
 from meter.stage.dead_letter import dead_letter
 from schemas import shortened_letters
+from schemas.moves import MOVED_FROM, Move
 from schemas.replays import Claim, Receipt, marks_of, without_marks
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, REPLAYS
 from tests.properties.memory_log import stored
@@ -90,6 +91,26 @@ def test_only_what_was_claimed_is_a_replay(value: bytes, headers: Any, named: st
     assert found.is_copy(letter) is bool(named)
     kept = [each for each in headers if each not in CLAIM.marks()] if named else headers
     assert list(own_headers(letter, headers)) == kept
+
+
+def test_a_moved_record_is_put_back_as_it_was_before_its_move() -> None:
+    """Its letter has the headers of the move once, among the record's own, and a replay leaves them out."""
+    move = Move(CHAT_EVENTS.name, 1, 8, 5)
+    record = refused(b"{", move.headers([*HEADERS, *CLAIM.marks()]), 9)
+    written = dead_letter(CHAT_EVENTS, 0, record, REFUSED)
+    assert [name for name, _ in written.headers()].count(MOVED_FROM) == 1
+    claimed_at = RECEIPT._replace(location=move.location)
+    found = letters_of(record, replays=[CLAIM, claimed_at])
+    letter = found.get("chat-events/0/9")
+    assert (letter.moved_from, letter.replay_of) == (move.location, CLAIM.letter_id)
+    assert not found.is_copy(letter)
+    assert list(own_headers(letter, written.source_headers)) == HEADERS
+
+
+def test_only_the_letter_of_a_replay_says_where_it_was_moved_from() -> None:
+    """Else a client could have a replay that counts shown as refused again."""
+    found = letters_of(refused(b"x", Move(CHAT_EVENTS.name, 0, 8, 5).headers([]), 9), replays=[CLAIM, RECEIPT])
+    assert found.moved == {}
 
 
 def test_a_claim_that_names_no_letter_claims_nothing() -> None:
