@@ -104,9 +104,10 @@ def worker_command() -> None:
 )
 @click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
 def rebuild_command(from_start: bool, keep_rows: bool, yes: bool) -> None:
-    """Fill ClickHouse from Kafka: from the oldest records of ledger, dead-letters and event-counts to their ends.
+    """Fill ClickHouse from Kafka again.
 
-    For a ClickHouse that is empty, older than the group's offsets, or of topics that were deleted and created again.
+    Reads ledger, dead-letters and event-counts from their oldest records to their ends. For a ClickHouse that is empty,
+    older than the group's offsets, or of topics that were deleted and created again.
     Where its rows belong to these topics, the command keeps them and goes on after them; else it deletes them. Stop all
     workers of the aggregator first; those of the meter may run. Killed at any moment, give the command again: it goes
     on where it ended. At the end it names what Kafka has deleted, which is gone for good.

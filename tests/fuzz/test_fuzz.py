@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from meter.core.rejection import Rejected
+from meter.sessionizer.python_engine import CoreEngine
 from schemas.dead_letters import DeadLetter
 from tests.fuzz.__main__ import main, ranges
 from tests.fuzz.cases import BATCH, case
 from tests.fuzz.world import Report, run_batch
+from tests.sessionizer_engines import chosen
 
 SEED = 1
 
@@ -57,11 +59,13 @@ def silent(*_: object) -> Rejected:
     return Rejected("late", "")
 
 
+LATE = "meter.core.sessions.sessionize.late" if chosen() is CoreEngine else "meter.sessionizer.kernel_engine.late"
+
 BREAKS: list[tuple[str, Callable[..., Any], str]] = [
     ("meter.core.interpret._refusals", lambda *_, **__: iter(()), "the oracle says 1"),
     ("meter.core.decode._is_plain", lambda _: True, "the oracle says 1"),
-    ("meter.core.sessions.sessionize.rfc3339", failing, "date value out of range"),
-    ("meter.core.sessions.sessionize.late", silent, "the reason names nothing"),
+    ("meter.core.sessions.timeliness.rfc3339", failing, "date value out of range"),
+    (LATE, silent, "the reason names nothing"),
     ("schemas.dead_letters.DeadLetter.headers", lost, "dead letters"),
 ]
 
