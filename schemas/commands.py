@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.events import Instant, Name
+from schemas.forms import Form
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 """Micro-dollars, from 0 to a billion dollars."""
@@ -125,8 +126,8 @@ class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
 
 AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged
 
-decode_command = msgspec.json.Decoder(AnyCommand).decode
-"""bytes -> AnyCommand. Raises the same errors as `schemas.events.decode_event`."""
+decode_command: Form[AnyCommand] = Form(AnyCommand)
+"""The form of account commands. See `schemas.events.decode_event`."""
 
 COMMAND_PREFIX = "billing."
 """First characters of every account command's type. A feed is routed by them."""

@@ -8,8 +8,9 @@ fetched. A reader that finds a hole seeks back to the offset that it expects. It
 the hole is filled.
 """
 
-from collections.abc import Sequence
 from typing import Final, Protocol
+
+from schemas.headers import Headers
 
 QUIET_S: Final = 5.0
 """After how long without a batch of a partition the reader checks it for a dropped batch."""
@@ -43,7 +44,7 @@ class Fetched(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Headers: ...
 
 
 def is_hole(base: int, expected: int) -> bool:

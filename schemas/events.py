@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.forms import Form
 from schemas.instants import from_ms
 from schemas.policy import PolicyRecord
 
@@ -70,8 +71,8 @@ class ClockTick(msgspec.Struct, frozen=True, tag_field="type", tag="meter.tick")
 
 AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick | PolicyRecord
 
-decode_event = msgspec.json.Decoder(AnyChatEvent).decode
-"""bytes -> AnyChatEvent. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""
+decode_event: Form[AnyChatEvent] = Form(AnyChatEvent)
+"""The form of chat events. Reading is `meter/core/decode.py`'s; the form alone decodes what the product has written."""
 
 _encode = msgspec.json.Encoder().encode
 

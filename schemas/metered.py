@@ -13,6 +13,7 @@ from schemas import formats
 from schemas.commands import AnyCommand
 from schemas.event_counts import EventCounts
 from schemas.events import Name
+from schemas.forms import Form
 from schemas.policy import PolicyRecord
 
 State = Literal["open", "closed", "absorbed"]
@@ -113,5 +114,5 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
 WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | RebillSlice | PolicyRecord | AnyCommand
 
-decode_wallet_input = msgspec.json.Decoder(WalletInput).decode
-"""bytes -> WalletInput. Raises the same errors as `schemas.events.decode_event`."""
+decode_wallet_input: Form[WalletInput] = Form(WalletInput)
+"""The form of wallet inputs. See `schemas.events.decode_event`."""

@@ -6,13 +6,13 @@ what it could not do without them.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from schemas.headers import Headers, size_of
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
 MOVED_FROM: Final = "moved-from"
-"""TOPIC/PARTITION/OFFSET of where the record lay. Also on the dead letter of a moved record."""
+"""TOPIC/PARTITION/OFFSET of where the record lay. A dead letter keeps it with the record's other headers."""
 RECEIVED_MS: Final = "moved-received-ms"
 """The record's Kafka timestamp there, in milliseconds since 1970."""
 
@@ -26,7 +26,6 @@ _ORIGINS: Final = {
 """Topic -> the topics from which records move to it."""
 
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
-Headers = Iterable[tuple[str, bytes | None]]
 
 
 class Move(NamedTuple):
@@ -42,16 +41,19 @@ class Move(NamedTuple):
         """TOPIC/PARTITION/OFFSET."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
-    def headers(self, own: Headers) -> list[tuple[str, bytes]]:
+    def headers(self, own: Headers) -> list[tuple[str, bytes | None]]:
         """Return the moved record's headers: those of the move, and `own`, as many as KEPT_HEADER_BYTES hold.
 
-        Left out of `own` are headers without a value, and headers with the two names of a move.
+        Left out of `own` are headers with the two names of a move.
         """
-        headers = [(MOVED_FROM, self.location.encode()), (RECEIVED_MS, str(self.received_ms).encode())]
+        headers: list[tuple[str, bytes | None]] = [
+            (MOVED_FROM, self.location.encode()),
+            (RECEIVED_MS, str(self.received_ms).encode()),
+        ]
         left_bytes = KEPT_HEADER_BYTES
         for name, value in own:
-            size_bytes = len(name.encode("utf-8", "replace")) + len(value or b"")
-            if value is not None and name not in (MOVED_FROM, RECEIVED_MS) and size_bytes <= left_bytes:
+            size_bytes = size_of([(name, value)])
+            if name not in (MOVED_FROM, RECEIVED_MS) and size_bytes <= left_bytes:
                 left_bytes -= size_bytes
                 headers.append((name, value))
         return headers
@@ -72,3 +74,8 @@ def move_of(headers: Headers, topic: str) -> Move | None:
         return None
     name = origin.decode("utf-8", "replace")
     return Move(name, *map(int, numbers)) if name in _ORIGINS.get(topic, ()) else None
+
+
+def without_move(headers: Headers) -> Headers:
+    """Return the headers without those of a move."""
+    return tuple(header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS))

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 MAX_RECORD_BYTES: Final = 32 * 1024 * 1024
-"""The largest record that the product writes. A dead letter holds a refused record whole, however large that one is."""
+"""The largest record that the product writes. A dead letter of a larger one is shortened."""
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote
 ACCOUNT_COMMANDS: Final = Topic("account-commands", "account commands from outside the product", METER_GROUP, _EVENTS)
 WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _INPUTS)
 LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, balance", AGGREGATOR_GROUP, _FOR_EVER)
-DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
+DEAD_LETTERS: Final = Topic("dead-letters", "refused records, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)

@@ -16,6 +16,7 @@ from aggregator.reconciliation import report
 from aggregator.settings import load
 from aggregator.writer import worker
 from schemas.codecs import require_codecs
+from schemas.terminal import print_any_text
 
 _ENVIRONMENT = """
 \b
@@ -50,6 +51,7 @@ def main() -> None:
       python -m aggregator reconcile
       python -m aggregator COMMAND --help
     """
+    print_any_text()
 
 
 @main.command("migrate", epilog=_ENVIRONMENT)

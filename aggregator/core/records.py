@@ -59,8 +59,8 @@ def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
     """
     location = LetterLocation(record.topic, record.partition, record.offset, max(record.timestamp, 0))
     try:
-        letter = from_record(record.key, record.value, list(record.headers))
-    except ValueError:  # The partition or the offset in the headers is not a number.
+        letter = from_record(record.key, record.value, record.headers)
+    except ValueError:  # A header that must be a number is none, or too large for the table.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return location, letter

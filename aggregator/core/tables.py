@@ -185,6 +185,8 @@ DEAD_LETTER_FACTS: Final = Table(
         _text("reason"),
         _bytes("key", "key"),
         _bytes("payload", "value"),
+        Column("payload_bytes", "Nullable(UInt64)", "value_bytes"),
+        Column("is_shortened", "Bool", "is_shortened"),
         _instant("refused_at", "timestamp_ms", on_carrier=True),
         _VERSION,
     ),

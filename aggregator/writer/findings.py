@@ -9,6 +9,7 @@ from aggregator.core.records import Record, read_comparison, read_ledger_update,
 from aggregator.core.tables import ComparisonKey, LetterLocation
 from schemas.dead_letters import DeadLetter
 from schemas.event_counts import CountComparison
+from schemas.headers import size_of
 from schemas.ledger import LedgerUpdate
 from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
 
@@ -22,7 +23,7 @@ class Findings(msgspec.Struct):
     next_offsets: dict[tuple[str, int], int] = {}
     rows: int = 0
     size_bytes: int = 0
-    """The number of rows that they become, and the length of the records' values."""
+    """The number of rows that they become, and the bytes of the records."""
 
     def add(self, record: Record) -> None:
         """Decode a record. Raises NotALedgerUpdateError."""
@@ -38,7 +39,7 @@ class Findings(msgspec.Struct):
             assert record.topic == DEAD_LETTERS.name, record.topic
             self.letters.append(read_letter(record))
             self.rows += 1
-        self.size_bytes += len(record.value or b"")
+        self.size_bytes += len(record.key or b"") + len(record.value or b"") + size_of(record.headers)
 
     def held(self, topic_ids: Mapping[str, str]) -> list[OffsetHeld]:
         """Return what the tables hold once all rows are there. `topic_ids` are the ids of the topics by name."""

@@ -12,12 +12,13 @@ from typing import Final, NamedTuple, Protocol
 from aggregator import metrics
 from aggregator.writer.findings import Findings
 from schemas.delivery import Fetched, is_hole, is_quiet
+from schemas.headers import Headers
 
 MAX_ROWS: Final = 50_000
 """The number of unwritten rows from which `process` accepts no further batch until they are taken for writing."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The same bound in bytes of Kafka values, because a dead letter can be large."""
+"""The same bound in bytes of Kafka records, because a dead letter can be large."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class _Located(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
 
 class Batch(Protocol):
@@ -198,9 +199,8 @@ class Intake:
         pending = self._pending
         for record in batch.records:
             if record.offset >= expected:
-                key, value, headers = record.key, record.value, record.headers
-                located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
-                pending.add(located)
+                found = record.offset, record.timestamp, record.key, record.value, record.headers
+                pending.add(_Located(partition.topic, partition.partition, *found))
         self._expected[partition] = max(expected, batch.last_offset + 1)
         pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()

@@ -8,7 +8,7 @@ import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from meter.dead_letters.inventory import LetterError
-from meter.ingest.feed_files import FeedError
+from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
 from meter.kafka.policies import PolicyError
 from meter.kafka.topics import TopicsError

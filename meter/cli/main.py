@@ -17,7 +17,7 @@ from meter.cli.errors import FAILED, refusals
 from meter.cli.operate import OPERATIONS
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
-from meter.ingest.feed_files import FeedError
+from meter.ingest.feed_lines import feed_files
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
@@ -26,14 +26,16 @@ from meter.local.data_directory import owned_data_directory
 from meter.sessionizer.choose_engine import slow_engine_notice
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
+from schemas.terminal import print_any_text
 
 _FEED = click.option(
     "--feed",
     "feeds",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file of CloudEvents, one JSON object a line, plain or .gz: chat events and account commands, mixed. "
-    "Give it again for each further file; they are merged by event time.",
+    help="A file of CloudEvents, one JSON object a line, plain or gzipped: chat events and account commands, mixed. "
+    "A directory stands for its .ndjson, .jsonl and .json files. Give it again for each further file; all are merged "
+    "by event time.",
 )
 
 
@@ -64,6 +66,7 @@ _FEED = click.option(
 )
 def main() -> None:
     """Set up what all commands need. The help text is above."""
+    print_any_text()
     # A command reports an error of Kafka's client itself, in one sentence.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
@@ -89,8 +92,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
         raise click.UsageError("--once needs a feed, to end after it: add --feed FILE")
     with refusals():
         settings = load()
-        _check_feeds(feeds)
-        _run(settings, list(feeds), data, once=once)
+        _run(settings, feed_files(feeds), data, once=once)
         if once:
             aggregator.print_summary(data)
             click.echo(aggregator.reconciled(data))
@@ -189,11 +191,11 @@ def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
         raise click.UsageError("nothing to produce: add --feed FILE")
     with refusals():
         settings = load()
-        _check_feeds(feeds)
+        files = feed_files(feeds)
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         with show_progress() as progress:
-            progress.phase("producing", sum(path.stat().st_size for path in feeds))
-            written = asyncio.run(produce(settings, list(feeds), progress.advance, close=close))
+            progress.phase("producing", sum(path.stat().st_size for path in files))
+            written = asyncio.run(produce(settings, files, progress.advance, close=close))
     click.echo(f"{written} lines written")
 
 
@@ -221,10 +223,3 @@ def drained_command(timeout_s: float) -> None:
         click.echo(f"not drained after {timeout_s:g} s: still reading {waiting.get('on', 'nothing')}", err=True)
         sys.exit(FAILED)
     click.echo("drained")
-
-
-def _check_feeds(feeds: tuple[Path, ...]) -> None:
-    """Raise FeedError for the first file that cannot be read. Called before anything is started."""
-    for feed in feeds:
-        if not feed.is_file() or not os.access(feed, os.R_OK):
-            raise FeedError(f"the feed {feed} cannot be read: no such file. Give the path of a file of events.")

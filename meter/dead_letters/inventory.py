@@ -5,8 +5,8 @@ records of one letter; they are one letter here.
 """
 
 from collections.abc import Iterable
-from contextlib import aclosing
-from typing import Literal
+from hashlib import sha256
+from typing import Final, Literal
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -16,6 +16,9 @@ from schemas.dead_letters import DeadLetter, from_record
 from schemas.replays import Claim, Receipt
 from schemas.replays import from_record as replay_from_record
 from schemas.topics import DEAD_LETTERS, REPLAYS
+
+KEY_BYTES: Final = 1024
+"""How much of a refused record's key is kept in memory and shown."""
 
 Status = Literal["waiting", "begun", "replayed", "refused again"]
 """waiting: no claim; begun: a claim without a receipt; replayed: a claim and a receipt; refused again: the record that
@@ -29,10 +32,13 @@ class LetterError(Exception):
 class Letter(msgspec.Struct, frozen=True):
     """A dead letter without the refused bytes, because all letters together may not fit in memory.
 
-    `topic`, `partition`, `offset` and `key` are those of the refused record. `size_bytes` is the length of its value,
-    None if it had none. `refused_ms` is the dead letter's Kafka timestamp. `replay_of` is the id of the letter that
-    the refused record was put back for, or empty. `location` is where the letter itself is on dead-letters: partition
-    and offset. `moved_from` is where the refused record lay before it was moved, or empty.
+    `topic`, `partition`, `offset` and `key` are those of the refused record; of the key at most KEY_BYTES.
+    `size_bytes` is the length of its value, None if it had none. `refused_ms` is the dead letter's Kafka timestamp.
+    `replay_of` is the id of the letter that the refused record was put back for, or empty. `location` is where the
+    letter itself is on dead-letters: partition and offset. `moved_from` is where the refused record lay before it was
+    moved, or empty. `shortened` names the parts of the record that the letter could not hold whole, and is empty if it
+    holds all. `nonce` and `digest` are for `proven`: the word of the claim that the record names, and the SHA-256 of
+    its value if it says so.
     """
 
     letter_id: str
@@ -47,18 +53,24 @@ class Letter(msgspec.Struct, frozen=True):
     replay_of: str
     location: tuple[int, int]
     moved_from: str = ""
+    header_count: int = 0
+    shortened: str = ""
+    nonce: str = ""
+    digest: bytes = b""
 
 
 class Replay(msgspec.Struct):
     """One replay: its claim and, once it has a receipt, where the record was written and when.
 
-    Without a receipt `location` is empty and `replayed_ms` is 0. Both times are Kafka timestamps of the topic replays.
+    Without a receipt `location` is empty and `replayed_ms` is 0; with one the claim's bytes are not kept, only their
+    SHA-256, `digest`. Both times are Kafka timestamps of the topic replays.
     """
 
     claim: Claim
     claimed_ms: int
     location: str = ""
     replayed_ms: int = 0
+    digest: bytes = b""
 
 
 class Letters(msgspec.Struct, frozen=True):
@@ -112,13 +124,23 @@ class Letters(msgspec.Struct, frozen=True):
 async def load(bootstrap: str) -> Letters:
     """Read dead-letters and replays to their present ends."""
     by_id: dict[str, Letter] = {}
-    moved: dict[str, str] = {}
     async for record in reader.records(bootstrap, DEAD_LETTERS):
         letter = _letter(record)
         by_id[letter.letter_id] = letter
-        if letter.moved_from:
-            moved.setdefault(letter.moved_from, letter.letter_id)
-    return Letters(by_id, await load_replays(bootstrap), moved)
+    return proven(by_id, await load_replays(bootstrap))
+
+
+def proven(by_id: dict[str, Letter], replays: dict[str, Replay]) -> Letters:
+    """Drop each `replay_of` that another client wrote: only what was claimed for a letter can be a replay of it."""
+    found: dict[str, Letter] = {}
+    moved: dict[str, str] = {}
+    for letter_id, letter in by_id.items():
+        replay = replays.get(letter.replay_of)
+        is_proven = replay is not None and (replay.claim.nonce, replay.digest) == (letter.nonce, letter.digest)
+        found[letter_id] = letter if is_proven else msgspec.structs.replace(letter, replay_of="")
+        if is_proven and letter.moved_from:
+            moved.setdefault(letter.moved_from, letter_id)
+    return Letters(found, replays, moved)
 
 
 async def load_replays(bootstrap: str) -> dict[str, Replay]:
@@ -133,42 +155,23 @@ def fold(records: Iterable[ConsumerRecord]) -> dict[str, Replay]:
     """
     replays: dict[str, Replay] = {}
     for record in records:
-        match replay_from_record(record.value, list(record.headers)):
+        match replay_from_record(record.value, record.headers):
             case Claim() as claim:
-                replays.setdefault(claim.letter_id, Replay(claim, record.timestamp))
+                digest = sha256(claim.value).digest()
+                replays.setdefault(claim.letter_id, Replay(claim, record.timestamp, digest=digest))
             case Receipt() as receipt:
                 replay = replays.get(receipt.letter_id)
                 if replay is not None and replay.claim.nonce == receipt.nonce and not replay.location:
                     replay.location, replay.replayed_ms = receipt.location, record.timestamp
+                    replay.claim = replay.claim._replace(value=b"")
     return replays
-
-
-async def payloads(bootstrap: str, letters: Iterable[Letter]) -> dict[str, bytes | None]:
-    """Read the refused bytes of some letters, by letter id; None for a record that had no value.
-
-    Reads dead-letters from the first of these letters on, in each partition, and stops when all are found.
-    """
-    wanted = {letter.location: letter.letter_id for letter in letters}
-    starts: dict[int, int] = {}
-    for partition, offset in wanted:
-        starts[partition] = min(offset, starts.get(partition, offset))
-    found: dict[str, bytes | None] = {}
-    async with aclosing(reader.records(bootstrap, DEAD_LETTERS, starts)) as records:
-        async for record in records:
-            letter_id = wanted.get((record.partition, record.offset))
-            if letter_id is not None:
-                found[letter_id] = read(record).value
-                if len(found) == len(wanted):
-                    break
-    return found
 
 
 def read(record: ConsumerRecord) -> DeadLetter:
     """Decode a record of dead-letters. If it names no source, its own location is its source, as in ClickHouse."""
-    headers = list(record.headers)
     try:
-        letter = from_record(record.key, record.value, headers)
-    except ValueError:  # A location that is not a number.
+        letter = from_record(record.key, record.value, record.headers)
+    except ValueError:  # A header that must be a number is none.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return letter
@@ -186,10 +189,14 @@ def _letter(record: ConsumerRecord) -> Letter:
         topic=found.source_topic,
         partition=found.source_partition,
         offset=found.source_offset,
-        key=found.key,
-        size_bytes=None if found.value is None else len(found.value),
+        key=None if found.key is None else found.key[:KEY_BYTES],
+        size_bytes=found.value_bytes,
         refused_ms=max(0, record.timestamp),
         replay_of=found.replay_of,
         location=(record.partition, record.offset),
         moved_from=found.moved_from,
+        header_count=found.whole.header_count if found.whole else len(found.source_headers),
+        shortened=found.whole.parts if found.whole else "",
+        nonce=found.replay_nonce,
+        digest=sha256(found.value or b"").digest() if found.replay_nonce else b"",
     )

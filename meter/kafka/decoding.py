@@ -4,18 +4,19 @@ So no batch stops its partition. Whether one can be read follows from its bytes 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import decode_varint
 
-from meter.kafka.batches import COMPRESSED, DAMAGED, HEAD, MAGIC, NOT_IN_LENGTH, Placed
+from meter.kafka import odd_headers
+from meter.kafka.batches import COMPRESSED, HEAD, MAGIC, NOT_IN_LENGTH, Placed
 from meter.kafka.unpacking import NotUnpackableError, unpack
 from schemas.delivery import Fetched
+from schemas.headers import Headers
 
 MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 """What a compressed batch may become in memory: its unpacked bytes, and RECORD_BYTES for each of its records."""
@@ -29,7 +30,6 @@ UNREADABLE_BATCH: Final = "unreadable_batch"
 _AT_ATTRIBUTES: Final = 22
 _AT_LENGTH: Final = 8
 _LENGTH: Final = struct.Struct(">i")
-_BROKERS_TIME: Final = 0b1000
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -44,17 +44,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     reason: str
     key: None = None
     value: None = None
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
-class Decoded(msgspec.Struct, frozen=True):
-    """A record that the client cannot decode, because the name of a header is not UTF-8."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers = ()
 
 
 def records_of(batch: bytes, placed: Placed, start: int) -> tuple[Sequence[Fetched], int]:
@@ -93,49 +83,4 @@ def decoded(plain: bytes, magic: int = MAGIC) -> list[Fetched]:
     try:
         return list(DefaultRecordBatch(plain))
     except UnicodeDecodeError:
-        return list(_decoded_alone(plain))
-
-
-def _decoded_alone(plain: bytes) -> Iterator[Decoded]:
-    """Decode a batch whose headers have names that are not UTF-8; their bytes become U+FFFD. Slower than the client.
-
-    The client has checked the lengths up to the first such name. Raises CorruptRecordException for a wrong one.
-    """
-    base, _, _, attributes, _, first_ms, last_ms, _, count = HEAD.unpack_from(plain)
-    reader = _Reader(plain, HEAD.size)
-    for _ in range(count):
-        end = reader.number() + reader.at
-        reader.at += 1  # The record's attributes: Kafka has none yet.
-        delta_ms, offset = reader.number(), base + reader.number()
-        at_ms = last_ms if attributes & _BROKERS_TIME else first_ms + delta_ms
-        key, value = reader.part(), reader.part()
-        headers = [((reader.part() or b"").decode("utf-8", "replace"), reader.part()) for _ in range(reader.number())]
-        if reader.at != end:
-            raise CorruptRecordException(DAMAGED)
-        yield Decoded(offset, at_ms, key, value, headers)  # type: ignore[arg-type] # A header may lack a value.
-
-
-class _Reader:
-    """Reads numbers and parts of records from `data`, beginning at `at`. Raises CorruptRecordException at its end."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self.at = at
-
-    def number(self) -> int:
-        """Read a number as Kafka writes it in records."""
-        try:
-            found, self.at = decode_varint(self._data, self.at)
-        except (IndexError, ValueError) as error:
-            raise CorruptRecordException(DAMAGED) from error
-        return int(found)
-
-    def part(self) -> bytes | None:
-        """Read a length and so many bytes; None for length -1."""
-        length = self.number()
-        if length < 0:
-            return None
-        at, self.at = self.at, self.at + length
-        if self.at > len(self._data):
-            raise CorruptRecordException(DAMAGED)
-        return self._data[at : self.at]
+        return odd_headers.records_of(plain)

@@ -10,7 +10,6 @@ from typing import Final, overload
 
 import msgspec
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from meter.kafka.batches import (
@@ -30,6 +29,7 @@ from meter.kafka.batches import (
 )
 from meter.kafka.checksum import checksum
 from meter.kafka.decoding import decoded, records_of
+from meter.kafka.odd_headers import TolerantRecords
 from schemas.delivery import Fetched as Fetched  # For the meter, with all else that a fetch is.
 
 
@@ -51,12 +51,8 @@ UNPACKED_BYTES: Final = 8 * 1024 * 1024
 """After how many unpacked bytes no further batch of a fetch is unpacked. The rest is fetched again."""
 
 
-class KeptRecords(MemoryRecords):  # type: ignore[misc] # aiokafka has no types.
+class KeptRecords(TolerantRecords):
     """The client's reader of a fetch, which also keeps the bytes that it reads. `transport.py` installs it."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.data = data
 
 
 class RawRecords(Sequence[Fetched]):

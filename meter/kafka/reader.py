@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.consumer import fetcher as client
 
+from meter.kafka.fetched import KeptRecords
 from schemas.delivery import READ_COMMITTED
 from schemas.topics import MAX_RECORD_BYTES, Topic
+
+client.MemoryRecords = KeptRecords
+"""The client's reader of a fetch is replaced here as well: a command may read topics without the transport."""
 
 
 @asynccontextmanager
@@ -48,7 +53,25 @@ async def records(
                 yield record
 
 
-async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIterator[ConsumerRecord]:
+async def one(bootstrap: str, topic: Topic, partition: int, offset: int) -> ConsumerRecord | None:
+    """Return the record at an offset, or None if none lies there any more."""
+    tp = TopicPartition(topic.name, partition)
+    async with _consumer(bootstrap) as consumer:
+        await consumer._client._wait_on_metadata(topic.name)
+        if partition not in (consumer.partitions_for_topic(topic.name) or ()):
+            return None
+        consumer.assign([tp])
+        beginning, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        if not beginning <= offset < end:
+            return None
+        consumer.seek(tp, offset)
+        async with aclosing(_to_the_end(consumer, tp)) as found:
+            async for record in found:
+                return record if record.offset == offset else None
+    return None
+
+
+async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield committed records until the broker answers that there are no more, or none before an open transaction.
 
     The end offset is not compared: it may count offsets that are not records, such as transaction markers. A fetch of

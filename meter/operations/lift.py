@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from meter.kafka import reader
-from meter.kafka.records import Headers, Record
+from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
 from meter.operations.cluster import ends_of
 from schemas.events import encode_tick
+from schemas.headers import Headers
 from schemas.metered import SafePoint
 from schemas.topics import CHAT_EVENTS, Topic
 

@@ -8,9 +8,10 @@ from meter.kafka.decoding import UNREADABLE_BATCH, Unreadable
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output
-from schemas.dead_letters import REPLAY_OF, DeadLetter
-from schemas.moves import move_of
+from schemas.dead_letters import DeadLetter
 from schemas.rejection_codes import RejectionCode
+from schemas.replays import marks_of
+from schemas.shortened_letters import fitted
 from schemas.topics import DEAD_LETTERS, Topic
 
 INTERNAL: Final[RejectionCode] = "internal"
@@ -18,26 +19,29 @@ INTERNAL: Final[RejectionCode] = "internal"
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
-    """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
+    """Return the letter of a record at `partition` of `topic`: the record and why it was rejected.
 
-    If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
-    see that the replay failed. If the record was moved, `moved_from` is where it lay: a replay puts it back there. What
-    stands for a batch that cannot be read becomes the letter of that batch.
+    It holds the record whole, with its headers, or says that it is shortened. If the record was itself a replay of an
+    earlier letter, `replay_of` names that letter. Otherwise a reader could not see that the replay failed. What stands
+    for a batch that cannot be read becomes the letter of that batch.
     """
     if isinstance(record, Unreadable):
-        return DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
-    move = move_of(record.headers, topic.name)
-    replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
-    return DeadLetter(
-        rejected.code,
-        rejected.reason,
-        topic.name,
-        partition,
-        record.offset,
-        record.key,
-        record.value,
-        replay_of,
-        move.location if move is not None else "",
+        letter = DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
+        return fitted(letter)
+    replay_of, nonce = marks_of(record.headers)
+    return fitted(
+        DeadLetter(
+            rejected.code,
+            rejected.reason,
+            topic.name,
+            partition,
+            record.offset,
+            record.key,
+            record.value,
+            replay_of,
+            nonce,
+            tuple(record.headers or ()),
+        )
     )
 
 

@@ -4,11 +4,11 @@ from typing import Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 
-from meter.kafka.records import Headers
 from meter.stage.evidence import Evidence
 from meter.stage.fold import State
 from meter.stage.mark import NO_VERSION, Mark, Version, decode_mark
 from schemas.formats import STATE_FORMAT, refuse_newer
+from schemas.headers import Headers
 
 FENCE: Final = b"f"
 MARK: Final = b"m"

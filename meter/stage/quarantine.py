@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from meter import metrics
 from meter.kafka.fetched import Fetched
-from meter.kafka.records import Delivery, Headers, Record
+from meter.kafka.records import Delivery, Record
 from meter.stage.careful import Careful, Suspects
 from meter.stage.evidence import (
     ATTEMPT,
@@ -39,6 +39,7 @@ from meter.stage.outputs import send
 from meter.stage.ports import Topics
 from meter.stage.refusals import RefusalError
 from schemas.formats import NewerFormatError
+from schemas.headers import Headers
 
 logger = logging.getLogger(__name__)
 

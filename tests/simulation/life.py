@@ -18,10 +18,11 @@ from tests.properties.policies import Announcer
 from tests.properties.view import view
 from tests.simulation import workload
 from tests.simulation.auditor import audit
-from tests.simulation.broker import Broker, Line, Place
+from tests.simulation.broker import Broker, Place
 from tests.simulation.clickhouse import Store
 from tests.simulation.faults import Faults
 from tests.simulation.group import Coordinator
+from tests.simulation.headers import ClientLine, headers_lost
 from tests.simulation.history import audit_history
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.misplacing import Misplacing
@@ -113,7 +114,7 @@ class World:
         """The bot runtimes and the console: never down, and nothing of theirs comes twice unless the feed says so."""
         runtime = Process("runtime", self.rng)
         self.processes.append(runtime)
-        line = (Misplacing if self.misplaces else Line)(self.broker, runtime, repeats=False)
+        line = (Misplacing if self.misplaces else ClientLine)(self.broker, runtime, repeats=False)
         if isinstance(line, Misplacing):
             await self._feed_misplaced(line)
             return
@@ -214,6 +215,8 @@ def _live(seed: int, most_events: int) -> Counter[str]:
                 audit_history(world.store, world.broker, world.policy)
         view(world.broker)
         audit(world.store, *world.poison.expected(world.lines, NOW_MS), world.broker.absent)
+        lost = headers_lost(world.broker)
+        assert not lost, "\n".join(lost)
         return world.happened + Counter(events=len(world.lines))
     finally:
         _end(loop)

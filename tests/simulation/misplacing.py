@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from meter.kafka.records import Delivery, Record
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
-from tests.simulation.broker import Line
+from tests.simulation.headers import ClientLine
 
 SHARE = 0.4
 KEYS = (None, b"", b"conversation-7", b"prepaid")
 
 
-class Misplacing(Line):
+class Misplacing(ClientLine):
     """Puts a share of events and commands into any partition, and another share of the commands on account-commands.
 
     A record without a key is a tick, and goes where it is sent.

@@ -1,6 +1,7 @@
 """What has become of a dead letter, and what may be put back for it."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, cast
 
 import msgspec
@@ -58,7 +59,9 @@ def test_the_first_claim_in_the_log_counts_and_no_other() -> None:
             Receipt("a/0/1", "one", "a/0/10"),
         )
     )
-    assert found == {"a/0/1": Replay(first, 0, "a/0/9", 3)}
+    (only,) = found.values()
+    assert (only.claim, only.claimed_ms, only.location, only.replayed_ms) == (first._replace(value=b""), 0, "a/0/9", 3)
+    assert only.digest == sha256(b"1").digest()
 
 
 def test_claim_without_a_receipt_is_begun() -> None:
@@ -129,7 +132,7 @@ async def check(
     async def reached(*_: object) -> int:
         return reached_ms
 
-    monkeypatch.setattr("meter.dead_letters.replay._reached_ms", reached)
+    monkeypatch.setattr("meter.dead_letters.replay.newest_ms", reached)
     monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: NOW_MS / 1000)
     return await Replayer(Settings(), cast(KafkaTopics, OnePartition()), force=force).check(Chosen(of, value, refused))
 
@@ -150,13 +153,23 @@ async def test_a_command_from_outside_goes_back_where_it_came_from(monkeypatch: 
     refused = msgspec.structs.replace(letter(1, topic=topic), moved_from=came)
     order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
     assert await check(monkeypatch, refused, order) == Checked(refused, order, ACCOUNT_COMMANDS, b"w")
+    assert (await check(monkeypatch, refused, chat(0), b"{")).topic is CHAT_EVENTS
+
+
+async def test_mended_record_goes_where_it_belongs_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that was taken for an event, because it was broken, is put back as a command; and the reverse."""
+    order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
+    assert (await check(monkeypatch, letter(1), order, order[:-1])).topic is WALLET_INPUTS
+    wallet = letter(1, topic=WALLET_INPUTS.name)
+    assert (await check(monkeypatch, wallet, chat(0), b'{"type": "billing.x"}')).topic is CHAT_EVENTS
 
 
 REFUSED: list[tuple[bytes | None, str]] = [
     (None, "null_value: value"),
     (b"{", "not_json: value"),
     (chat(0).replace(b"user", b"robot"), "invalid_field: data.actor"),
-    (command("credits.purchased", order_id="o", amount_micros=5, method="card"), "unknown_type: type"),
+    (command("credits.purchased", order_id="o", amount_micros=0, method="card"), "invalid_field: data.amount_micros"),
+    (chat(0).replace(b"chat.message", b"chat.massage"), "unknown_type: type"),
     (chat(2 * 3_600_000), "future: time"),
     (chat(-T0 - 1), "too_old: time"),
     (chat(-25 * 3_600_000), "late: time"),
@@ -246,10 +259,11 @@ def test_record_of_another_producer_is_known_by_its_own_location(headers: Sequen
 
 
 def test_letter_of_a_replay_says_so() -> None:
-    """The header of the record that was put back and refused again is on its letter, and is read back."""
-    record: Any = stored("chat-events", 0, 9, Record(b"w", b"{", [(REPLAY_OF, b"chat-events/0/1")]))
+    """The marks of the record that was put back and refused again are on its letter, and are read back."""
+    marks = Claim("chat-events/0/1", "n", b"{").marks()
+    record: Any = stored("chat-events", 0, 9, Record(b"w", b"{", marks))
     written = dead_letter(CHAT_EVENTS, 0, record, Rejected("not_json", "value: ?"))
-    assert written.replay_of == "chat-events/0/1"
+    assert (written.replay_of, written.replay_nonce) == ("chat-events/0/1", "n")
     assert from_record(written.key, written.value, written.headers()) == written
     plain = dead_letter(
         CHAT_EVENTS, 0, stored("chat-events", 0, 9, Record(b"w", b"{")), Rejected("not_json", "value: ?")

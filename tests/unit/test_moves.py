@@ -36,7 +36,7 @@ def test_a_moved_record_is_the_same_bytes_under_the_key_of_its_workspace() -> No
 def test_headers_that_move_along_are_bounded() -> None:
     """A record of 32 MiB of headers would be too large with those of a move. Small headers behind a large one stay."""
     own = [("large", b"x" * KEPT_HEADER_BYTES), ("small", b"y"), ("null", None)]
-    assert Move(CHAT_EVENTS.name, 0, 0, 0).headers(own)[2:] == [("small", b"y")]
+    assert Move(CHAT_EVENTS.name, 0, 0, 0).headers(own)[2:] == own[1:]
 
 
 def test_a_moved_record_is_not_moved_again() -> None:

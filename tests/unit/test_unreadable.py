@@ -2,7 +2,7 @@
 
 import gzip
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import cramjam
@@ -11,12 +11,14 @@ from aiokafka import codec as client
 
 from meter.kafka import decoding
 from meter.kafka.decoding import RECORD_BYTES, UNREADABLE_BATCH, Unreadable
-from meter.kafka.fetched import records_from
-from meter.kafka.records import Record
+from meter.kafka.fetched import Fetched, records_from
+from meter.kafka.records import PackedBatch, Record, packed_alone
 from meter.kafka.unpacking import NotUnpackableError, unpack
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.sessionizer import Sessionizer
+from schemas.dead_letters import from_record
 from schemas.events import MAX_EVENT_BYTES
+from schemas.topics import MAX_RECORD_BYTES
 from tests.kafka_batches import AT_ATTRIBUTES, CODECS, HEAD_BYTES, compressed_by, one_batch, sealed, sent_bytes
 from tests.properties.memory_log import stored
 from tests.properties.worlds import POLICY
@@ -130,13 +132,13 @@ def test_a_fetch_is_unpacked_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("codec", [0, 1])
 def test_names_of_headers_need_not_be_utf8(codec: int) -> None:
-    """Kafka's clients in C take any bytes for a name. The record counts, and its name is shown as well as it can be."""
+    """Kafka's clients in C take any bytes for a name. The record counts, and its name can be written again."""
     records = [stored("t", 0, 3 + at, Record(b"k", b"x" * 99, [("name", b"1")]), 9 + at) for at in range(3)]
     raw = one_batch(records).replace(b"name", b"\xffame", 2)
     data = sealed(bytearray(raw)) if codec == 0 else compressed_by(raw, "gzip", gzip.compress)
     found, reached = records_from(data, 4)
     assert [(each.offset, each.timestamp, each.key, each.value, list(each.headers)) for each in found] == [
-        (4, 10, b"k", b"x" * 99, [("\ufffdame", b"1")]),
+        (4, 10, b"k", b"x" * 99, [("\udcffame", b"1")]),
         (5, 11, b"k", b"x" * 99, [("name", b"1")]),
     ]
     assert reached == 6
@@ -169,3 +171,35 @@ def test_it_becomes_a_dead_letter_and_is_counted_once(make: MakeEngine) -> None:
     assert dict(letter.headers or [])["source-offset"] == b"5"
     counts = fold._counts()
     assert (counts.events, counts.refused) == (1, 1)
+
+
+@pytest.mark.parametrize("make", [core, pytest.param(kernel, marks=needs_kernel)])
+def test_a_record_larger_than_its_topic_once_unpacked_has_a_letter(make: MakeEngine) -> None:
+    """40 MiB of blanks in a few KiB, within the bound of a batch: the letter is shortened, so the topic takes it."""
+    value = b" " * (40 * MIB)
+    plain = PackedBatch(packed_alone(0, Record(b"k", value)))._build()
+    records, _ = records_from(compressed_by(plain, "gzip", gzip.compress), 0)
+    assert [len(each.value or b"") for each in records] == [len(value)]
+    written = letter_of(records, make)
+    letter = from_record(written.key, written.value, written.headers or [])
+    assert (letter.code, letter.value_bytes, letter.is_shortened) == ("too_large", len(value), True)
+
+
+@pytest.mark.parametrize("make", [core, pytest.param(kernel, marks=needs_kernel)])
+def test_a_batch_as_large_as_its_topic_has_a_letter(make: MakeEngine) -> None:
+    """Its letter holds the batch as its value, which is shortened like the value of a record."""
+    batch = b"x" * (MAX_RECORD_BYTES - 100)
+    written = letter_of([Unreadable(0, 7, batch, "batch: offsets 0 to 9")], make)
+    letter = from_record(written.key, written.value, written.headers or [])
+    assert (letter.code, letter.value_bytes, letter.is_shortened) == (UNREADABLE_BATCH, len(batch), True)
+
+
+def letter_of(records: Sequence[Fetched], make: MakeEngine) -> Record:
+    """The only dead letter of a batch, which fits its topic as the batch that a broker gets."""
+    fold = Sessionizer(POLICY, 0, make, 1)
+    fold.finish(None, -1)
+    letters, *_ = fold.process(records)
+    assert isinstance(letters.records, list)
+    (letter,) = letters.records
+    assert len(PackedBatch(packed_alone(0, letter))._build()) <= MAX_RECORD_BYTES
+    return letter
