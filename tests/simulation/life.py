@@ -25,7 +25,7 @@ from tests.simulation.group import Coordinator
 from tests.simulation.headers import ClientLine, headers_lost
 from tests.simulation.history import audit_history
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.misplacing import Misplacing
+from tests.simulation.misplacing import Misplacing, repeated_moves
 from tests.simulation.orders import some_slice_size
 from tests.simulation.poison import Poison
 from tests.simulation.process import Process
@@ -214,7 +214,12 @@ def _live(seed: int, most_events: int) -> Counter[str]:
             if world.poison.line is None:  # The log alone does not say which record was left out.
                 audit_history(world.store, world.broker, world.policy)
         view(world.broker)
-        audit(world.store, *world.poison.expected(world.lines, NOW_MS), world.broker.absent)
+        audit(
+            world.store,
+            *world.poison.expected(world.lines, NOW_MS),
+            world.broker.absent,
+            repeated_moves(world.broker),
+        )
         lost = headers_lost(world.broker)
         assert not lost, "\n".join(lost)
         return world.happened + Counter(events=len(world.lines))

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 
 from meter.kafka.records import Delivery, Record
+from schemas.moves import MOVED_FROM
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
+from tests.simulation.broker import Broker
 from tests.simulation.headers import ClientLine
 
 SHARE = 0.4
+Location = tuple[str, int, int]
 KEYS = (None, b"", b"conversation-7", b"prepaid")
 
 
@@ -36,3 +39,19 @@ class Misplacing(ClientLine):
         if topic == WALLET_INPUTS.name and rng.random() < 0.5:
             topic = ACCOUNT_COMMANDS.name
         return (topic, rng.randrange(self._broker.number)), Record(rng.choice(KEYS), record.value)
+
+
+def repeated_moves(broker: Broker) -> set[Location]:
+    """Where the records lie that a crash or a zombie has moved once more.
+
+    One that is refused has a letter for each copy; the first counts.
+    """
+    first: set[tuple[str, bytes]] = set()
+    repeated: set[Location] = set()
+    for (topic, partition), records in broker.records.items():
+        for record in records:
+            origin = topic, dict(record.headers).get(MOVED_FROM) or b""
+            if origin[1] and origin in first:
+                repeated.add((topic, partition, record.offset))
+            first.add(origin)
+    return repeated
