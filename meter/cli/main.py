@@ -168,7 +168,7 @@ def worker_command() -> None:
         require_codecs()
         for warning in asyncio.run(admin.require_fitting_topics(settings.kafka_bootstrap_servers)).warnings:
             click.echo(f"Warning: {warning}", err=True)
-        first = asyncio.run(agreed_policy(settings))
+        first = asyncio.run(agreed_policy(settings, idempotent=settings.kafka_idempotent))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         notice = slow_engine_notice(settings)
         if notice is not None:

@@ -46,7 +46,7 @@ def topics_command(repair: bool) -> None:
             click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
         compared = asyncio.run(admin.compare_topics(bootstrap, repairs=repair))
         if not compared.refusal:
-            asyncio.run(agreed_policy(settings))
+            asyncio.run(agreed_policy(settings, idempotent=False))
     for difference in compared.settings.differences:
         click.echo(f"differs  {difference.sentence}")
     for name, identity in compared.identities.items():
@@ -163,7 +163,7 @@ def begin_anew_command(yes: bool) -> None:
             click.echo(f"thrown away  {topic.name:20}{partitions} partitions, {count} offsets: {topic.purpose}")
         if yes:
             asyncio.run(begin_anew.begin_anew(settings))
-            asyncio.run(agreed_policy(settings))
+            asyncio.run(agreed_policy(settings, idempotent=False))
             click.echo(
                 f"all topics are empty, with {settings.kafka_partitions} partitions; "
                 "now run `python -m aggregator rebuild --yes`, then start the workers"

@@ -33,13 +33,16 @@ def lines(policy: Policy) -> dict[str, str]:
     }
 
 
-async def agreed_policy(settings: Settings) -> Policy:
+async def agreed_policy(settings: Settings, *, idempotent: bool) -> Policy:
     """Return the first version of the policy, with which every fold begins. If there is none yet, begin one.
+
+    `idempotent` is for the producer. A worker checks with it that the broker accepts its own; the policy needs none,
+    because of two records with one version the first counts.
 
     Raises SettingsError if a variable that is set contradicts the policy in force, and TopicsError if the broker does
     not accept a producer. Called before Faust starts, so that the user gets one sentence instead of a traceback.
     """
-    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
+    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=idempotent)
     await topics.start()
     try:
         versions = await begun_policies(topics, settings.kafka_bootstrap_servers, settings.policy())
