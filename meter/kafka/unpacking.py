@@ -5,9 +5,10 @@
 
 import struct
 from collections.abc import Callable
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
-import cramjam
+from schemas.codecs import PACKAGE
 
 FIRST_GUESS: Final = 16
 """How many times its own length a text is first given room for; the room grows as often as it is too small."""
@@ -32,20 +33,27 @@ def unpack(codec: int, packed: bytes, most_bytes: int) -> bytes:
         raise NotUnpackableError(f"codec {codec} is not one of Kafka's")
     try:
         return _UNPACK[codec](packed, most_bytes)
-    except (cramjam.DecompressionError, struct.error, ValueError) as error:
+    except (_library().DecompressionError, struct.error, ValueError) as error:
         raise NotUnpackableError(f"it cannot be decompressed within {most_bytes} bytes: {error}") from error
 
 
-def _within(into: Callable[[bytes, bytearray], int]) -> Callable[[bytes, int], bytes]:
+def _library() -> Any:
+    # Not imported at the top: where it is missing, a command says so in a sentence (`schemas.codecs.require_codecs`).
+    return import_module(PACKAGE)
+
+
+def _within(codec: str) -> Callable[[bytes, int], bytes]:
     """Return a decoder that fills rooms of growing size. The library never enlarges one, and says when it is full."""
 
     def unpack(packed: bytes, most_bytes: int) -> bytes:
+        library = _library()
+        into = getattr(library, codec).decompress_into
         size = min(most_bytes, max(len(packed), 4_096) * FIRST_GUESS)
         while True:
             room = bytearray(size)
             try:
                 return bytes(memoryview(room)[: into(packed, room)])
-            except cramjam.DecompressionError:
+            except library.DecompressionError:
                 if size == most_bytes:
                     raise
                 size = min(most_bytes, size * FIRST_GUESS)
@@ -55,13 +63,14 @@ def _within(into: Callable[[bytes, bytearray], int]) -> Callable[[bytes, int], b
 
 def _unpack_snappy(packed: bytes, most_bytes: int) -> bytes:
     """Decompress one block, as librdkafka writes it, or many. Each says its length, so no room is ever too small."""
+    snappy = _library().snappy
     blocks = _blocks(packed) if packed.startswith(_XERIAL) else [packed]
     left = most_bytes
     for block in blocks:
-        left -= cramjam.snappy.decompress_raw_len(block)
+        left -= snappy.decompress_raw_len(block)
         if left < 0:
             raise NotUnpackableError(f"it cannot be decompressed within {most_bytes} bytes: it says that it is longer")
-    return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
+    return b"".join(bytes(snappy.decompress_raw(block)) for block in blocks)
 
 
 def _blocks(packed: bytes) -> list[memoryview]:
@@ -78,8 +87,8 @@ def _blocks(packed: bytes) -> list[memoryview]:
 
 
 _UNPACK: Final[dict[int, Callable[[bytes, int], bytes]]] = {
-    1: _within(cramjam.gzip.decompress_into),
+    1: _within("gzip"),
     2: _unpack_snappy,
-    3: _within(cramjam.lz4.decompress_into),
-    4: _within(cramjam.zstd.decompress_into),
+    3: _within("lz4"),
+    4: _within("zstd"),
 }
