@@ -4,8 +4,10 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from aggregator.core.holdings import OFFSETS_HELD
 from aggregator.core.reconciliation.sums import PAIRS
 from aggregator.core.tables import TABLES
+from schemas.broker_answers import ANSWERS
 from schemas.listening import listen
 from schemas.rejection_codes import FOREIGN, REJECTION_CODES
 
@@ -35,6 +37,7 @@ LAG: Final = Gauge(
 REFETCHES: Final = Counter(
     "aggregator_refetches", "Times a partition was read again because fetched records were dropped"
 )
+KAFKA_UP: Final = Gauge("aggregator_kafka_up", "1 while Kafka answers, 0 after 15 s without an answer")
 CLICKHOUSE_UP: Final = Gauge("aggregator_clickhouse_up", "1 if the last insert succeeded, 0 while inserts fail")
 RECONCILIATION_DIFFERENCE: Final = Gauge(
     "aggregator_reconciliation_difference", "Workspaces and partitions whose two figures differ", ["pair"]
@@ -47,8 +50,10 @@ RECONCILIATION_TIMESTAMP: Final = Gauge(
     "Start of the last completed round, or of the first one while it runs; 0 in a worker that does not reconcile",
 )
 
+KAFKA_UP.set_function(ANSWERS.is_up)
+
 # An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.
-for _table in TABLES:
+for _table in (*TABLES, OFFSETS_HELD):
     for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
         _metric.labels(_table.name)
 for _code in (*REJECTION_CODES, FOREIGN):

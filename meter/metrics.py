@@ -10,6 +10,7 @@ from typing import Final, get_args
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import HistogramMetricFamily
 
+from schemas.broker_answers import ANSWERS
 from schemas.ledger import LotKind
 from schemas.listening import listen
 from schemas.metered import Kind, State
@@ -61,9 +62,13 @@ class Latency:
 
 EVENTS = Counter("meter_events_total", "Chat events read, by outcome", ["outcome"])
 BATCH_RECORDS = Histogram("meter_batch_records", "Records in a fetched batch", ["topic"], buckets=_RECORDS)
+MOVED = Counter("meter_moved_total", "Misplaced records written again to their workspace's partition", ["topic"])
 METERED = Counter("meter_metered_total", "Metered updates written to the wallets, by kind", ["kind"])
 DEBITS = Counter("meter_debits_total", "Ledger entries that charge a lot")
 DEBITED_MICROS = Counter("meter_debited_micros_total", "Micro-dollars charged, by kind of credit", ["lot_kind"])
+LEFT_OUT = Counter(
+    "meter_left_out_total", "Records left out because workers ended while they processed them", ["partition"]
+)
 DEAD_LETTERS = Counter("meter_dead_letters_total", "Rejected records, by code of the reason", ["code"])
 EVENT_TO_DEBIT = Latency(
     "meter_event_to_debit_seconds", "From an event's Kafka timestamp to its update on the ledger topic", _LATENCY
@@ -76,12 +81,16 @@ EVENT_TO_USED_UP = Latency(
 WATERMARK_DELAY = Gauge(
     "meter_watermark_delay_seconds", "How far a partition's event time is behind the clock", ["partition"]
 )
+POLICY_VERSION = Gauge("meter_policy_version", "The policy version in force at the place read", ["topic", "partition"])
 CONSUMER_LAG = Gauge("meter_consumer_lag", "Records not yet read", ["topic", "partition"])
 CHECKPOINT_SECONDS = Histogram("meter_checkpoint_seconds", "Time to write a checkpoint", buckets=_SECONDS)
 CHECKPOINT_BYTES = Histogram("meter_checkpoint_bytes", "Bytes of a checkpoint", buckets=_BYTES)
 RESTORE_SECONDS = Histogram("meter_restore_seconds", "Time to restore a partition's state", buckets=_SECONDS)
 LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state", ["partition"])
 STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
+KAFKA_UP = Gauge("meter_kafka_up", "1 while Kafka answers, 0 after 15 s without an answer")
+KAFKA_UP.set_function(ANSWERS.is_up)
+KNOWN_IDS = Gauge("meter_known_ids", "Ids of accepted events in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
 # An alert needs the value 0 before the first failure: `increase` does not count the step from no series to a value.

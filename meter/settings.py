@@ -1,20 +1,20 @@
 """The meter's configuration: environment variables, read and checked once, when a program starts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.kernel import is_built
 from schemas.environment import COMMON_ADVICE, CommonSettings, SettingsError, read, unusable
 from schemas.instants import HOUR_MS
 
 KernelUse = Literal["auto", "off", "require"]
-Stage = Literal["sessionize", "charge"]
-_STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge")
+Stage = Literal["sessionize", "charge", "commands"]
+_STAGES: Final[tuple[Stage, ...]] = ("sessionize", "charge", "commands")
 
 
 class Settings(CommonSettings, frozen=True, kw_only=True):
@@ -39,8 +39,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     False only for a broker that does not support it, such as the embedded one.
     """
 
-    meter_stages: str = "sessionize,charge"
-    """The stages that a worker runs, separated by commas: `sessionize`, `charge` or both.
+    meter_stages: str = "sessionize,charge,commands"
+    """The stages that a worker runs, separated by commas: `sessionize`, `charge`, `commands`.
 
     By default one kind of worker does all the work. Workers with one stage each can be scaled separately.
     """
@@ -82,7 +82,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     """The least severe message that a worker logs."""
 
     def stages(self) -> frozenset[Stage]:
-        """Return the stages that a worker runs, one or both. Raises SettingsError if METER_STAGES names another."""
+        """Return the stages that a worker runs, at least one. Raises SettingsError if METER_STAGES names another."""
         named = {name.strip() for name in self.meter_stages.split(",")}
         if not named <= set(_STAGES):
             raise unusable(
@@ -99,11 +99,40 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         )
 
 
+_POLICY: Final[dict[str, tuple[str, Callable[[Policy], str]]]] = {
+    "METER_LATE_HORIZON_H": ("late-horizon-h", lambda policy: f"{policy.horizon_ms / HOUR_MS:g}"),
+    "METER_UNKNOWN_WORKSPACE": ("unknown-workspace", lambda policy: policy.unknown_workspace),
+    "METER_DEBIT_ORDER": ("debit-order", lambda policy: policy.debit_order),
+}
+"""The variables that a policy begins with -> the option of `meter policy set`, and the value in a policy."""
+
+
+def require_agreement(settings: Settings, in_force: PolicyInForce, environment: Mapping[str, str]) -> None:
+    """Check that each variable which is set agrees with the policy in force. A variable that is not set claims nothing.
+
+    Raises SettingsError with the command that changes the policy. `settings` are those that `environment` gives.
+    """
+    wanted, differing = settings.policy(), []
+    for variable, (option, value_in) in _POLICY.items():
+        if environment.get(variable) and value_in(wanted) != value_in(in_force.policy):
+            differing.append((variable, option, value_in(wanted), value_in(in_force.policy)))
+    if differing:
+        claims = " and ".join(f"{variable}={value}" for variable, _, value, _ in differing)
+        found = " and ".join(value for *_, value in differing)
+        options = " ".join(f"--{option} {value}" for _, option, value, _ in differing)
+        variables = " and ".join(variable for variable, *_ in differing)
+        raise SettingsError(
+            f"{claims} contradict{'s' if len(differing) == 1 else ''} the policy in force, version "
+            f"{in_force.version}, which has {found}: run `python -m meter policy set {options}` to change the policy, "
+            f"or unset {variables}"
+        )
+
+
 _ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for a variable.
     "KAFKA_PARTITIONS": "a whole number from 1 to 10000",
     "KAFKA_REPLICATION_FACTOR": "a whole number from 1 to 10",
     "KAFKA_IDEMPOTENT": "true, or to false for a broker that has no idempotent producer",
-    "METER_STAGES": "sessionize, to charge, or to sessionize,charge for a worker that does both",
+    "METER_STAGES": "stages with commas between: sessionize,charge,commands, or some of them",
     "METER_CHECKPOINT_MS": "whole milliseconds from 10 to 600000",
     "METER_LATE_HORIZON_H": "hours above 0 and up to 8760",
     "METER_UNKNOWN_WORKSPACE": "provision or hold",

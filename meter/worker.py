@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
@@ -14,15 +15,30 @@ import faust
 from faust.types import StreamT
 
 from meter.charger.charger import Charger
+from meter.commands.mover import CommandMover
+from meter.core.policy import Policy
 from meter.kafka.fetched import Batch
 from meter.kafka.group import FaustGroup
 from meter.kafka.topics import KafkaTopics
 from meter.sessionizer.choose_engine import engine_of
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.settings import Settings
+from meter.stage.refusals import RefusalError
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
-from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, METER_GROUP, WALLET_INPUTS, WALLET_STATE, Topic
+from schemas.exit_statuses import REFUSED
+from schemas.formats import NewerFormatError
+from schemas.repeated_lines import bound_repeated_lines
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    CHAT_EVENTS,
+    COMMAND_STATE,
+    CONVERSATION_STATE,
+    METER_GROUP,
+    WALLET_INPUTS,
+    WALLET_STATE,
+    Topic,
+)
 
 COLLECT_S: Final = 10.0
 """How often the garbage collector looks for cycles among young objects.
@@ -56,10 +72,10 @@ class MeterApp(faust.App):
         await self.outbox.stop()
 
 
-def make_app(settings: Settings, datadir: str) -> MeterApp:
+def make_app(settings: Settings, policy: Policy, datadir: str) -> MeterApp:
     """Return the worker's app, neither started nor connected. Raises SettingsError if a setting cannot be used.
 
-    Faust requires `datadir`, a directory, and leaves it empty.
+    `policy` is the first version of the policy. Faust requires `datadir`, a directory, and leaves it empty.
     """
     app = MeterApp(
         METER_GROUP,
@@ -79,7 +95,6 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
         worker_redirect_stdouts=False,
     )
     app.outbox = topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    policy = settings.policy()
     make_engine = engine_of(settings)
     make_stage = partial(
         Stage,
@@ -90,10 +105,16 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     )
     stages = []
     wanted = settings.stages()
+
+    def sessionizer(partition: int, partitions: int) -> Sessionizer:
+        return Sessionizer(policy, partition, make_engine, partitions)
+
     if "sessionize" in wanted:
-        make_fold = partial(Sessionizer, policy, make_engine=make_engine)
-        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, make_fold))
+        stages.append(make_stage(CHAT_EVENTS, CONVERSATION_STATE, sessionizer))
         _add_agent(app, stages[-1], CHAT_EVENTS)
+    if "commands" in wanted:
+        stages.append(make_stage(ACCOUNT_COMMANDS, COMMAND_STATE, CommandMover))
+        _add_agent(app, stages[-1], ACCOUNT_COMMANDS)
     if "charge" in wanted:
         stages.append(make_stage(WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)))
         _add_agent(app, stages[-1], WALLET_INPUTS)
@@ -112,7 +133,7 @@ def make_app(settings: Settings, datadir: str) -> MeterApp:
     return app
 
 
-def run(settings: Settings, on_ready: Callable[[], None]) -> None:
+def run(settings: Settings, policy: Policy, on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT, then raise SystemExit with 0. `on_ready` is called at every assignment."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -125,10 +146,11 @@ def run(settings: Settings, on_ready: Callable[[], None]) -> None:
         on_ready()
 
     with TemporaryDirectory(prefix="meter-") as datadir:
-        app = make_app(settings, datadir)
+        app = make_app(settings, policy, datadir)
         app.on_partitions_assigned.connect(assigned, weak=False)
         worker = faust.Worker(app, loglevel=settings.meter_log_level, quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even where there is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 
@@ -143,12 +165,17 @@ def _add_agent(app: faust.App, stage: Stage, topic: Topic) -> None:
 
 
 async def or_crash(work: Awaitable[None]) -> None:
-    """Await `work`. An exception ends the process at once with status CRASHED.
+    """Await `work`. An exception ends the process at once: a refusal with status REFUSED, any other with CRASHED.
 
-    Without this, Faust would restart the agent after the record that caused the exception, and so skip it.
+    Without this, Faust would restart the agent after the record that caused the exception, and so skip it. A refusal is
+    one sentence on standard error.
     """
     try:
         await work
+    except (RefusalError, NewerFormatError) as refusal:
+        print(f"Error: {refusal}", file=sys.stderr, flush=True)
+        logging.shutdown()
+        os._exit(REFUSED)
     except Exception:
         logger.critical("a stage failed; ending this worker", exc_info=True)
         logging.shutdown()

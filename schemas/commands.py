@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.events import Instant, Name
+from schemas.forms import Form
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 """Micro-dollars, from 0 to a billion dollars."""
 
 PositiveAmount = Annotated[int, msgspec.Meta(gt=0, le=10**15)]
 """Micro-dollars, above 0 and at most a billion dollars."""
+
+Text = Annotated[str, msgspec.Meta(max_length=512)]
+"""A name for people: at most 512 characters."""
 
 PlanName = Literal["standard", "enterprise"]
 
@@ -34,8 +38,8 @@ class WorkspaceData(msgspec.Struct, frozen=True, kw_only=True):
     plan: PlanName
     session_price_micros: Amount | None = None
     free_grant_micros: Amount | None = None
-    owner: str = ""
-    name: str = ""
+    owner: Text = ""
+    name: Text = ""
 
 
 class WorkspaceCreated(Command, frozen=True, tag="billing.workspace.created"):
@@ -53,8 +57,8 @@ class BotData(msgspec.Struct, frozen=True, kw_only=True):
 
     workspace_id: Name
     bot_id: Name
-    name: str = ""
-    owner: str = ""
+    name: Text = ""
+    owner: Text = ""
     plan: PlanName | None = None
     session_price_micros: Amount | None = None
 
@@ -121,6 +125,9 @@ class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
 
 
 AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged
+
+decode_command: Form[AnyCommand] = Form(AnyCommand)
+"""The form of account commands. See `schemas.events.decode_event`."""
 
 COMMAND_PREFIX = "billing."
 """First characters of every account command's type. A feed is routed by them."""

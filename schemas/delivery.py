@@ -1,14 +1,16 @@
 """Rules by which a reader of the transport `batch://` recognises dropped batches, for both programs.
 
 The transport guarantees two things (docs/adr/0004). A batch states its base, the offset at which its fetch began, and
-holds every record from its base to its last offset. The consumer states its position, the offset that it fetches next.
+holds every record from its base to its last offset; offsets without a record are transaction markers or were aborted
+(docs/adr/0018). The consumer states its position, the offset that it fetches next.
 The transport does not guarantee that every batch arrives: while partitions move, Faust drops batches that it has
 fetched. A reader that finds a hole seeks back to the offset that it expects. It skips the batches after the hole until
 the hole is filled.
 """
 
-from collections.abc import Sequence
 from typing import Final, Protocol
+
+from schemas.headers import Headers
 
 QUIET_S: Final = 5.0
 """After how long without a batch of a partition the reader checks it for a dropped batch."""
@@ -22,6 +24,10 @@ METADATA_MS: Final = 5_000
 The client repeats a failed request for metadata only after this time. A group leader without metadata assigns no
 partitions. With the client's default of five minutes, a restart of a broker could stop a group for five minutes.
 """
+
+
+READ_COMMITTED: Final = "read_committed"
+"""The isolation level of every consumer: records of a transaction count once it is committed, and never if aborted."""
 
 
 class Fetched(Protocol):
@@ -38,7 +44,7 @@ class Fetched(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Headers: ...
 
 
 def is_hole(base: int, expected: int) -> bool:

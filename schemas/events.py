@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.forms import Form
 from schemas.instants import from_ms
+from schemas.policy import PolicyRecord
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 """An id or a name from outside the product: 1 to 512 characters."""
@@ -67,10 +69,10 @@ class ClockTick(msgspec.Struct, frozen=True, tag_field="type", tag="meter.tick")
     final: bool = False
 
 
-AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick
+AnyChatEvent = Message | ProactiveNotification | AlertNotification | ClockTick | PolicyRecord
 
-decode_event = msgspec.json.Decoder(AnyChatEvent).decode
-"""bytes -> AnyChatEvent. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError or ValueError."""
+decode_event: Form[AnyChatEvent] = Form(AnyChatEvent)
+"""The form of chat events. Reading is `meter/core/decode.py`'s; the form alone decodes what the product has written."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -8,13 +8,16 @@ from typing import Literal
 
 import msgspec
 
+from schemas import formats
+
 LotKind = Literal["free", "designated", "shared"]
 
-EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal"]
+EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal", "grant_reversal"]
 """Kinds of movement on a lot.
 
 grant and purchase credit it, charge debits it, reversal undoes a charge. lapse debits what is left of a free lot when
-its term ends, lapse_reversal undoes a lapse.
+its term ends, lapse_reversal undoes a lapse. grant_reversal takes back an assumed grant, as far as it is
+not spent.
 """
 
 
@@ -22,8 +25,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable movement on one lot.
 
     `amount_micros` is signed: credits > 0, debits < 0. The sum over a workspace's entries is its balance. `seq` numbers
-    a workspace's entries from 1 without a gap. `occurred_ms` is the event time of the unit or the command. `reverses`
-    is the id of the entry that this one undoes, or "". Ids that do not apply to the kind are "".
+    a workspace's entries from 1 without a gap. `occurred_ms` is the event time of the unit or the command. `booked_ms`
+    is when the input that caused the entry arrived at Kafka. `day`, in days since 1970, is the UTC day of the unit's
+    conversation at the time of the charge, also for its reversal; without a conversation, the day of `occurred_ms`.
+    `reverses` is the id of the entry that this one undoes, or "". Ids that do not apply to the kind are "".
     """
 
     entry_id: str
@@ -36,6 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lot_kind: LotKind
     amount_micros: int
     occurred_ms: int
+    booked_ms: int = 0
+    day: int = 0
     reverses: str = ""
 
 
@@ -107,7 +114,11 @@ class ControlTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """The changes of one workspace, as of offset `version` of partition `partition` of wallet-inputs."""
+    """The changes of one workspace, as of offset `version` of partition `partition` of wallet-inputs.
+
+    Changes that are too large for one record are several updates of one version, one after another. Only the last one
+    has a balance: a balance says that all rows up to its version are there.
+    """
 
     workspace_id: str
     partition: int
@@ -117,10 +128,11 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Entry]
     conversations: list[ConversationFact]
     usage: list[UsageFact]
-    balance: BalanceFact
+    balance: BalanceFact | None
     totals: ControlTotals = ControlTotals()
     since: int = -1
     """The wallet-inputs offset of the first input that changed the workspace."""
+    format: formats.Ledger = formats.LEDGER_FORMAT
 
 
 encode_ledger_update = msgspec.json.Encoder().encode

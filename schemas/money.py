@@ -8,6 +8,9 @@ STANDARD_CONVERSATION_MICROS = 200_000
 STANDARD_FREE_GRANT_MICROS = 500 * DOLLAR_MICROS
 """The free grant of a new Standard workspace: $500, which pays for exactly 2,500 conversations."""
 
+MOST_MICROS = 2**62
+"""The most that a wallet is credited or charged in all: so its balances and each sum of them are 64-bit integers."""
+
 
 def dollars(amount_micros: int) -> str:
     """Format `amount_micros` for people: -1234567 gives `-$1.234567`. There are two to six decimal places."""

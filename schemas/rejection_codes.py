@@ -3,12 +3,15 @@
 from typing import Final, Literal, get_args
 
 RejectionCode = Literal[
+    "amount_too_large",
     "conflict",
     "future",
+    "internal",
     "invalid",
     "invalid_field",
     "invalid_utf8",
     "late",
+    "lost",
     "missing_field",
     "not_an_event",
     "not_json",
@@ -16,13 +19,18 @@ RejectionCode = Literal[
     "too_large",
     "too_old",
     "unknown_type",
+    "unreadable_batch",
+    "wrong_partition",
 ]
 """The codes, and when each is used.
 
 conflict: the id belongs to other content. future: dated more than 5 minutes ahead of its arrival. late: older than the
-late horizon. too_old: dated before 1970. invalid: a command that cannot take effect. invalid_field, missing_field: a
+late horizon. too_old: dated before 1970. invalid: a command that cannot take effect. amount_too_large: credit
+beyond what a wallet can count. invalid_field, missing_field: a
 field is wrong or absent. not_an_event, unknown_type: JSON of another shape or type. invalid_utf8, not_json, null_value,
-too_large: cannot be read.
+too_large: cannot be read. unreadable_batch: a whole batch of records cannot be unpacked. wrong_partition: lies in
+another partition than its workspace's, and was moved before or may not be moved. internal: workers ended three times
+while they processed it. lost: a range of records was deleted unread, and an operator accepted it.
 """
 
 FOREIGN: Final = "foreign"

@@ -2,7 +2,8 @@
 
 Every topic has the same number of partitions. That number bounds how many workers can share the load. Records of
 chat-events, wallet-inputs and ledger are keyed by workspace_id, so one partition holds all of a workspace
-(docs/adr/0003).
+(docs/adr/0003). Outsiders write chat-events and account-commands, under any key; what lies in another partition than
+its workspace's is moved (docs/adr/0017). All other topics are written by the product alone.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,7 +12,7 @@ from typing import Final
 import msgspec
 
 MAX_RECORD_BYTES: Final = 32 * 1024 * 1024
-"""The largest record that the product writes. A dead letter holds a refused record whole, however large that one is."""
+"""The largest record that the product writes. A dead letter of a larger one is shortened."""
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -30,6 +31,8 @@ _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.byte
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
 # An event is refused if its time is too far ahead of its arrival. The broker's clock sets the arrival, not a runtime's.
 _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
+# A purchase is refused in the same way.
+_INPUTS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # How long ago a replay began is measured by the broker's clock, because the clocks of operators differ.
 _REPLAYS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # A worker that was paused and superseded may still write an old state record after a newer one. A restore uses the
@@ -45,23 +48,29 @@ _COMPACTED = {
 }
 
 CHAT_EVENTS: Final = Topic("chat-events", "chat events as the bot runtimes wrote them", METER_GROUP, _EVENTS)
-WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _FOR_EVER)
+ACCOUNT_COMMANDS: Final = Topic("account-commands", "account commands from outside the product", METER_GROUP, _EVENTS)
+WALLET_INPUTS: Final = Topic("wallet-inputs", "account commands, metered updates, safe points", METER_GROUP, _INPUTS)
 LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, balance", AGGREGATOR_GROUP, _FOR_EVER)
-DEAD_LETTERS: Final = Topic("dead-letters", "refused records, whole, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
+DEAD_LETTERS: Final = Topic("dead-letters", "refused records, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
+POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
+COMMAND_STATE: Final = Topic("command-state", "checkpoints of the mover of account commands", None, _COMPACTED)
 
 TOPICS: Final = (
     CHAT_EVENTS,
+    ACCOUNT_COMMANDS,
     WALLET_INPUTS,
     LEDGER,
     DEAD_LETTERS,
     REPLAYS,
     EVENT_COUNTS,
+    POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,
+    COMMAND_STATE,
 )
 
 

@@ -1,11 +1,15 @@
 """Records as a broker sends them, made by the client's own builder."""
 
+import struct
 from collections.abc import Callable, Sequence
 
+from aiokafka.record.control_record import ABORT_MARKER, COMMIT_MARKER
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from meter.kafka.checksum import checksum
 from meter.kafka.fetched import Fetched
+from meter.kafka.records import Record
+from tests.properties.memory_log import stored
 
 AT_ATTRIBUTES, AT_CRC = 21, 17
 HEAD_BYTES = 61
@@ -24,9 +28,14 @@ def sent_bytes(records: Sequence[Fetched], most: int = 1_000, *, compression: in
     return b"".join(one_batch(part, compression=compression) for part in parts)
 
 
-def one_batch(records: Sequence[Fetched], *, compression: int = 0, attributes: int = 0) -> bytes:
-    """A batch, in which offsets may be missing. `attributes` are added to it."""
-    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, 0, 1 << 24)
+def one_batch(
+    records: Sequence[Fetched], *, compression: int = 0, attributes: int = 0, producer: int | None = None
+) -> bytes:
+    """A batch, in which offsets may be missing. `attributes` are added to it. A `producer` makes it transactional."""
+    in_transaction = producer is not None
+    builder = DefaultRecordBatchBuilder(
+        2, compression, int(in_transaction), -1 if producer is None else producer, 0, 0, 1 << 27
+    )
     base = records[0].offset
     for record in records:
         at = record.offset - base
@@ -35,6 +44,13 @@ def one_batch(records: Sequence[Fetched], *, compression: int = 0, attributes: i
     batch[:8] = base.to_bytes(8, "big")
     batch[AT_ATTRIBUTES + 1] |= attributes
     return sealed(batch)
+
+
+def marker(offset: int, producer: int, *, aborts: bool = False) -> bytes:
+    """What a broker writes where a producer's transaction ends."""
+    key = struct.pack(">HH", ABORT_MARKER.version, ABORT_MARKER.type_ if aborts else COMMIT_MARKER.type_)
+    ended = stored("t", 0, offset, Record(key, bytes(6)), 1)
+    return one_batch([ended], attributes=CONTROL, producer=producer)
 
 
 def compressed_by(batch: bytes, codec: str, compress: Callable[[bytes], bytes]) -> bytes:

@@ -1,15 +1,18 @@
 """The engines that sessionize a partition, for tests of what holds of either: core and, where it is built, kernel."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from meter.kafka.fetched import Fetched
 from meter.kernel import is_built
 from meter.sessionizer.choose_engine import engine_by, engine_of
-from meter.sessionizer.engine import MakeEngine
+from meter.sessionizer.engine import Engine, MakeEngine, Processed
 from meter.sessionizer.python_engine import CoreEngine
 from meter.settings import load
+from tests.packed_records import listed
 
 NOT_BUILT = "the kernel is not built here: install the product where there is a C compiler"
 
@@ -23,6 +26,18 @@ kernel: MakeEngine = engine_by("auto")
 def chosen() -> MakeEngine:
     """The engine that a worker would have here: METER_KERNEL=off runs all tests that use this one with the core."""
     return engine_of(load())
+
+
+def parts(engine: Engine, records: Sequence[Fetched]) -> list[Processed]:
+    """All that an engine makes of a batch: one part, and another after each record that switches the policy."""
+    found = [_listed(engine.process(records))]
+    while found[-1].switched is not None:
+        found.append(_listed(engine.go_on()))
+    return found
+
+
+def _listed(part: Processed) -> Processed:
+    return part._replace(metered=listed(part.metered))
 
 
 def spilling(directory: Path, above_bytes: int = 0) -> MakeEngine:

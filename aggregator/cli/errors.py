@@ -10,7 +10,9 @@ from aggregator.clickhouse.client import ClickHouseAwayError
 from aggregator.clickhouse.directory_lock import DirectoryTakenError
 from aggregator.clickhouse.migrate import TablesError
 from aggregator.clickhouse.read_only import QueryError
-from aggregator.writer.worker import KafkaUnusableError
+from aggregator.kafka.survey import KafkaUnusableError
+from aggregator.rebuild.rebuild import RebuildError
+from aggregator.writer.start import HoldingsError
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
 from schemas.listening import PortsTakenError
@@ -35,9 +37,11 @@ def refusals() -> Iterator[None]:
         ClickHouseAwayError,
         CodecsMissingError,
         DirectoryTakenError,
+        HoldingsError,
         KafkaUnusableError,
         PortsTakenError,
         QueryError,
+        RebuildError,
         TablesError,
     ) as refusal:
         _refuse(refusal, FAILED)

@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from aggregator import metrics
+from aggregator.cli import rebuild
 from aggregator.cli.errors import FAILED, refusals
 from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
@@ -15,6 +16,7 @@ from aggregator.reconciliation import report
 from aggregator.settings import load
 from aggregator.writer import worker
 from schemas.codecs import require_codecs
+from schemas.terminal import print_any_text
 
 _ENVIRONMENT = """
 \b
@@ -49,6 +51,7 @@ def main() -> None:
       python -m aggregator reconcile
       python -m aggregator COMMAND --help
     """
+    print_any_text()
 
 
 @main.command("migrate", epilog=_ENVIRONMENT)
@@ -89,6 +92,43 @@ def worker_command() -> None:
             metrics.CLICKHOUSE_UP.set(1)
             url = metrics.serve(settings.metrics_host, settings.metrics_port)
             worker.run(settings, clickhouse, _once(f"aggregator ready, metrics at {url}"))
+
+
+@main.command("rebuild", epilog=_ENVIRONMENT)
+@click.option("--from-start", is_flag=True, help="Delete all rows first, also where ClickHouse could be gone on with.")
+@click.option(
+    "--keep-rows",
+    is_flag=True,
+    help="Keep rows of earlier topics: where ledger, dead-letters or event-counts was created again, and the wallets "
+    "have gone on. Never after `python -m meter begin-anew`.",
+)
+@click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
+def rebuild_command(from_start: bool, keep_rows: bool, yes: bool) -> None:
+    """Fill ClickHouse from Kafka again.
+
+    Reads ledger, dead-letters and event-counts from their oldest records to their ends. For a ClickHouse that is empty,
+    older than the group's offsets, or of topics that were deleted and created again.
+    Where its rows belong to these topics, the command keeps them and goes on after them; else it deletes them. Stop all
+    workers of the aggregator first; those of the meter may run. Killed at any moment, give the command again: it goes
+    on where it ended. At the end it names what Kafka has deleted, which is gone for good.
+
+    \b
+    Examples:
+      python -m aggregator rebuild          says what it would do
+      python -m aggregator rebuild --yes
+      python -m aggregator rebuild --yes --from-start
+    """
+    with refusals():
+        settings = load()
+        require_codecs()
+        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
+            migrate.require(clickhouse)
+            if yes:
+                rebuild.show_rebuild(
+                    settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows
+                )
+            else:
+                rebuild.show_plan(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows)
 
 
 @main.command("reconcile", epilog=_ENVIRONMENT)
@@ -147,8 +187,13 @@ def sql_command(query: str, output_format: str) -> None:
     """Send one SELECT to ClickHouse and print the answer. QUERY can change nothing.
 
     \b
-    Views: conversations, ledger, usage_daily, usage_monthly, balances,
-    dead_letters. Amounts of money are in micro-dollars.
+    Views: conversations, absorbed_conversations,
+    reversed_conversations, ledger, usage_daily, usage_monthly,
+    balances, dead_letters. Amounts of money are in micro-dollars.
+
+    Usage is as of now: a conversation counts on the day of its first
+    message. A ledger entry never changes: its day is that day as it was
+    when the unit was charged. So both may differ by day, not in all.
 
     \b
     Examples:

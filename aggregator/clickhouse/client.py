@@ -1,9 +1,12 @@
 """One client for ClickHouse, opened from a DSN: for a server, or for the engine inside this process (chdb)."""
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -141,11 +144,26 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, ClickHouseAwayError | OperationalError) or type(error) is DatabaseError
 
 
+def _engine_path(directory: Path) -> str:
+    """Return the directory as chdb takes it. It reads a `?` as the beginning of options, and takes only UTF-8.
+
+    A directory with such a name gets a second one, a link, which is removed when this process ends.
+    """
+    path = str(directory)
+    if "?" not in path and not any("\ud800" <= character <= "\udfff" for character in path):
+        return path
+    beside = mkdtemp(prefix="meter-")
+    atexit.register(rmtree, beside, ignore_errors=True)
+    link = Path(beside) / "clickhouse"
+    link.symlink_to(directory, target_is_directory=True)
+    return f"file:{link}"
+
+
 def _connect(address: Address) -> Any:
     try:
         if address.directory:
             with without_cgroups_trace():
-                return clickhouse_connect.get_client(interface="chdb", path=str(address.directory))
+                return clickhouse_connect.get_client(interface="chdb", path=_engine_path(address.directory))
         return clickhouse_connect.get_client(
             dsn=address.dsn,
             interface="https" if address.encrypted else None,

@@ -9,6 +9,7 @@ from aggregator.core.tables import COMPARISON_SLOTS, ComparisonKey, LetterLocati
 from schemas.dead_letters import DeadLetter, from_record
 from schemas.delivery import Fetched
 from schemas.event_counts import CountComparison, decode_comparison
+from schemas.formats import LEDGER_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate, decode_ledger_update
 
 
@@ -26,26 +27,29 @@ class NotALedgerUpdateError(Exception):
 
 
 def read_ledger_update(record: Record) -> LedgerUpdate:
-    """Decode a record of the ledger topic. Raises NotALedgerUpdateError, which names the record's location."""
+    """Decode a record of the ledger topic. Raises NotALedgerUpdateError, which names the record's location.
+
+    Raises NewerFormatError if a newer version of the product wrote the record.
+    """
     try:
         return decode_ledger_update(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as broken:
         location = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+        refuse_newer_json(location, record.value, LEDGER_FORMAT)
         raise NotALedgerUpdateError(f"{location}: not an update of the ledger: {broken}") from broken
 
 
-def read_comparison(record: Record, wallet_partitions: int) -> tuple[ComparisonKey, CountComparison] | None:
+def read_comparison(record: Record) -> tuple[ComparisonKey, CountComparison] | None:
     """Decode a record of the topic event-counts. Returns None if it is not a comparison.
 
-    Such a record can be skipped, unlike one of the ledger: no charge depends on it. `wallet_partitions` is how many
-    partitions wallet-inputs has.
+    Such a record can be skipped, unlike one of the ledger: no charge depends on it.
     """
     try:
         comparison = decode_comparison(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     slot = crc32(str(comparison.origin_offset).encode()) % COMPARISON_SLOTS
-    return ComparisonKey(wallet_partitions, slot, comparison.version), comparison
+    return ComparisonKey(slot, comparison.version), comparison
 
 
 def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
@@ -55,8 +59,8 @@ def read_letter(record: Record) -> tuple[LetterLocation, DeadLetter]:
     """
     location = LetterLocation(record.topic, record.partition, record.offset, max(record.timestamp, 0))
     try:
-        letter = from_record(record.key, record.value, list(record.headers))
-    except ValueError:  # The partition or the offset in the headers is not a number.
+        letter = from_record(record.key, record.value, record.headers)
+    except ValueError:  # A header that must be a number is none, or too large for the table.
         letter = from_record(record.key, record.value, [])
     if letter.source_partition >= 0 and letter.source_offset >= 0:
         return location, letter

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from aggregator.core.holdings import OFFSETS_HELD, TOPICS_HELD, HeldState, OffsetHeld
 from aggregator.core.tables import (
     BALANCE_FACTS,
     CONVERSATION_FACTS,
@@ -22,6 +23,7 @@ from aggregator.core.tables import (
 from schemas.dead_letters import DeadLetter
 from schemas.event_counts import CountComparison
 from schemas.ledger import LedgerUpdate
+from schemas.topic_lives import TopicLife
 
 
 class _Rows(NamedTuple):
@@ -48,15 +50,17 @@ class Block(msgspec.Struct, frozen=True):
 def ledger_update_blocks(updates: Iterable[LedgerUpdate]) -> list[Block]:
     """The rows of updates, which may come in any order and repeatedly. Must be inserted in the order of the blocks.
 
-    The balances come last, because a balance says that all rows up to its version are there. If several updates have
+    The balances come last, because a balance says that all rows up to its version are there. An update without one is a
+    part, and the rest of it follows. If several updates have
     rows with the same key, only the one with the highest version is kept. A table without rows has no block.
     """
     updates = list(updates)
+    complete = [update for update in updates if update.balance is not None]
     return _blocks(
         (LEDGER_ENTRIES, _carried(updates, [update.entries for update in updates])),
         (CONVERSATION_FACTS, _carried(updates, [update.conversations for update in updates])),
         (USAGE_DAILY_FACTS, _carried(updates, [update.usage for update in updates])),
-        (BALANCE_FACTS, _Rows(updates, [update.balance for update in updates])),
+        (BALANCE_FACTS, _Rows(complete, [update.balance for update in complete])),
     )
 
 
@@ -68,6 +72,18 @@ def letter_blocks(letters: Iterable[tuple[LetterLocation, DeadLetter]]) -> list[
 def comparison_blocks(comparisons: Iterable[tuple[ComparisonKey, CountComparison]]) -> list[Block]:
     """The rows of comparisons, the newest of each key. Empty if there are no comparisons."""
     return _blocks((EVENT_COUNT_FACTS, _unzipped(comparisons)))
+
+
+def offset_blocks(offsets: Iterable[OffsetHeld]) -> list[Block]:
+    """The rows that say up to which offsets the tables hold their partitions. Empty if there are no offsets."""
+    rows = list(offsets)
+    return _blocks((OFFSETS_HELD, _Rows(rows, rows)))
+
+
+def lives_block(state: HeldState, lives: Iterable[TopicLife]) -> Block:
+    """The rows that say which lives of the topics, at least one, the tables hold."""
+    rows = list(lives)
+    return _block(TOPICS_HELD, _Rows([state] * len(rows), rows))
 
 
 def _carried(updates: Sequence[LedgerUpdate], facts: Sequence[Sequence[object]]) -> _Rows:

@@ -25,11 +25,10 @@ class LetterLocation(msgspec.Struct, frozen=True):
 class ComparisonKey(msgspec.Struct, frozen=True):
     """The carrier of a comparison's row. `version` is the comparison's own.
 
-    `wallet_partitions` is how many partitions of wallet-inputs compare each offset. `slot` is a number from 0 to
-    `COMPARISON_SLOTS` - 1 that follows from the offset: a later comparison with the same slot replaces this one.
+    `slot` is a number from 0 to `COMPARISON_SLOTS` - 1 that follows from the offset: a later comparison with the same
+    slot replaces this one.
     """
 
-    wallet_partitions: int
     slot: int
     version: int
 
@@ -107,6 +106,8 @@ LEDGER_ENTRIES: Final = Table(
         _word("lot_kind"),
         _signed("amount_micros"),
         _instant("occurred_at", "occurred_ms"),
+        _instant("booked_at", "booked_ms"),
+        Column("day", "Date", "day"),  # Written as integer days since 1970.
         _text("reverses"),
         _VERSION,
     ),
@@ -184,14 +185,15 @@ DEAD_LETTER_FACTS: Final = Table(
         _text("reason"),
         _bytes("key", "key"),
         _bytes("payload", "value"),
+        Column("payload_bytes", "Nullable(UInt64)", "value_bytes"),
+        Column("is_shortened", "Bool", "is_shortened"),
         _instant("refused_at", "timestamp_ms", on_carrier=True),
         _VERSION,
     ),
 )
 
 COMPARISON_SLOTS: Final = 256
-"""How many comparisons are kept for each partition of chat-events and of wallet-inputs, at most. At one a minute, a
-partition of wallet-inputs may lag hours behind the others before they share no offset that could be compared."""
+"""How many comparisons are kept for each partition of chat-events, at most."""
 
 EVENT_COUNT_FACTS: Final = Table(
     "event_count_facts",
@@ -201,7 +203,6 @@ EVENT_COUNT_FACTS: Final = Table(
         _number("wallet_partition"),
         _count("slot", on_carrier=True),
         _signed("origin_offset"),
-        _number("wallet_partitions", on_carrier=True),
         *(_count(name, f"counts.{name}") for name in EventCounts.__struct_fields__),
         _count("wallet_messages", "messages"),
         _count("wallet_occurrences", "occurrences"),

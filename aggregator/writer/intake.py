@@ -9,19 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
-
 from aggregator import metrics
-from aggregator.core.records import Record, read_comparison, read_ledger_update, read_letter
-from aggregator.writer.sink import Findings
+from aggregator.writer.findings import Findings
 from schemas.delivery import Fetched, is_hole, is_quiet
-from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER
+from schemas.headers import Headers
 
 MAX_ROWS: Final = 50_000
 """The number of unwritten rows from which `process` accepts no further batch until they are taken for writing."""
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The same bound in bytes of Kafka values, because a dead letter can be large."""
+"""The same bound in bytes of Kafka records, because a dead letter can be large."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +39,7 @@ class _Located(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
 
 
 class Batch(Protocol):
@@ -79,35 +76,23 @@ class Offsets(Protocol):
         """Make these the group's offsets. Called only after the rows of all earlier records are in ClickHouse."""
 
 
-class _Pending(msgspec.Struct):
-    """Records that were read and are not written yet, and the offsets to commit once they are written."""
-
-    findings: Findings = msgspec.field(default_factory=lambda: Findings([], []))
-    next_offsets: dict[Partition, int] = {}
-    rows: int = 0
-    size_bytes: int = 0
-
-
 class Intake:
-    """The intake of one worker, for all its partitions. `partitions` is how many partitions each topic has.
+    """The intake of one worker, for all its partitions.
 
     Call `process` with each batch, in the order of the partition's offsets. Run `run` as one task for as long as the
     worker lives. Call `forget` when partitions are revoked or assigned, and `look_for_holes` every few seconds.
     """
 
-    def __init__(
-        self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int, partitions: int
-    ) -> None:
+    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
         self._offsets = offsets
         self._write = write
         self._flush_ms = flush_ms
-        self._partitions = partitions
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
         """For each partition whose start is known: the first offset whose rows are not in ClickHouse yet."""
         self._assignment = 0
         self._last_batch_s: dict[Partition, float] = {}
-        self._pending = _Pending()
+        self._pending = Findings()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
@@ -193,13 +178,14 @@ class Intake:
 
     async def _flush(self) -> None:
         assignment, pending = self._assignment, self._pending
+        next_offsets = {Partition(*each): offset for each, offset in pending.next_offsets.items()}
         self._empty()
-        await self._write(pending.findings)
+        await self._write(pending)
         # Partitions may move during each await. Their new owner starts at the last commit and writes the rows again.
         if assignment == self._assignment:
-            await self._offsets.commit(pending.next_offsets)
+            await self._offsets.commit(next_offsets)
         if assignment == self._assignment:
-            self.written.update(pending.next_offsets)
+            self.written.update(next_offsets)
 
     async def _go_back(self, partition: Partition, beyond: int, expected: int) -> None:
         # Faust drops queued batches when an assignment changes. Batches after the dropped one may still be queued. Each
@@ -213,9 +199,8 @@ class Intake:
         pending = self._pending
         for record in batch.records:
             if record.offset >= expected:
-                key, value, headers = record.key, record.value, record.headers
-                located = _Located(*partition, record.offset, record.timestamp, key, value, headers)
-                _read(located, pending, self._partitions)
+                found = record.offset, record.timestamp, record.key, record.value, record.headers
+                pending.add(_Located(partition.topic, partition.partition, *found))
         self._expected[partition] = max(expected, batch.last_offset + 1)
         pending.next_offsets[partition] = self._expected[partition]
         self._arrived.set()
@@ -224,7 +209,7 @@ class Intake:
             self._room.clear()
 
     def _empty(self) -> None:
-        self._pending = _Pending()
+        self._pending = Findings()
         self._arrived.clear()
         self._full.clear()
         self._room.set()
@@ -232,19 +217,3 @@ class Intake:
 
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _read(record: Record, pending: _Pending, partitions: int) -> None:
-    if record.topic == LEDGER.name:
-        update = read_ledger_update(record)
-        pending.findings.updates.append(update)
-        pending.rows += len(update.entries) + len(update.conversations) + len(update.usage) + 1
-    elif record.topic == EVENT_COUNTS.name:
-        comparison = read_comparison(record, partitions)
-        pending.findings.comparisons += [comparison] if comparison else []
-        pending.rows += 1
-    else:
-        assert record.topic == DEAD_LETTERS.name, record.topic
-        pending.findings.letters.append(read_letter(record))
-        pending.rows += 1
-    pending.size_bytes += len(record.value or b"")

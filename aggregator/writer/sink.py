@@ -3,18 +3,15 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse, is_passing
-from aggregator.core.rows import Block, comparison_blocks, ledger_update_blocks, letter_blocks
-from aggregator.core.tables import ComparisonKey, LetterLocation
-from schemas.dead_letters import DeadLetter
-from schemas.event_counts import CountComparison
-from schemas.ledger import LedgerUpdate
+from aggregator.core.rows import Block, comparison_blocks, ledger_update_blocks, letter_blocks, offset_blocks
+from aggregator.writer.findings import Findings
 
 FIRST_WAIT_S: Final = 0.25
 """The wait before the second try of an insert. It doubles with each further try."""
@@ -24,25 +21,19 @@ LONGEST_WAIT_S: Final = 15.0
 logger = logging.getLogger(__name__)
 
 
-class Findings(msgspec.Struct):
-    """Decoded records of the three topics that are written together."""
-
-    updates: list[LedgerUpdate]
-    letters: list[tuple[LetterLocation, DeadLetter]]
-    comparisons: list[tuple[ComparisonKey, CountComparison]] = []
-
-
-async def write(clickhouse: ClickHouse, findings: Findings) -> None:
-    """Insert all rows. Returns once ClickHouse has them, however long that takes.
+async def write(clickhouse: ClickHouse, findings: Findings, topic_ids: Mapping[str, str]) -> None:
+    """Insert all rows, then what the tables hold. Returns once ClickHouse has them, however long that takes.
 
     Raises only errors that a repetition cannot solve (`is_passing`). Such an error is a bug.
     """
     # Reconciliation compares all of an update's rows with its balance, and balances and dead letters with comparisons.
-    # So the balances come after the other rows of the updates, and the comparisons last.
+    # So the balances come after the other rows of the updates, and the comparisons after them. The offsets come last:
+    # what a worker's start compares with the group's must not say more than the tables hold.
     for block in (
         ledger_update_blocks(findings.updates)
         + letter_blocks(findings.letters)
         + comparison_blocks(findings.comparisons)
+        + offset_blocks(findings.held(topic_ids))
     ):
         await _insert(clickhouse, block)
     _count(findings)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -10,55 +12,33 @@ from typing import Any, Final
 import faust
 import mode
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse
+from aggregator.kafka.survey import READ, survey
 from aggregator.reconciliation.watch import Watch
 from aggregator.settings import Settings
 from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
+from aggregator.writer.start import require_fit
 from schemas.delivery import METADATA_MS, QUIET_S
-from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, EVENT_COUNTS, LEDGER, missing_topics, no_broker
+from schemas.exit_statuses import REFUSED
+from schemas.formats import NewerFormatError
+from schemas.repeated_lines import bound_repeated_lines
+from schemas.topic_lives import Cluster
+from schemas.topics import AGGREGATOR_GROUP, LEDGER
 
-READ: Final = (LEDGER, DEAD_LETTERS, EVENT_COUNTS)
 LAG_EVERY_S: Final = 2.0
 """How often the metric of the consumer lag is set."""
 
 
-class KafkaUnusableError(Exception):
-    """Kafka does not answer, or a topic does not exist. The message is one sentence that says what to do."""
-
-
-async def require_topics(bootstrap_servers: str) -> int:
-    """Check that Kafka answers and has the topics that are read here; return how many partitions each topic has.
-
-    Raises KafkaUnusableError.
-    """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # The error below says it in one sentence.
-    try:
-        await admin.start()
-        missing = missing_topics(READ, await admin.list_topics())
-        described = [] if missing else await admin.describe_topics([EVENT_COUNTS.name])
-    except KafkaError:
-        raise KafkaUnusableError(no_broker(bootstrap_servers)) from None
-    finally:
-        logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-        await admin.close()
-    if missing:
-        raise KafkaUnusableError(missing)
-    return len(described[0]["partitions"])
-
-
 def build(
-    settings: Settings, clickhouse: ClickHouse, partitions: int, datadir: str, on_ready: Callable[[], None]
+    settings: Settings, clickhouse: ClickHouse, cluster: Cluster, datadir: str, on_ready: Callable[[], None]
 ) -> Any:
     """Build the app. `on_ready` is called at each assignment of partitions.
 
-    `partitions` is how many partitions each topic has. Faust requires a `datadir` and writes nothing to it.
+    `cluster` holds the lives of the topics. Faust requires a `datadir` and writes nothing to it.
     """
     app = faust.App(
         AGGREGATOR_GROUP,
@@ -77,7 +57,9 @@ def build(
         worker_redirect_stdouts=False,
     )
     offsets = GroupOffsets(app)
-    intake = Intake(offsets, partial(write, clickhouse), settings.aggregator_flush_ms, partitions)
+    topic_ids = {life.name: life.topic_id for life in cluster.topics.values()}
+    write_rows = partial(write, clickhouse, topic_ids=topic_ids)
+    intake = Intake(offsets, write_rows, settings.aggregator_flush_ms)
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
@@ -91,15 +73,17 @@ def build(
 def run(settings: Settings, clickhouse: ClickHouse, on_ready: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT, then raise SystemExit: with code 0, or with another code after a crash.
 
-    Raises KafkaUnusableError, before anything is started.
+    Raises KafkaUnusableError or HoldingsError, before anything is started.
     """
-    partitions = asyncio.run(require_topics(settings.kafka_bootstrap_servers))
+    present = asyncio.run(survey(settings.kafka_bootstrap_servers))
+    require_fit(clickhouse, present)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with TemporaryDirectory(prefix="aggregator-") as datadir:
-        app = build(settings, clickhouse, partitions, datadir, on_ready)
+        app = build(settings, clickhouse, present.cluster, datadir, on_ready)
         worker = faust.Worker(app, loglevel="WARN", quiet=True, loop=loop)
         worker.spinner = None  # It writes control codes even if the output is no terminal.
+        worker.on_setup_root_logger = lambda *_: bound_repeated_lines()
         worker.execute_from_commandline()
 
 
@@ -171,6 +155,10 @@ async def _or_crash(app: Any, work: Awaitable[None]) -> None:
     # unexpected error ends the process instead.
     try:
         await work
+    except NewerFormatError as refusal:
+        print(f"Error: {refusal}", file=sys.stderr, flush=True)
+        logging.shutdown()
+        os._exit(REFUSED)
     except Exception as bug:
         await app.crash(bug)
         raise

@@ -4,17 +4,19 @@ import time
 from collections import Counter
 
 from meter import metrics
+from meter.charger.update_parts import encoded_parts
 from meter.kafka.records import Record
 from schemas.dead_letters import DeadLetter
 from schemas.event_counts import CountComparison
-from schemas.ledger import LedgerUpdate, encode_ledger_update
+from schemas.ledger import LedgerUpdate
 
 
 class ChargedBatch:
-    """The dead letters, count comparisons and ledger updates of one batch, and its figures."""
+    """The dead letters, moved commands, count comparisons and ledger updates of one batch, and its figures."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
+        self.moved: list[Record] = []
         self.comparisons: list[CountComparison] = []
         self.updates: list[Record] = []
         self._produced_ms: list[int] = []
@@ -27,7 +29,7 @@ class ChargedBatch:
 
         The update is encoded at once, so that only its bytes are in memory until the batch ends.
         """
-        self.updates.append(Record(update.workspace_id.encode(), encode_ledger_update(update)))
+        self.updates += [Record(update.workspace_id.encode(), part) for part in encoded_parts(update)]
         if update.produced_ms:
             self._produced_ms.append(update.produced_ms)
             if has_used_up:

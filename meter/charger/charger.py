@@ -2,50 +2,58 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
+import msgspec
+
+from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
-from meter.charger.state import (
-    Mark,
-    conversation_key,
-    decode_key,
-    decode_mark,
-    encode,
-    restore_books,
-    usage_key,
-    wallet_key,
-)
+from meter.charger.entries import changed_entries, keys_of, value_of
+from meter.charger.state import Mark, decode_mark, encode, restore_books
 from meter.core.decode import read
-from meter.core.policy import Policy
+from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
-from meter.core.wallet.book import Book
-from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.wallets import Wallets
 from meter.kafka.fetched import Fetched, last_offset
 from meter.kafka.records import Record
-from meter.stage.blocks import Entry, Loading, Sweep, pack
-from meter.stage.dead_letter import dead_letter, dead_letters
+from meter.stage.blocks import Loading, Sweep, pack
+from meter.stage.dead_letter import dead_letter, dead_letters, left_out
 from meter.stage.fold import Output
+from meter.stage.lives import check_origin
+from meter.stage.mark import NO_LIFE, Life
+from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
+from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate
-from schemas.metered import Metered, SafePoint, WalletInput, decode_wallet_input
+from schemas.metered import Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
+from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
+from schemas.versions import version_of
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
 
 
+_encode_json = msgspec.json.Encoder().encode
+
+
 class Charger:
-    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory."""
+    """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory.
+
+    `policy` is the one that the deployment began with. It is in force until the first newer policy record.
+    """
 
     spills = False
     is_full = False
 
-    def __init__(self, policy: Policy, partition: int) -> None:
+    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
         self._partition = partition
-        self._policy = policy
+        self._moves = Moves(WALLET_INPUTS, partition, partitions)
+        self._first_policy = PolicyInForce(policy=policy)
+        self._life = NO_LIFE
         self._refused = 0
-        self._wallets = Wallets(policy, {})
+        self._wallets = Wallets(policy, partition)
         self._used_up: set[str] = set()
         """Workspaces that had no credit left in their last update. For a metric only."""
         self._loading = Loading()
@@ -59,7 +67,8 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(self._policy, saved.sources)
+        in_force = saved.in_force or self._first_policy
+        self._wallets = Wallets(in_force.policy, self._partition, saved.source, in_force.version)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -68,7 +77,8 @@ class Charger:
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
 
-        Only the order of one workspace's inputs matters, and their order to safe points, which concern all workspaces.
+        Only the order of one workspace's inputs matters, and their order to safe points and policies, which concern all
+        workspaces.
         Going by workspace is faster: its wallet stays in the processor's cache.
         """
         batch = ChargedBatch()
@@ -76,25 +86,48 @@ class Charger:
         for record in records:
             given = read(record.value, decode_wallet_input)
             if isinstance(given, Rejected):
+                self._refuse_newer(record)
                 self._refuse(batch, record, given)
-            elif isinstance(given, SafePoint):
+            elif isinstance(given, SafePoint | PolicyRecord):
+                if isinstance(given, SafePoint):
+                    check_origin(given, self._life.source)
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
-                batch.comparisons += self._compare(given, record.offset)
-                self._wallets.step(given, record.offset)
-                self._write_updates(batch, record.offset)
+                self._reach(batch, record, given)
             else:
-                workspace_id = given.workspace_id if isinstance(given, Metered) else given.data.workspace_id
-                inputs[workspace_id].append((record, given))
+                workspace_id = (
+                    given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
+                )
+                if self._moves.is_misplaced(workspace_id):
+                    self._move(batch, record, given, workspace_id)
+                else:
+                    inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
         batch.observe()
+        self._observe_policy()
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
+        yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
+        yield Output(WALLET_INPUTS, self._due_slices())
         comparisons = [
             Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
         ]
         yield Output(EVENT_COUNTS, comparisons)
+
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics: its generation is part of all versions, its partitions are those of origins."""
+        self._life = life
+
+    def _refuse_newer(self, record: Fetched) -> None:
+        """Raise NewerFormatError if a newer sessionizer wrote a record that this charger cannot read."""
+        where = f"{WALLET_INPUTS.name}/{self._partition}, offset {record.offset}"
+        refuse_newer_json(where, record.value, METERED_FORMAT, "meter.")
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        """Count the record as refused, and yield its dead letter."""
+        self._refused += 1
+        yield left_out(WALLET_INPUTS, self._partition, record, reason)
 
     def _charge(self, batch: ChargedBatch, inputs: "_Inputs", last_offset: int) -> None:
         """Charge the inputs between two safe points, up to `last_offset`. Writes one update a workspace, or several.
@@ -107,21 +140,54 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    refused = self._wallets.step(given, record.offset)
+                    refused = self._wallets.step(given, record.offset, self._moves.arrived_ms(record))
                     if refused is not None:
-                        self._refuse(batch, record, Rejected(refused.code, refused.reason))
+                        self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
+
+    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
+        """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
+        comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
+        refused = self._wallets.step(point, record.offset)
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.comparisons += comparisons
+        self._write_updates(batch, record.offset)
+
+    def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
+        """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
+
+        A misplaced metered update is refused: the sessionizer never misplaces one, and a late copy could be taken for
+        a repeat.
+        """
+        refused = self._moves.refused(record, workspace_id)
+        if isinstance(given, Metered | RebillSlice):
+            refused = Rejected(WRONG_PARTITION, "workspace_id: a metered update lies in its workspace's partition")
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        else:
+            batch.moved.append(self._moves.moved(record, workspace_id))
+
+    def _observe_policy(self) -> None:
+        version = self._wallets.in_force.version
+        metrics.POLICY_VERSION.labels(WALLET_INPUTS.name, str(self._partition)).set(version)
 
     def _refuse(self, batch: ChargedBatch, record: Fetched, rejected: Rejected) -> None:
         self._refused += 1
         batch.letters.append(dead_letter(WALLET_INPUTS, self._partition, record, rejected))
 
     def _write_updates(self, batch: ChargedBatch, version: int) -> None:
-        for update in self._wallets.drain_updates(self._partition, version):
+        for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
             batch.add_update(update, has_used_up=self._has_just_used_up(update))
 
+    def _due_slices(self) -> list[Record]:
+        """The inputs with which this partition goes on charging conversations again, each read back as an input."""
+        return [Record(each.workspace_id.encode(), _encode_json(each)) for each in self._wallets.take_due_slices()]
+
     def _has_just_used_up(self, update: LedgerUpdate) -> bool:
+        assert update.balance is not None, "only a part of an update has none"
         if update.balance.free_micros + update.balance.paid_micros > 0:
             self._used_up.discard(update.workspace_id)
             return False
@@ -131,13 +197,13 @@ class Charger:
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""
-        source = self._wallets.counts_up_to(point)
-        if source is not None:
+        source = self._wallets.source
+        if source.is_as_of(point):
             yield CountComparison(
                 origin_partition=point.origin_partition,
                 origin_offset=point.origin_offset,
                 wallet_partition=self._partition,
-                version=version,
+                version=version_of(self._life.generation, version),
                 counts=point.counts,
                 messages=source.messages,
                 occurrences=source.occurrences,
@@ -147,39 +213,21 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        touched, self._wallets.touched = self._wallets.touched, {}
-        return pack(self._entries(touched))
-
-    def _entries(self, touched: dict[str, Book]) -> Iterator[Entry]:
-        for workspace_id, book in touched.items():
-            keys = [wallet_key(workspace_id)]
-            keys += [conversation_key(workspace_id, conversation_id) for conversation_id in book.touched_conversations]
-            keys += [usage_key(workspace_id, day) for day in book.touched_usage]
-            book.touched_conversations, book.touched_usage = set(), set()
-            for key in keys:
-                yield key, self._value_of(key)
+        return pack(changed_entries(self._wallets.take_touched()))
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
 
     def _keys(self) -> Iterator[bytes]:
-        for workspace_id, book in self._wallets.books.items():
-            yield wallet_key(workspace_id)
-            yield from (conversation_key(workspace_id, conversation_id) for conversation_id in book.conversations)
-            yield from (usage_key(workspace_id, day) for day in book.usage)
+        return chain.from_iterable(keys_of(workspace_id, book) for workspace_id, book in self._wallets.books.items())
 
     def _value_of(self, key: bytes) -> bytes | None:
-        kind, workspace_id, name, day = decode_key(key)
-        book = self._wallets.books[workspace_id]
-        if kind == "wallet":
-            return encode(book.wallet)
-        found = book.conversations.get(name) if kind == "conversation" else book.usage.get(UsageKey(name, day))
-        return None if found is None else encode(found)
+        return value_of(self._wallets.books, key)
 
     def mark(self) -> bytes:
-        """Return what is known of each partition of chat-events, and how many inputs were refused."""
-        return encode(Mark(self._wallets.sources, self._refused))
+        """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
+        return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

@@ -11,16 +11,15 @@ from typing import Final
 import click
 
 from meter.cli.errors import FAILED, refusals
-from meter.cli.progress import show_progress
+from meter.cli.replay_letters import replay_letters
 from meter.dead_letters import render
-from meter.dead_letters.inventory import Letter, LetterError, Letters, load, payloads
-from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
+from meter.dead_letters.inventory import Letter, LetterError, Letters, load
+from meter.dead_letters.originals import originals
 from meter.kafka import admin
-from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 from meter.settings import load as load_settings
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
 TABLE_LIMIT: Final = 50
 """How many letters a table shows unless --limit is given."""
@@ -58,7 +57,9 @@ def dead_letters_group() -> None:
 @dead_letters_group.command("list")
 @click.option("--code", help="Only letters with this code.")
 @click.option(
-    "--topic", type=click.Choice([CHAT_EVENTS.name, WALLET_INPUTS.name]), help="Only letters from this topic."
+    "--topic",
+    type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]),
+    help="Only letters from this topic.",
 )
 @click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
 @click.option(
@@ -103,13 +104,15 @@ def show_command(letter_id: str, raw: bool) -> None:
         settings = load_settings()
         letters = _load(settings)
         letter = letters.get(letter_id)
-        value = asyncio.run(payloads(settings.kafka_bootstrap_servers, [letter]))[letter_id]
-        if raw and value is None:
+        original = asyncio.run(originals(settings.kafka_bootstrap_servers, [letter]))[letter_id]
+        if raw and original.value is None:
             raise LetterError(f"{letter_id} had no value, so there is nothing to write: see show without --raw")
+        if raw and original.is_shortened and render.is_cut(original, "value"):
+            raise LetterError(f"{render.lost(original)}, so its bytes cannot be written: see show without --raw")
     if raw:
-        sys.stdout.buffer.write(value or b"")
+        sys.stdout.buffer.write(original.value or b"")
     else:
-        click.echo(render.details(letters, letter, value))
+        click.echo(render.details(letters, letter, original))
 
 
 @dead_letters_group.command("replay")
@@ -118,11 +121,15 @@ def show_command(letter_id: str, raw: bool) -> None:
 @click.option("--code", help="With --all: the code of the letters.")
 @click.option("--all", "every", is_flag=True, help="Put back every letter of --code that waits, as it is.")
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
-@click.option("--force", is_flag=True, help="Put back late events too. Only after METER_LATE_HORIZON_H was raised.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Put back late events too, for a late horizon that now reaches back to them.",
+)
 def replay_command(
     letter_id: str | None, mended: Path | None, code: str | None, every: bool, dry_run: bool, force: bool
 ) -> None:
-    """Put a dead letter back on the topic that it came from, once.
+    """Put a dead letter back, once: an event on chat-events, an account command on wallet-inputs.
 
     The command first reads the record as the meter does, and refuses it if the meter would refuse it again. In the
     mended file, correct the fields that the reason names, and keep the id: an event is billed once by its id, however
@@ -131,6 +138,9 @@ def replay_command(
     An event more than the late horizon (24 h) behind the newest event is late, and stays late. Only --force puts it
     back, for workers that have a longer horizon now. A future event can be put back once its time has come, until it
     is late. Account commands are never late.
+
+    The record gets its Kafka headers back. A letter that could not hold its record is put back from where the record
+    lies, as long as it lies there.
 
     A letter is put back once. If the new record is refused again, it has a letter of its own, and the command puts
     that one back, by either id. To finish a replay that broke off, give the command again without --file.
@@ -142,7 +152,7 @@ def replay_command(
         value = None if mended is None else _mended(mended)
         letters = _load(settings)
         found = [letters.get(letter_id)] if letter_id else _every(letters, str(code))
-        left = asyncio.run(_replay(settings, letters, found, value, one=not every, dry_run=dry_run, force=force))
+        left = asyncio.run(replay_letters(settings, letters, found, value, one=not every, dry_run=dry_run, force=force))
     if left:
         sys.exit(FAILED)
 
@@ -168,73 +178,3 @@ def _mended(path: Path) -> bytes:
 def _load(settings: Settings) -> Letters:
     asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
     return asyncio.run(load(settings.kafka_bootstrap_servers))
-
-
-async def _replay(
-    settings: Settings,
-    letters: Letters,
-    found: list[Letter],
-    value: bytes | None,
-    *,
-    one: bool,
-    dry_run: bool,
-    force: bool,
-) -> int:
-    """Put back the letters `found`, and return how many of several could not be put back.
-
-    Prints the reason of each of them. If only one letter was asked for, raises the reason instead.
-    """
-    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await topics.start()
-    try:
-        replayer = Replayer(settings, topics, force=force)
-        checked, refused = await _checked(settings, replayer, letters, found, value)
-        if one and refused:
-            raise refused[0]
-        if dry_run:
-            for each in checked:
-                click.echo(f"{each.letter.letter_id} would be put back on {each.topic.name}")
-        else:
-            refused += await _put_back(replayer, checked, letters)
-    finally:
-        await topics.stop()
-    if one and refused:
-        raise refused[0]
-    for reason in refused:
-        click.echo(f"left: {reason}", err=True)
-    return len(refused)
-
-
-async def _checked(
-    settings: Settings, replayer: Replayer, letters: Letters, found: list[Letter], value: bytes | None
-) -> tuple[list[Checked], list[NotPutBackError]]:
-    """Return the letters that can be put back, and the reasons why the others cannot.
-
-    `value` are mended bytes; None puts back the refused ones. A letter that is claimed goes with the claimed bytes.
-    """
-    checked: list[Checked] = []
-    refused: list[NotPutBackError] = []
-    bytes_of = await payloads(settings.kafka_bootstrap_servers, [letters.last_of(each) for each in found])
-    for asked in found:
-        try:
-            letter = waiting(letters, asked)
-            again = begun(letters, letter, value)
-            original = bytes_of[letter.letter_id]
-            chosen = Chosen(letter, original if value is None else value, original)
-            checked.append(again or await replayer.check(chosen))
-        except NotPutBackError as reason:
-            refused.append(reason)
-    return checked, refused
-
-
-async def _put_back(replayer: Replayer, checked: list[Checked], letters: Letters) -> list[NotPutBackError]:
-    refused: list[NotPutBackError] = []
-    with show_progress() as progress:
-        progress.phase("replaying", len(checked))
-        async for outcome in replayer.put_back(checked, letters.replays):
-            progress.advance(1)
-            if isinstance(outcome, NotPutBackError):
-                refused.append(outcome)
-            else:
-                click.echo(f"{outcome.letter.letter_id} put back as {outcome.location}")
-    return refused

@@ -13,7 +13,7 @@ Environment (all of it optional; the default stands last):
                             worker loses its partitions   10
   METRICS_HOST              address of /metrics           127.0.0.1
   METRICS_PORT              0: first free from 9100       0
-  METER_STAGES              sessionize or charge          sessionize,charge
+  METER_STAGES              stages with commas between    sessionize,charge,commands
   METER_CHECKPOINT_MS       milliseconds between two
                             checkpoints                   1000
   METER_LATE_HORIZON_H      hours that an event may be
@@ -26,6 +26,8 @@ Environment (all of it optional; the default stands last):
   METER_SPILL_ABOVE_MB      MiB of state of a partition
                             in memory, with a directory   256
   METER_LOG_LEVEL           DEBUG to ERROR                WARNING
+  Those of the policy (horizon, unknown workspaces, debit order) are what a new
+  deployment begins with: see `python -m meter policy --help`.
   `sql` reads other variables: see `python -m aggregator sql --help`.
 """
 """Text for click, which keeps the lines of a paragraph that begins with a backspace."""

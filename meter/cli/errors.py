@@ -8,11 +8,13 @@ import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from meter.dead_letters.inventory import LetterError
-from meter.ingest.feed_files import FeedError
+from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
+from meter.kafka.policies import PolicyError
 from meter.kafka.topics import TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
+from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
@@ -40,9 +42,12 @@ def refusals() -> Iterator[None]:
         _refuse(admin.broker_away(load().kafka_bootstrap_servers), FAILED, refusal)
     except (
         admin.BrokerAwayError,
+        admin.TopicsDifferError,
         admin.TopicsMissingError,
         CodecsMissingError,
         LetterError,
+        OperationError,
+        PolicyError,
         TopicsError,
         PortsTakenError,
         processes.RunError,

@@ -14,25 +14,28 @@ from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import FAILED, refusals
+from meter.cli.operate import OPERATIONS
+from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
-from meter.ingest.feed_files import FeedError
+from meter.ingest.feed_lines import feed_files
 from meter.ingest.produce import produce
 from meter.kafka import admin
 from meter.kafka.drained import wait_drained
-from meter.kafka.topics import KafkaTopics
 from meter.local import aggregator, pipeline, processes
 from meter.local.data_directory import owned_data_directory
 from meter.sessionizer.choose_engine import slow_engine_notice
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
+from schemas.terminal import print_any_text
 
 _FEED = click.option(
     "--feed",
     "feeds",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file of CloudEvents, one JSON object a line, plain or .gz: chat events and account commands, mixed. "
-    "Give it again for each further file; they are merged by event time.",
+    help="A file of CloudEvents, one JSON object a line, plain or gzipped: chat events and account commands, mixed. "
+    "A directory stands for its .ndjson, .jsonl and .json files. Give it again for each further file; all are merged "
+    "by event time.",
 )
 
 
@@ -50,16 +53,28 @@ _FEED = click.option(
     "  python -m aggregator worker                            one or more\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
-    "  python -m meter dead-letters list                      refused records",
+    "  python -m meter dead-letters list                      refused records\n"
+    "  python -m meter policy                                 what decides money\n"
+    "\b\n"
+    "Where a worker refuses to start, stop all workers first; without --yes these\n"
+    "only say what they would do:\n"
+    "  python -m meter topics --repair                        settings of topics\n"
+    "  python -m meter accept-loss                            lost records\n"
+    "  python -m meter rebuild                                state from topics\n"
+    "  python -m meter begin-anew                             empty topics",
     epilog=ENVIRONMENT,
 )
 def main() -> None:
     """Set up what all commands need. The help text is above."""
+    print_any_text()
     # A command reports an error of Kafka's client itself, in one sentence.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 main.add_command(dead_letters_group)
+main.add_command(policy_group)
+for _command in OPERATIONS:
+    main.add_command(_command)
 
 
 @main.command("run")
@@ -77,8 +92,7 @@ def run_command(feeds: tuple[Path, ...], data: Path, once: bool) -> None:
         raise click.UsageError("--once needs a feed, to end after it: add --feed FILE")
     with refusals():
         settings = load()
-        _check_feeds(feeds)
-        _run(settings, list(feeds), data, once=once)
+        _run(settings, feed_files(feeds), data, once=once)
         if once:
             aggregator.print_summary(data)
             click.echo(aggregator.reconciled(data))
@@ -146,45 +160,22 @@ def worker_command() -> None:
     """Sessionize and charge until stopped (SIGTERM, Ctrl-C).
 
     Workers share the partitions of the topics, so any number of them can run, up to the number of partitions. With
-    METER_STAGES a worker does one of the two stages, so that each stage can have as many workers as it needs. Then
-    start workers for both.
+    METER_STAGES a worker does some of the three stages, so that each stage can have as many workers as it needs. Then
+    start workers for all.
     """
     with refusals():
         settings = load()
         require_codecs()
-        asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
-        asyncio.run(_require_producer(settings))
+        for warning in asyncio.run(admin.require_fitting_topics(settings.kafka_bootstrap_servers)).warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        first = asyncio.run(agreed_policy(settings, idempotent=settings.kafka_idempotent))
         logging.getLogger("aiokafka").setLevel(logging.NOTSET)
         notice = slow_engine_notice(settings)
         if notice is not None:
             click.echo(notice, err=True)
         url = metrics.serve(settings.metrics_host, settings.metrics_port)
         lines = [f"meter ready, metrics at {url}"]
-        worker.run(settings, lambda: click.echo(lines.pop()) if lines else None)
-
-
-async def _require_producer(settings: Settings) -> None:
-    """Connect a producer and close it again. Raises TopicsError if the broker does not accept it.
-
-    Called before Faust starts, so that the user gets one sentence instead of a traceback.
-    """
-    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
-    await topics.start()
-    await topics.stop()
-
-
-@main.command("topics")
-def topics_command() -> None:
-    """Create the topics that are missing. Safe to repeat."""
-    with refusals():
-        settings = load()
-        created = asyncio.run(
-            admin.create_topics(
-                settings.kafka_bootstrap_servers, settings.kafka_partitions, settings.kafka_replication_factor
-            )
-        )
-        for topic, is_new in created:
-            click.echo(f"{'created' if is_new else 'exists '}  {topic.name:20}{topic.purpose}")
+        worker.run(settings, first, lambda: click.echo(lines.pop()) if lines else None)
 
 
 @main.command("produce")
@@ -200,11 +191,11 @@ def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
         raise click.UsageError("nothing to produce: add --feed FILE")
     with refusals():
         settings = load()
-        _check_feeds(feeds)
+        files = feed_files(feeds)
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         with show_progress() as progress:
-            progress.phase("producing", sum(path.stat().st_size for path in feeds))
-            written = asyncio.run(produce(settings, list(feeds), progress.advance, close=close))
+            progress.phase("producing", sum(path.stat().st_size for path in files))
+            written = asyncio.run(produce(settings, files, progress.advance, close=close))
     click.echo(f"{written} lines written")
 
 
@@ -232,10 +223,3 @@ def drained_command(timeout_s: float) -> None:
         click.echo(f"not drained after {timeout_s:g} s: still reading {waiting.get('on', 'nothing')}", err=True)
         sys.exit(FAILED)
     click.echo("drained")
-
-
-def _check_feeds(feeds: tuple[Path, ...]) -> None:
-    """Raise FeedError for the first file that cannot be read. Called before anything is started."""
-    for feed in feeds:
-        if not feed.is_file() or not os.access(feed, os.R_OK):
-            raise FeedError(f"the feed {feed} cannot be read: no such file. Give the path of a file of events.")

@@ -1,18 +1,18 @@
-"""The rulings of the project that the rules take as parameters (DOMAIN, marked R there)."""
-
-from typing import Literal
+"""The rulings of the project that the rules take as parameters (DOMAIN, marked R there), and their versions."""
 
 import msgspec
 
 from schemas.instants import DAY_MS, MINUTE_MS
 from schemas.money import STANDARD_CONVERSATION_MICROS, STANDARD_FREE_GRANT_MICROS
+from schemas.policy import FIRST_VERSION, DebitOrder, PolicyRecord, UnknownWorkspace
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters of the rules: durations in milliseconds, money in micro-dollars.
 
-    A deployment sets `horizon_ms`, `unknown_workspace` and `debit_order` by environment variables
-    (`meter/settings.py`). The other fields keep their defaults outside tests.
+    `gap_ms` and `future_ms` are rules of the product: they are the same in every deployment. The other fields are
+    data: a policy record in the log changes them at its offset (docs/adr/0028). A new deployment begins with the values
+    that its environment variables give (`meter/settings.py`), or with these defaults.
     """
 
     gap_ms: int = 15 * MINUTE_MS
@@ -23,10 +23,31 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The most that an event's time may be ahead of its arrival at Kafka."""
     grant_life_ms: int = 90 * DAY_MS
     """The term of a free grant whose command names no expiry."""
-    unknown_workspace: Literal["provision", "hold"] = "provision"
+    unknown_workspace: UnknownWorkspace = "provision"
     """For a workspace that no command created: make it a Standard one, or meter it without charging."""
-    debit_order: Literal["free_first", "paid_first"] = "free_first"
+    debit_order: DebitOrder = "free_first"
     conversation_micros: int = STANDARD_CONVERSATION_MICROS
     """The price of a conversation on Standard."""
     free_grant_micros: int = STANDARD_FREE_GRANT_MICROS
     """The initial grant on Standard, if the command names no other."""
+
+
+class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy and its version. Each fold keeps the one in force at its place in the log, and saves it in its mark."""
+
+    policy: Policy
+    version: int = FIRST_VERSION
+
+    def after(self, record: PolicyRecord) -> "PolicyInForce":
+        """The policy in force after `record`: this one if the record's version is not newer."""
+        if record.version <= self.version:
+            return self
+        values = {name: getattr(record, name) for name in _CHANGEABLE}
+        return PolicyInForce(policy=msgspec.structs.replace(self.policy, **values), version=record.version)
+
+    def record(self) -> PolicyRecord:
+        """The record that puts this policy in force."""
+        return PolicyRecord(version=self.version, **{name: getattr(self.policy, name) for name in _CHANGEABLE})
+
+
+_CHANGEABLE = tuple(name for name in PolicyRecord.__struct_fields__ if name != "version")

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meter.dead_letters.inventory import Letter, Letters
+from schemas.dead_letters import DeadLetter
 from schemas.instants import rfc3339
 
 SHOWN_BYTES: Final = 64 * 1024
@@ -22,6 +23,10 @@ SHOWN_BYTES: Final = 64 * 1024
 
 PIPE_WIDTH: Final = 240
 """The table's width where there is no terminal, so that a letter is one line of a usual length."""
+
+SHOWN_HEADERS: Final = 20
+SHOWN_HEADER_BYTES: Final = 512
+"""How many headers of a record are shown, and how much of each value."""
 
 _HEX_BYTES: Final = 16
 
@@ -66,6 +71,8 @@ def line(letters: Letters, letter: Letter) -> bytes:
         "replayed_at": rfc3339(replay.replayed_ms) if replay and replay.location else None,
         "replayed_as": (replay.location or None) if replay else None,
         "replay_of": letter.replay_of or None,
+        "headers": letter.header_count,
+        "shortened": letter.shortened or None,
     }
     return orjson.dumps(found)
 
@@ -76,8 +83,11 @@ def status(letters: Letters, letter: Letter) -> str:
     return f"{word}: {replay.location}" if replay and replay.location else word
 
 
-def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
-    """Return all that is known of a letter, one field a line, then its payload `value`."""
+def details(letters: Letters, letter: Letter, original: DeadLetter) -> str:
+    """Return all that is known of a letter, one field a line, then its payload.
+
+    `original` is the refused record, or what is left of it.
+    """
     replay = letters.replays.get(letter.letter_id)
     rows = [
         ("letter", letter.letter_id),
@@ -85,7 +95,7 @@ def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
         ("reason", letter.reason),
         ("refused at", rfc3339(letter.refused_ms)),
         ("key", "null" if letter.key is None else letter.key.decode("utf-8", "backslashreplace")),
-        ("bytes", "null" if value is None else f"{len(value):,}"),
+        ("bytes", "null" if original.value_bytes is None else f"{original.value_bytes:,}"),
         ("status", status(letters, letter)),
     ]
     if replay is not None:
@@ -94,8 +104,34 @@ def details(letters: Letters, letter: Letter, value: bytes | None) -> str:
             rows.append(("replayed at", rfc3339(replay.replayed_ms)))
     if letter.replay_of:
         rows.append(("replay of", letter.replay_of))
+    rows += [("header", _header(name, value)) for name, value in original.source_headers[:SHOWN_HEADERS]]
+    if letter.header_count > SHOWN_HEADERS:
+        rows.append(("headers", f"{letter.header_count:,} in all"))
+    if letter.shortened:
+        rows.append(("shortened", lost(original) if original.is_shortened else f"{letter.shortened}, read again whole"))
     head = "\n".join(f"{name:12}{printable(text)}" for name, text in rows)
-    return f"{head}\n\n{payload(value)}"
+    return f"{head}\n\n{payload(original.value)}"
+
+
+def _header(name: str, value: bytes | None) -> str:
+    if value is None:
+        return f"{name}: null"
+    more = "..." if len(value) > SHOWN_HEADER_BYTES else ""
+    return f"{name}: {value[:SHOWN_HEADER_BYTES].decode('utf-8', 'backslashreplace')}{more}"
+
+
+def lost(letter: DeadLetter) -> str:
+    """Say what a shortened letter holds, and that its record does not lie any more where it was refused."""
+    parts = letter.whole.parts.replace(",", ", ") if letter.whole else ""
+    return (
+        f"{letter.letter_id} was too large for its dead letter, which has only the beginning of its {parts}, "
+        "and the record does not lie there any more"
+    )
+
+
+def is_cut(letter: DeadLetter, part: str) -> bool:
+    """Whether the letter has only the beginning of a part: `key`, `value` or `headers`."""
+    return letter.whole is not None and part in letter.whole.parts.split(",")
 
 
 def payload(value: bytes | None) -> str:

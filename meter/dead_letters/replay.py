@@ -10,29 +10,27 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from meter.core.decode import read
+from meter.core.decode import NULL_VALUE, OWN_PREFIX, read, sort
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
+from meter.dead_letters.event_time import newest_ms, out_of_time
 from meter.dead_letters.inventory import Letter, LetterError, Letters, Replay, load_replays
-from meter.kafka import reader
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics, delivered
 from meter.settings import Settings
 from schemas.commands import AnyCommand
-from schemas.dead_letters import REPLAY_OF
 from schemas.events import ChatEvent, ClockTick, decode_event
+from schemas.headers import Headers
 from schemas.instants import HOUR_MS, SECOND_MS, rfc3339, to_ms
-from schemas.metered import ConversationMetered, OccurrenceMetered, SafePoint, decode_wallet_input
-from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
+from schemas.moves import without_move
+from schemas.policy import PolicyRecord
+from schemas.replays import Claim, Receipt, without_marks
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, REPLAYS, WALLET_INPUTS, Topic
 
 PATIENCE_MS: Final = 60 * SECOND_MS
 """How long after its claim a replay without a receipt is left to the process that began it."""
 
-TAIL_RECORDS: Final = 1_000
-"""How many of a partition's last records are read to learn how far its event time has come."""
-
-_TOPICS: Final = {topic.name: topic for topic in (CHAT_EVENTS, WALLET_INPUTS)}
+_TOPICS: Final = (CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name)
 
 
 class NotPutBackError(LetterError):
@@ -40,20 +38,28 @@ class NotPutBackError(LetterError):
 
 
 class Chosen(NamedTuple):
-    """A letter to put back with the bytes `value`. `refused` are the bytes that were refused; None for no value."""
+    """A letter to put back with the bytes `value`. `refused` are the bytes that were refused; None for no value.
+
+    `headers` are those of the refused record.
+    """
 
     letter: Letter
     value: bytes | None
     refused: bytes | None
+    headers: Headers = ()
 
 
 class Checked(NamedTuple):
-    """A letter whose bytes `value` passed the checks, and where they go: topic and record key."""
+    """A letter whose bytes `value` passed the checks, and where they go: topic and record key.
+
+    `headers` are those of the refused record, without the marks of an earlier replay.
+    """
 
     letter: Letter
     value: bytes
     topic: Topic
     key: bytes
+    headers: Headers = ()
 
 
 class Written(NamedTuple):
@@ -92,12 +98,12 @@ def waiting(letters: Letters, letter: Letter) -> Letter:
 class Replayer:
     """Checks letters and puts them back. Call `check` for each, then `put_back` once with all that passed.
 
-    `topics` must be started. `force` lets late events pass.
+    `topics` must be started. `force` lets late events pass. `policy` is the one in force; without it, the settings' is.
     """
 
-    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool) -> None:
+    def __init__(self, settings: Settings, topics: KafkaTopics, *, force: bool, policy: Policy | None = None) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
-        self._policy = settings.policy()
+        self._policy = policy or settings.policy()
         self._topics = topics
         self._force = force
         self._reached_ms: dict[int, int] = {}
@@ -107,7 +113,7 @@ class Replayer:
         letter = chosen.letter
         topic, found = _read(letter, chosen.value)
         at_ms, key = to_ms(found.time), found.data.workspace_id.encode()
-        refused = _out_of_time(at_ms, self._policy, int(time.time() * 1000)) if isinstance(found, ChatEvent) else None
+        refused = out_of_time(at_ms, self._policy, int(time.time() * 1000)) if isinstance(found, ChatEvent) else None
         if at_ms < 0:
             refused = Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970")
         if refused is None and letter.code == "conflict" and chosen.value == chosen.refused:
@@ -116,7 +122,7 @@ class Replayer:
             refused = await self._late(chosen, at_ms, key)
         if refused is not None:
             raise NotPutBackError(_refusal_again(letter, refused))
-        return Checked(letter, chosen.value or b"", topic, key)
+        return Checked(letter, chosen.value or b"", topic, key, own_headers(letter, chosen.headers))
 
     async def _late(self, chosen: Chosen, at_ms: int, key: bytes) -> Rejected | None:
         """Return the rejection if the event is certain to be late, else None.
@@ -127,11 +133,11 @@ class Replayer:
         letter = chosen.letter
         if letter.code == "late":
             before = read(chosen.refused, decode_event)
-            if not isinstance(before, Rejected) and at_ms <= to_ms(before.time):
+            if not isinstance(before, Rejected | PolicyRecord) and at_ms <= to_ms(before.time):
                 return Rejected("late", letter.reason)
         partition = await self._topics.partition_of(CHAT_EVENTS.name, key)
         if partition not in self._reached_ms:
-            self._reached_ms[partition] = await _reached_ms(self._bootstrap, partition, self._policy)
+            self._reached_ms[partition] = await newest_ms(self._bootstrap, partition, self._policy)
         behind_ms = self._reached_ms[partition] - at_ms
         if behind_ms <= self._policy.horizon_ms:
             return None
@@ -156,16 +162,16 @@ class Replayer:
         for each in checked:
             claim = counting[each.letter.letter_id].claim
             if claim.letter_id in replays or claim.nonce in mine:
-                location = await self._write(each)
+                location = await self._write(each, claim)
                 receipt = Receipt(claim.letter_id, claim.nonce, location)
                 await self._append([Record(claim.letter_id.encode(), None, receipt.headers())])
                 yield Written(each.letter, location)
             else:
                 yield NotPutBackError(f"{claim.letter_id} was claimed by another process just now: see what that did")
 
-    async def _write(self, checked: Checked) -> str:
+    async def _write(self, checked: Checked, claim: Claim) -> str:
         partition = await self._topics.partition_of(checked.topic.name, checked.key)
-        record = Record(checked.key, checked.value, [(REPLAY_OF, checked.letter.letter_id.encode())])
+        record = Record(checked.key, checked.value, [*checked.headers, *claim.marks()])
         (delivery,) = await self._topics.append(checked.topic.name, partition, [record])
         written: Any = await delivery
         return f"{written.topic}/{written.partition}/{written.offset}"
@@ -174,10 +180,18 @@ class Replayer:
         await delivered(await self._topics.append_keyed(REPLAYS.name, records))
 
 
-def begun(letters: Letters, letter: Letter, mended: bytes | None) -> Checked | None:
+def own_headers(letter: Letter, headers: Headers) -> Headers:
+    """Return the headers of a refused record without what a replay or a move has added, if it came from one."""
+    if letter.moved_from:
+        headers = without_move(headers)
+    return without_marks(headers) if letter.replay_of else headers
+
+
+def begun(letters: Letters, letter: Letter, mended: bytes | None, headers: Headers = ()) -> Checked | None:
     """Return what an earlier replay claimed for the letter and may not have written; None if there is no claim.
 
-    Only the claimed bytes can be put back. Raises NotPutBackError if `mended` are other bytes.
+    Only the claimed bytes can be put back. `headers` are those of the refused record. Raises NotPutBackError if
+    `mended` are other bytes.
     """
     replay = letters.replays.get(letter.letter_id)
     if replay is None:
@@ -188,42 +202,30 @@ def begun(letters: Letters, letter: Letter, mended: bytes | None) -> Checked | N
             "and not finished: run this without --file to finish that one"
         )
     topic, found = _read(letter, replay.claim.value)
-    return Checked(letter, replay.claim.value, topic, found.data.workspace_id.encode())
+    key = found.data.workspace_id.encode()
+    return Checked(letter, replay.claim.value, topic, key, own_headers(letter, headers))
 
 
 def _read(letter: Letter, value: bytes | None) -> tuple[Topic, ChatEvent | AnyCommand]:
-    topic = _TOPICS.get(letter.topic)
-    if topic is None:
-        raise NotPutBackError(
-            f"{letter.letter_id} did not come from {' or '.join(_TOPICS)}: produce it where it belongs"
-        )
-    found = read(value, decode_event) if topic is CHAT_EVENTS else read(value, decode_wallet_input)
+    """Read the bytes, and say where they belong by what they are now: mended bytes may be of another kind.
+
+    A command that came from account-commands goes back there, also if it was moved before it was refused.
+    """
+    came_from = letter.moved_from.partition("/")[0] or letter.topic
+    if came_from not in _TOPICS:
+        raise NotPutBackError(f"{letter.letter_id} did not come from {', '.join(_TOPICS)}: produce it where it belongs")
+    if value is None:
+        raise NotPutBackError(_refusal_again(letter, NULL_VALUE))
+    envelope, found = sort(value)
+    if isinstance(found, ClockTick | PolicyRecord) or envelope.kind.startswith(OWN_PREFIX):
+        raise NotPutBackError(f"{letter.letter_id} is no chat event and no account command: only these can be put back")
     if isinstance(found, Rejected):
         raise NotPutBackError(_refusal_again(letter, found))
-    if isinstance(found, ClockTick | ConversationMetered | OccurrenceMetered | SafePoint):
-        raise NotPutBackError(f"{letter.letter_id} is no chat event and no account command: only these can be put back")
-    return topic, found
+    if not envelope.is_command:
+        return CHAT_EVENTS, found
+    return ACCOUNT_COMMANDS if came_from == ACCOUNT_COMMANDS.name else WALLET_INPUTS, found
 
 
 def _refusal_again(letter: Letter, refused: Rejected) -> str:
     hint = "mend it and give it with --file" if refused.code != "late" else "see --help for what can be done"
     return f"{letter.letter_id} would be refused again as {refused.code}: {refused.reason}; {hint}"
-
-
-def _out_of_time(at_ms: int, policy: Policy, now_ms: int) -> Rejected | None:
-    if at_ms <= now_ms + policy.future_ms:
-        return None
-    return Rejected("future", f"time: {rfc3339(at_ms)} is {(at_ms - now_ms) / 1000:.3f} s ahead of its arrival")
-
-
-async def _reached_ms(bootstrap: str, partition: int, policy: Policy) -> int:
-    """Return the newest event time among a partition's last TAIL_RECORDS records; 0 if none has one.
-
-    The partition's watermark is at least this. Future events are left out, because the meter refuses them.
-    """
-    reached_ms = 0
-    async for record in reader.tail(bootstrap, CHAT_EVENTS, partition, TAIL_RECORDS):
-        event = read(record.value, decode_event)
-        if not isinstance(event, Rejected) and to_ms(event.time) <= record.timestamp + policy.future_ms:
-            reached_ms = max(reached_ms, to_ms(event.time))
-    return reached_ms

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from meter.ingest.feed_files import read_feeds
 from meter.ingest.feeder import Feeder
+from meter.kafka.policies import policy_in_force
 from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
 
@@ -18,7 +19,8 @@ async def produce(settings: Settings, feeds: list[Path], on_bytes: Callable[[int
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     await topics.start()
     try:
-        feeder = Feeder(topics, settings.policy())
+        policy = await policy_in_force(settings.kafka_bootstrap_servers, settings.policy())
+        feeder = Feeder(topics, policy)
         await feeder.feed(read_feeds(feeds, on_bytes))
         if close:
             await feeder.close()

@@ -36,6 +36,10 @@ class FaustGroup:
         """Return the oldest offset that the broker still has."""
         return await self._offsets.beginning_of(tp)
 
+    async def committed(self, tp: TP) -> int | None:
+        """Return the offset that the group has committed; None if it never committed one."""
+        return await self._offsets.committed_offset(tp)
+
     async def position(self, tp: TP) -> int | None:
         """Return the offset that is fetched next; None while the consumer has not settled on one."""
         return await self._offsets.next_position(tp)

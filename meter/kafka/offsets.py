@@ -14,6 +14,9 @@ from typing import Any, TypeAlias, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from meter.kafka.identity import ask_identity
+from schemas.topic_identity import TopicIdentity
+
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
@@ -52,6 +55,14 @@ class ConsumerOffsets:
             return int((await client.beginning_offsets([tp]))[tp])
 
         return await self._in_thread(ask, TopicPartition(*tp))
+
+    async def identity_of(self, topic: str) -> TopicIdentity:
+        """Return the identity of a topic, asked from a broker each time."""
+
+        async def ask(client: AIOKafkaConsumer, topic: str) -> TopicIdentity:
+            return await ask_identity(client._client, topic)
+
+        return await self._in_thread(ask, topic)
 
     async def committed_offset(self, tp: TopicAndNumber) -> int | None:
         """Return the offset that the group has committed; None if it never committed one."""

@@ -2,11 +2,17 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.consumer import fetcher as client
 
+from meter.kafka.fetched import KeptRecords
+from schemas.delivery import READ_COMMITTED
 from schemas.topics import MAX_RECORD_BYTES, Topic
+
+client.MemoryRecords = KeptRecords
+"""The client's reader of a fetch is replaced here as well: a command may read topics without the transport."""
 
 
 @asynccontextmanager
@@ -15,6 +21,7 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
+        isolation_level=READ_COMMITTED,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
     )
     try:
@@ -46,20 +53,39 @@ async def records(
                 yield record
 
 
-async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncIterator[ConsumerRecord]:
-    """Yield records until the broker answers that there are no more.
+async def one(bootstrap: str, topic: Topic, partition: int, offset: int) -> ConsumerRecord | None:
+    """Return the record at an offset, or None if none lies there any more."""
+    tp = TopicPartition(topic.name, partition)
+    async with _consumer(bootstrap) as consumer:
+        await consumer._client._wait_on_metadata(topic.name)
+        if partition not in (consumer.partitions_for_topic(topic.name) or ()):
+            return None
+        consumer.assign([tp])
+        beginning, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        if not beginning <= offset < end:
+            return None
+        consumer.seek(tp, offset)
+        async with aclosing(_to_the_end(consumer, tp)) as found:
+            async for record in found:
+                return record if record.offset == offset else None
+    return None
 
-    The end offset is not compared: it may count offsets that are not records, such as transaction markers.
+
+async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncGenerator[ConsumerRecord, None]:
+    """Yield committed records until the broker answers that there are no more, or none before an open transaction.
+
+    The end offset is not compared: it may count offsets that are not records, such as transaction markers. A fetch of
+    those alone moves the position, and more may follow.
     """
     while True:
-        asked_at_ms = time.time() * 1000
+        asked_at_ms, before = time.time() * 1000, await consumer.position(tp)
         fetched = await consumer.getmany(tp, timeout_ms=100)
         while not fetched and (consumer.last_poll_timestamp(tp) or 0) <= asked_at_ms:
             fetched = await consumer.getmany(tp, timeout_ms=100)
         fetched = fetched or await consumer.getmany(tp, timeout_ms=0)  # Records that came with the answer.
-        if not fetched:
+        if not fetched and await consumer.position(tp) == before:
             return
-        for record in fetched[tp]:
+        for record in fetched.get(tp, ()):
             yield record
 
 

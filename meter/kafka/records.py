@@ -8,14 +8,13 @@ from typing import Final, NamedTuple
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from meter.kafka.checksum import checksum
+from schemas.headers import Headers, name_bytes
 
 Delivery = Awaitable[object]
 """Completes when the broker has acknowledged a batch; raises KafkaError if it was not written."""
 
 BATCH_BYTES: Final = 512 * 1024
 """A Kafka batch is closed before it would be larger than this. One record that is larger is a batch of its own."""
-
-Headers = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
@@ -93,7 +92,7 @@ def packed_alone(partition: int, record: Record) -> Packed:
     """Encode one record to be a batch of its own. For large records this is faster than the client's encoder."""
     parts = [b"\0\0\0", *_with_length(record.key), *_with_length(record.value), _varint(len(record.headers or ()))]
     for name, value in record.headers or ():
-        parts += [*_with_length(name.encode()), *_with_length(value)]
+        parts += [*_with_length(name_bytes(name)), *_with_length(value)]
     body = b"".join(parts)
     return Packed(partition, _varint(len(body)) + body, 1)
 

@@ -3,21 +3,31 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from meter.kafka.identity import ask_identity
 from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
+from schemas.delivery import READ_COMMITTED
+from schemas.headers import is_utf8, size_of
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import MAX_RECORD_BYTES, no_broker
 
 ALONE_BYTES = 64 * 1024
-"""A record whose value has at least this length is a batch of its own."""
+"""A record that has at least this many bytes is a batch of its own."""
 
-KEYS_KNOWN = 100_000
-"""The most keys of a topic whose partition is kept in memory."""
+KEYS_KNOWN_BYTES = 16 * 1024 * 1024
+"""How much memory the keys of a topic may take whose partition is kept, with KEY_BYTES for each beside its own."""
+
+KEY_BYTES = 100
+
+LARGE_KEY_BYTES = 2 * 1024
+"""A longer key is large. A workspace's id has at most 512 characters, of 4 bytes each."""
 
 STOP_S = 5.0
 """How long `stop` waits for the broker."""
@@ -46,6 +56,7 @@ class KafkaTopics:
         }
         self._producer: AIOKafkaProducer | None = None
         self._partition_of: dict[str, dict[bytes, int]] = {}
+        self._known_bytes: defaultdict[str, int] = defaultdict(int)
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
@@ -85,16 +96,32 @@ class KafkaTopics:
             self._partitions[topic] = len(await self._started.partitions_for(topic))
         return self._partitions[topic]
 
+    async def identity(self, topic: str) -> TopicIdentity:
+        """Return the identity of a topic, asked from a broker each time."""
+        return await ask_identity(self._started.client, topic)
+
     async def partition_of(self, topic: str, key: bytes) -> int:
-        """Return the partition that Kafka's default partitioner chooses for `key`."""
+        """Return the partition that Kafka's default partitioner chooses for `key`; for a large key another one.
+
+        The partitioner is slow, over a second for 1 MiB. No workspace has a large key, so any fixed choice is right.
+        """
         known = self._partition_of.setdefault(topic, {})
         found = known.get(key)
         if found is None:
             every = list(range(await self.partitions(topic)))
-            if len(known) >= KEYS_KNOWN:
-                known.clear()  # Dead letters keep their records' keys, so there is no bound on different ones.
-            found = known[key] = int(DefaultPartitioner()(key, every, every))
+            if len(key) > LARGE_KEY_BYTES:
+                return int(DefaultPartitioner()(sha256(key).digest(), every, every))
+            found = int(DefaultPartitioner()(key, every, every))
+            self._keep(topic, known, key, found)
         return found
+
+    def _keep(self, topic: str, known: dict[bytes, int], key: bytes, partition: int) -> None:
+        """Keep the partition of a key, within the bound: dead letters have the keys of their records, which are any."""
+        self._known_bytes[topic] += len(key) + KEY_BYTES
+        if self._known_bytes[topic] > KEYS_KNOWN_BYTES:
+            known.clear()
+            self._known_bytes[topic] = len(key) + KEY_BYTES
+        known[key] = partition
 
     async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:
         """Append each record to the partition of its key, in order. No key counts as an empty one."""
@@ -124,15 +151,18 @@ class KafkaTopics:
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for record in records:
-            if len(record.value or b"") >= ALONE_BYTES:
+            if _is_alone(record):
                 if batch.record_count():
                     deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                     batch = producer.create_batch()
                 deliveries.append(await self.append_packed(topic, packed_alone(partition, record)))
-            elif batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or []) is None:
+            elif (
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers or []))
+                is None
+            ):
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-                batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers or [])
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers or []))
         if batch.record_count():
             deliveries.append(await producer.send_batch(batch, topic, partition=partition))
         return deliveries
@@ -147,22 +177,29 @@ class KafkaTopics:
         written: Any = await delivery
         return int(written.offset)
 
+    async def end(self, topic: str, partition: int) -> int:
+        """Return the offset after the partition's last record.
+
+        The embedded broker, asked for the end, returns the one after the first record of the last batch. A fetch at
+        that offset returns the true end with it.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._consumer(tp) as consumer:
+            end = int((await consumer.end_offsets([tp]))[tp])
+            consumer.seek(tp, max(0, end - 1))
+            while (fetched := consumer.highwater(tp)) is None:
+                await consumer.getmany(tp, timeout_ms=100)
+            return max(end, int(fetched))
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """Yield the partition's records from offset `start` to `end`, both included. `end` must have had a record.
 
         If compaction has deleted that record, a later one of its key exists, so the read still passes the end.
         """
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=MAX_RECORD_BYTES,
-        )
+        if start > end:
+            return
         tp = TopicPartition(topic, partition)
-        await consumer.start()
-        try:
-            consumer.assign([tp])
+        async with self._consumer(tp) as consumer:
             consumer.seek(tp, start)
             reached = start - 1
             while reached < end:
@@ -170,6 +207,22 @@ class KafkaTopics:
                 if records:
                     reached = records[-1].offset
                     yield records if reached <= end else [each for each in records if each.offset <= end]
+
+    @asynccontextmanager
+    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer of one partition, in no group."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            isolation_level=READ_COMMITTED,
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            yield consumer
         finally:
             await consumer.stop()
 
@@ -177,6 +230,14 @@ class KafkaTopics:
     def _started(self) -> AIOKafkaProducer:
         assert self._producer is not None, "start() comes first"
         return self._producer
+
+
+def _is_alone(record: Record) -> bool:
+    """Whether a record is written as a batch of its own: it is large, or the client cannot write its headers."""
+    size_bytes = len(record.key or b"") + len(record.value or b"")
+    if not record.headers:
+        return size_bytes >= ALONE_BYTES
+    return size_bytes + size_of(record.headers) >= ALONE_BYTES or not all(is_utf8(name) for name, _ in record.headers)
 
 
 async def delivered(deliveries: Iterable[Delivery]) -> None:

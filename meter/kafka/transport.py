@@ -1,7 +1,7 @@
 """A Faust transport that delivers fetched batches: one Faust message for each partition and fetch.
 
 Faust's own consumer passes every record through several asyncio waits and two threads. Here the value of a message is a
-`Batch`, and the message's offset is that of the batch's last record. So that cost is paid once for each batch, while
+`Batch`, and the message's offset is that of the batch's last one. So that cost is paid once for each batch, while
 Faust still runs the agents and assigns the partitions. `broker="batch://host:9092"` selects this transport; its scheme
 is registered in pyproject.toml.
 
@@ -12,10 +12,10 @@ records before it are missing, and seek back.
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
@@ -25,8 +25,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
-from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_offset, last_timestamp_ms, records_from
+from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_timestamp_ms, records_from
 from meter.kafka.offsets import ConsumerOffsets
+from schemas.broker_answers import ANSWERS
+from schemas.delivery import READ_COMMITTED
+
+Answer = TypeVar("Answer")
 
 client.MemoryRecords = KeptRecords
 """Replaces the client's reader of a fetch by one that also keeps the bytes."""
@@ -50,21 +54,35 @@ FULL_S: Final = 0.005
 """How long a fetch waits while some partitions have a batch waiting, and the pause while all of them have one."""
 
 
+class _Read(Struct, frozen=True):
+    """The records that a fetch of one partition brought, up to `last_offset`; maybe none, if none was committed."""
+
+    records: Sequence[Fetched]
+    last_offset: int
+
+
 class _Fetched(Struct, frozen=True):
     """A fetch of one partition as it leaves the consumer's thread. `base` is the offset at which it began."""
 
     base: int
-    records: Sequence[Fetched]
+    read: _Read
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with settings for batches. It fetches nothing if no partition is active."""
+    """Faust's consumer thread, with settings for batches. It fetches nothing if no partition is active.
+
+    It reads what is committed, and up to the first transaction that is still open.
+    """
 
     def _create_worker_consumer(self, transport: "Transport") -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust passes 1500 ms to the constructor. The consumer reads these attributes only when it starts.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._max_partition_fetch_bytes = FETCH_BYTES
+        consumer._isolation_level = READ_COMMITTED
+        # All requests of the consumer go through these two.
+        client = consumer._client
+        client.send, client._metadata_update = _noting(client.send), _noting(client._metadata_update)
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -108,7 +126,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if isinstance(result, FetchResult):
                 result.getall = partial(_records_of, weakref.proxy(result))
         fetched = await fetcher.fetched_records(active, timeout=0)
-        return {tp: _Fetched(bases[tp], records) for tp, records in fetched.items()}
+        return {tp: _Fetched(bases[tp], read) for tp, read in fetched.items()}
 
     @staticmethod
     def _positions(fetcher: Any, active: frozenset[TP]) -> dict[TP, int]:
@@ -131,22 +149,35 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return True
 
 
-def _records_of(result: Any, _: None) -> Sequence[Fetched]:
+def _noting(request: Callable[..., Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
+    """Note each answer of a broker. A request for metadata that no broker answers returns False."""
+
+    async def noting(*args: Any, **kwargs: Any) -> Answer:
+        answer = await request(*args, **kwargs)
+        if answer is not False:
+            ANSWERS.note()
+        return answer
+
+    return noting
+
+
+def _records_of(result: Any, _: None) -> _Read | None:
     """Replace `FetchResult.getall`, which makes a second object for each record and takes twice the time.
 
-    Faust does not read transactions, so records of an aborted one count like others; transaction markers are not
-    records. References of the result to itself are removed. With them its bytes would stay in memory until the garbage
-    collector runs, which is rare (meter/worker.py).
+    A fetch without a committed record is handed over too: its reader learns that it goes on behind what was left out.
+    References of the result to itself are removed. With them its bytes would stay in memory until the garbage collector
+    runs, which is rare (meter/worker.py).
     """
     parts = result._partition_records
     if parts is not None:
         parts._records_iterator = None
     if not result.check_assignment(result._topic_partition) or not result.has_more():
-        return []
-    found, parts.next_fetch_offset = records_from(parts._records.data, parts.next_fetch_offset)
+        return None
+    start = parts.next_fetch_offset
+    found, parts.next_fetch_offset = records_from(parts._records.data, start, parts._aborted_transactions)
     result._update_position()
     result._partition_records = None
-    return found
+    return _Read(found, parts.next_fetch_offset - 1) if parts.next_fetch_offset > start else None
 
 
 class Consumer(ConsumerOffsets, driver.Consumer):
@@ -178,12 +209,12 @@ class Consumer(ConsumerOffsets, driver.Consumer):
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last_offset(part.records),
-            last_timestamp_ms(part.records) / 1000.0,
+            part.read.last_offset,
+            last_timestamp_ms(part.read.records) / 1000.0,
             0,
             (),
             None,
-            Batch(tp, part.base, part.records),
+            Batch(tp, part.base, part.read.records, part.read.last_offset),
             None,
             0,
             0,

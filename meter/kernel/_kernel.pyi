@@ -17,8 +17,8 @@ class Kernel:
     or `close_all` for each record that it hands back; then `counts` and `pack`, once each.
 
     Life of a state: `load` for every block of a checkpoint and `finish` once, before the first batch; `changed` at each
-    checkpoint; `sweep` over several checkpoints. `spill`, `wanted`, `bring_back`, `forgotten` and `split` serve a store
-    on disk for a state that is larger than memory.
+    checkpoint; `sweep` over several checkpoints. `spill`, `spill_ids`, `wanted`, `bring_back`, `lend`, `forgotten` and
+    `split` serve a store on disk for a state that is larger than memory.
     """
 
     def __new__(
@@ -28,22 +28,36 @@ class Kernel:
         gap_ms: int,
         horizon_ms: int,
         future_ms: int,
+        bucket_ids: int,
         secret: bytes,
+        partitions: int = 1,
     ) -> Kernel:
         """Make an empty state. Raises ValueError for a value out of bounds.
 
-        `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. `secret` is 32 random bytes that stop
-        an unknown producer from choosing keys and ids that collide in a hash table; it does not change any result.
+        `partitions` is how many partitions chat-events has. A record of a workspace that belongs to another one is
+        handed back.
+
+        `gap_ms` and `horizon_ms` are from 1 ms to 278 years, `future_ms` from 0. A bucket of ids is closed with
+        `bucket_ids` of them, 1 to 256; it must be the same wherever a state is restored. `secret` is 32 random bytes
+        that stop an unknown producer from choosing keys and ids that collide in a hash table; it changes no result.
         """
+    generation: int
+    """The generation of chat-events, from 0 to 32767: the origins of updates have it above 48 bits of offset."""
     @property
     def watermark_ms(self) -> int:
         """The newest event time seen. It never goes back."""
+    @property
+    def arrived_ms(self) -> int:
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has yet."""
     @property
     def closed_messages(self) -> int:
         """Messages of all conversations that are closed, forgotten ones too."""
     @property
     def live(self) -> int:
         """Interactions that are in memory and have not ended."""
+    @property
+    def ids(self) -> int:
+        """Ids of accepted events in memory. At 1,073,741,312 the partition is full, and OverflowError is raised."""
     @property
     def held_bytes(self) -> int:
         """Memory taken from the system, with what is free for use again."""
@@ -82,12 +96,19 @@ class Kernel:
     ) -> int:
         """Process one event that Python has read, and return what became of it.
 
-        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict, 4: too late, and nothing has
-        changed. `event_class` is an index into the 24 words of `meter/core/sessions/event_kinds.py`. Raises ValueError
-        for a name of no character or more than 512, and for a time or a class out of bounds.
+        0: a message of a conversation, 1: an occurrence, 2: a duplicate, 3: a conflict. 4: too late, and 5: of a
+        workspace that belongs to another partition; nothing has changed then. `event_class` is an index into the 24
+        words of `meter/core/sessions/event_kinds.py`. Raises ValueError for a name of no character or more than 512,
+        and for a time or a class out of bounds.
         """
     def tick(self, at_ms: int, offset: int, produced_ms: int, /) -> None:
         """Move event time to `at_ms`, unless it is later already; close and forget what is due by then."""
+    def set_horizon(self, horizon_ms: int, floor_ms: int, /) -> None:
+        """Change the late horizon, between two records. Events before `floor_ms` stay late.
+
+        Call it after `finish` too, where the checkpoint's horizon is not the one that the kernel was made with. Raises
+        ValueError for a horizon out of bounds, and for a floor after the watermark.
+        """
     def close_all(self, offset: int, produced_ms: int, /) -> None:
         """Close every open conversation: a finite feed ends at this record. A later message may open one again."""
     def counts(self) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int, int, int]]:
@@ -141,18 +162,28 @@ class Kernel:
         Keys of interactions and keys of ids that are not in memory; indexes of the records that Python has to judge;
         and the latest time that the watermark may reach by the plain events. Changes nothing.
         """
-    def bring_back(self, values: list[bytes], /) -> list[bytes]:
+    def bring_back(self, values: list[bytes], /) -> None:
         """Put interactions back into memory, by the values that the store holds, or that `split` returned.
 
-        Returns keys of ids, for values of `split` only: the store may have such an id for another interaction. Bring
-        those interactions back too, so that the newer event gets the id. Raises ValueError for a damaged value, or for
-        an interaction that is in memory already.
+        Of `split` it takes buckets of ids too, in the order of their numbers. Raises ValueError for a damaged value, or
+        for an interaction that is in memory already.
         """
-    def forgotten(self) -> list[bytes]:
-        """Return keys of ids that the store does not need any more, since the last call. Remove them from the store."""
+    def spill_ids(self, most: int, /) -> list[tuple[bytes, bytes]]:
+        """Remove up to `most` buckets of ids from memory, the oldest first, and return what the store has to hold.
+
+        Returns nothing once only the last bucket is left, and those that have changed since `changed` last returned
+        them. Write all pairs to the store before the next batch, or they are lost.
+        """
+    def lend(self, ids: list[tuple[bytes, bytes]], /) -> None:
+        """Take what the store has of ids that the batch needs, as (key, value), until the next batch begins.
+
+        Raises ValueError for a damaged value.
+        """
+    def forgotten(self) -> list[int]:
+        """Return the numbers of buckets that the store does not need any more, since the last call."""
     def split(self, offset: int, block: bytes, /) -> list[tuple[bytes, bytes]]:
         """Return the entries of a checkpoint's block as pairs for the store. Does not use or change the state.
 
-        A key puts the highest offset of an interaction first. Raises ValueError for a damaged block, or an offset below
-        0.
+        A key puts the highest offset of an entry first, and buckets of ids before interactions. Raises ValueError for a
+        damaged block, or an offset below 0.
         """

@@ -14,6 +14,7 @@ enum status {
     STATUS_NO_MEMORY = -1, /* memory is short. A step may be half done, so the kernel must not be used again */
     STATUS_MALFORMED = -2, /* the bytes to read are damaged, or do not fit the state */
     STATUS_RAISED = -3,    /* a Python exception is set already */
+    STATUS_FULL = -4,      /* there is no number left for one more id: more partitions are needed */
 };
 
 /* Returns the status of `call` from the calling function if it is a failure. Use it only where nothing has to be

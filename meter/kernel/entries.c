@@ -1,12 +1,13 @@
-/* State entries written: one interaction as a checkpoint holds it, in the format of
+/* State entries written: an interaction or a bucket of ids as a checkpoint holds it, in the format of
  * meter/core/sessions/state_codec.py.
  *
- * Owns the encoding. Invariant: what is written here decode_value reads back to the same interaction, and the Python
- * core to an equal one. */
+ * Owns the encoding. Invariant: what is written here decode_value and decode_bucket read back to the same, and the
+ * Python core to an equal one. */
 #include "kernel.h"
 
 enum { MAX_VARINT_BYTES = 10, ENTRY_HEAD_BYTES = 2 * sizeof(uint32_t) };
-enum { MAX_CONVERSATION_BYTES = ID_BYTES + 5 * MAX_VARINT_BYTES, MAX_ACCEPTED_BYTES = ID_BYTES + MAX_VARINT_BYTES + 1 };
+enum { MAX_CONVERSATION_BYTES = ID_BYTES + 5 * MAX_VARINT_BYTES };
+enum { MAX_ACCEPTED_BYTES = SHORT_ID_BYTES + TAG_BYTES + MAX_VARINT_BYTES };
 
 /* Makes room for `more` bytes at the end of a buffer. Returns STATUS_NO_MEMORY, and has then changed nothing. */
 enum status buffer_room(kernel *k, buffer *to, size_t more) {
@@ -66,42 +67,20 @@ static uint32_t count_conversations(const kernel *k, const interaction *i) {
     return count;
 }
 
-static uint32_t count_accepted(const kernel *k, const interaction *i) {
-    uint32_t count = 0;
-    for (uint32_t next = i->newest_accepted; next != 0;) {
-        KERNEL_ASSERT_SLOW(accepted_at(k, next)->owner != 0);
-        next = accepted_at(k, next)->next == i->newest_accepted ? 0 : accepted_at(k, next)->next;
-        count++;
-    }
-    KERNEL_ASSERT(count <= k->accepted.used);
-    return count;
-}
-
 static enum status encode_value(kernel *k, buffer *to, const interaction *i) {
-    uint32_t conversations = count_conversations(k, i), accepted = count_accepted(k, i);
-    KERNEL_ASSERT(conversations + accepted > 0);
+    uint32_t conversations = count_conversations(k, i);
+    KERNEL_ASSERT(conversations > 0);
     KERNEL_ASSERT(ms(i->due) > 0); /* Otherwise it would have ended. */
-    size_t most = 3 * MAX_VARINT_BYTES + (size_t)conversations * MAX_CONVERSATION_BYTES +
-                  (size_t)accepted * MAX_ACCEPTED_BYTES;
-    TRY(buffer_room(k, to, most));
+    TRY(buffer_room(k, to, 2 * MAX_VARINT_BYTES + (size_t)conversations * MAX_CONVERSATION_BYTES));
     byte *at = to->bytes + to->count;
-    int64_t due_ms = ms(i->due), before_ms = due_ms;
-    at = encode_varint(encode_varint(encode_signed(at, due_ms), conversations), accepted);
+    int64_t due_ms = ms(i->due);
+    at = encode_varint(encode_signed(at, due_ms), conversations);
     uint32_t next = i->older;
     for (uint32_t left = conversations - i->has_latest; left > 0; left--) {
         next = older_at(k, next)->next;
         at = encode_conversation(at, &older_at(k, next)->conversation, due_ms);
     }
     at = i->has_latest ? encode_conversation(at, &i->latest, due_ms) : at;
-    next = i->newest_accepted;
-    for (; accepted > 0; accepted--) {
-        next = accepted_at(k, next)->next;
-        const accepted_event *a = accepted_at(k, next);
-        memcpy(at, a->id.bytes, ID_BYTES);
-        at = encode_signed(at + ID_BYTES, ms(a->at) - before_ms);
-        *at++ = (byte)a->event_class;
-        before_ms = ms(a->at);
-    }
     KERNEL_ASSERT((size_t)(at - to->bytes) <= to->room);
     to->count = (size_t)(at - to->bytes);
     return STATUS_OK;
@@ -112,7 +91,7 @@ static enum status encode_value(kernel *k, buffer *to, const interaction *i) {
  * for memory: here the rings of all interactions of the group are walked side by side, one step of each at a time. */
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
     enum { MAX_STEPS = 64 };
-    uint32_t accepted[FETCH_ENTRIES], olders[FETCH_ENTRIES];
+    uint32_t olders[FETCH_ENTRIES];
     KERNEL_ASSERT(count <= FETCH_ENTRIES);
     for (uint32_t each = 0; each < count; each++) {
         __builtin_prefetch(interaction_at(k, numbers[each]));
@@ -120,12 +99,8 @@ void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
     for (uint32_t each = 0; each < count; each++) {
         const interaction *i = interaction_at(k, numbers[each]);
         KERNEL_ASSERT_SLOW(i->used);
-        accepted[each] = i->newest_accepted;
         olders[each] = i->older;
         __builtin_prefetch(string_item(&k->strings, i->user));
-        if (i->newest_accepted != 0) {
-            __builtin_prefetch(accepted_at(k, i->newest_accepted));
-        }
         if (i->older != 0) {
             __builtin_prefetch(older_at(k, i->older));
         }
@@ -135,14 +110,8 @@ void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count) {
         walking = 0;
         for (uint32_t each = 0; each < count; each++) {
             const interaction *i = interaction_at(k, numbers[each]);
-            uint32_t a = accepted[each] == 0 ? 0 : accepted_at(k, accepted[each])->next;
             uint32_t o = olders[each] == 0 ? 0 : older_at(k, olders[each])->next;
-            accepted[each] = a == i->newest_accepted ? 0 : a;
             olders[each] = o == i->older ? 0 : o;
-            if (accepted[each] != 0) {
-                __builtin_prefetch(accepted_at(k, a));
-                walking++;
-            }
             if (olders[each] != 0) {
                 __builtin_prefetch(older_at(k, o));
                 walking++;
@@ -179,5 +148,41 @@ enum status encode_entry(kernel *k, buffer *to, uint32_t number) {
     KERNEL_ASSERT(sizeof lengths == ENTRY_HEAD_BYTES);
     KERNEL_ASSERT(i->ended == (value_bytes == 0));
     memcpy(to->bytes + start, lengths, sizeof lengths);
+    return STATUS_OK;
+}
+
+/* Writes a number from 0 on in eight bytes that sort as numbers do: the highest byte first. */
+void encode_big_endian(byte to[8], int64_t number) {
+    KERNEL_ASSERT(number >= 0);
+    for (int each = 0; each < 8; each++) {
+        to[each] = (byte)((uint64_t)number >> (56 - 8 * each));
+    }
+    KERNEL_ASSERT(to[0] < 0x80); /* Otherwise it would sort behind every other. */
+}
+
+/* Writes the entry of a bucket of ids to the end of a buffer; no value if `bucket` is 0: it has ended. Returns
+ * STATUS_NO_MEMORY. */
+enum status encode_bucket(kernel *k, buffer *to, int64_t number, uint32_t bucket) {
+    const id_bucket *b = bucket == 0 ? NULL : bucket_at(k, bucket);
+    uint32_t lengths[2] = {BUCKET_KEY_BYTES, UINT32_MAX};
+    size_t start = to->count, most = (b == NULL ? 0 : b->count) * (size_t)MAX_ACCEPTED_BYTES;
+    TRY(buffer_room(k, to, ENTRY_HEAD_BYTES + BUCKET_KEY_BYTES + most));
+    byte *at = to->bytes + start + ENTRY_HEAD_BYTES, *value = at + BUCKET_KEY_BYTES;
+    *at = 0;
+    encode_big_endian(at + 1, number);
+    at = value;
+    int64_t before_ms = 0;
+    for (uint32_t each = 0; b != NULL && each < b->count; each++) {
+        const accepted_id *a = &b->ids[each];
+        memcpy(at, a->id, SHORT_ID_BYTES);
+        memcpy(at + SHORT_ID_BYTES, a->tag, TAG_BYTES);
+        at = encode_signed(at + SHORT_ID_BYTES + TAG_BYTES, ms(a->at) - before_ms);
+        before_ms = ms(a->at);
+    }
+    KERNEL_ASSERT((b == NULL) == (at == value));
+    lengths[1] = b == NULL ? UINT32_MAX : (uint32_t)(at - value);
+    memcpy(to->bytes + start, lengths, sizeof lengths);
+    to->count = (size_t)(at - to->bytes);
+    KERNEL_ASSERT(to->count <= to->room);
     return STATUS_OK;
 }

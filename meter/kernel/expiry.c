@@ -37,30 +37,6 @@ static enum status close_silent(kernel *k, uint32_t number, int64_t offset, int6
     return STATUS_OK;
 }
 
-/* Forgets accepted events before `oldest_ms`, in the order in which they were accepted, up to the first one that is
- * within reach. So forgetting costs no more than what is forgotten; an id behind that one is free again all the same
- * (`step`). */
-static enum status expire_accepted(kernel *k, interaction *i, int64_t oldest_ms) {
-    KERNEL_ASSERT_SLOW(oldest_ms <= k->watermark_ms);
-    while (i->newest_accepted != 0) {
-        accepted_event *newest = accepted_at(k, i->newest_accepted);
-        uint32_t number = newest->next;
-        accepted_event *a = accepted_at(k, number);
-        KERNEL_ASSERT_SLOW(a->owner == newest->owner);
-        if (ms(a->at) >= oldest_ms) {
-            return STATUS_OK;
-        }
-        TRY(drop_stored_id(k, a));
-        if (!a->shadowed) {
-            table_remove(&k->by_id, id_hash(k->id_secret, &a->id), number);
-        }
-        newest->next = a->next;
-        i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
-        pool_release(&k->accepted, number);
-    }
-    return STATUS_OK;
-}
-
 /* Forgets conversations that ended before `reach_ms`, which no late message can touch. */
 static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
     KERNEL_ASSERT_SLOW(i->older == 0 || i->has_latest);
@@ -81,22 +57,12 @@ static void expire_conversations(kernel *k, interaction *i, int64_t reach_ms) {
 
 /* When something here closes or expires next. Only the latest conversation can be open; of the closed ones the oldest
  * expires first. */
-static int64_t next_due_ms(const kernel *k, const interaction *i, int64_t oldest_ms) {
-    int64_t found = INT64_MAX;
-    KERNEL_ASSERT_SLOW(i->has_latest || i->newest_accepted != 0);
-    if (i->has_latest) {
-        found = ms(i->latest.last) + k->gap_ms + 1 + (i->latest.closed ? k->horizon_ms : 0);
-    }
+static int64_t next_due_ms(const kernel *k, const interaction *i) {
+    KERNEL_ASSERT_SLOW(i->has_latest);
+    int64_t found = ms(i->latest.last) + k->gap_ms + 1 + (i->latest.closed ? k->horizon_ms : 0);
     if (i->older != 0) {
         const conversation *oldest = &older_at(k, older_at(k, i->older)->next)->conversation;
         int64_t due_ms = ms(oldest->last) + k->gap_ms + 1 + k->horizon_ms;
-        found = due_ms < found ? due_ms : found;
-    }
-    if (i->newest_accepted != 0) {
-        /* The newest event if it is still within reach, else the oldest. */
-        const accepted_event *a = accepted_at(k, i->newest_accepted);
-        a = ms(a->at) >= oldest_ms ? a : accepted_at(k, a->next);
-        int64_t due_ms = ms(a->at) + k->horizon_ms + 1;
         found = due_ms < found ? due_ms : found;
     }
     KERNEL_ASSERT_SLOW(found > k->watermark_ms); /* So `advance` comes to an end. */
@@ -109,7 +75,7 @@ static enum status end_interaction(kernel *k, uint32_t number) {
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(!i->ended);
     KERNEL_ASSERT(i->changed);
-    KERNEL_ASSERT(i->newest_accepted == 0);
+    KERNEL_ASSERT(!i->has_latest);
     KERNEL_ASSERT(i->older == 0);
     KERNEL_ASSERT(k->live > 0);
     i->ended = 1;
@@ -120,18 +86,13 @@ static enum status end_interaction(kernel *k, uint32_t number) {
 
 static enum status expire_interaction(kernel *k, uint32_t number, int64_t offset, int64_t produced_ms) {
     interaction *i = interaction_at(k, number);
-    int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(!i->ended);
     KERNEL_ASSERT(ms(i->due) <= k->watermark_ms);
     TRY(mark_changed(k, number));
     TRY(close_silent(k, number, offset, produced_ms));
-    TRY(expire_accepted(k, i, oldest_ms));
-    expire_conversations(k, i, oldest_ms - k->gap_ms);
-    if (i->newest_accepted == 0 && !i->has_latest) {
-        return end_interaction(k, number);
-    }
-    return schedule(k, number, next_due_ms(k, i, oldest_ms));
+    expire_conversations(k, i, oldest_ms(k) - k->gap_ms);
+    return i->has_latest ? schedule(k, number, next_due_ms(k, i)) : end_interaction(k, number);
 }
 
 static const kernel *sorted_in; /* qsort hands nothing on to its comparison. Sorting holds the interpreter's lock. */
@@ -145,15 +106,15 @@ static int by_key(const void *one, const void *other) {
     return order != 0 ? order : (a > b) - (a < b); /* So that one number stands beside itself. */
 }
 
-/* Deals with every interaction that is due at the watermark or before. Called after each event and each tick; the
- * updates it makes carry the offset and the time of that record. Returns STATUS_NO_MEMORY. */
+/* Deals with every interaction that is due at the watermark or before, and forgets ids. Called after each event and
+ * each tick; the updates it makes carry the offset and the time of that record. Returns STATUS_NO_MEMORY. */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms) {
     uint32_t count;
     KERNEL_ASSERT_SLOW(!k->restoring);
     for (;;) {
         TRY(timers_next(k, &count));
         if (count == 0) {
-            return STATUS_OK;
+            return forget_ids(k);
         }
         uint32_t *group = k->timers.group;
         KERNEL_ASSERT_SLOW(count <= k->timers.group_room);

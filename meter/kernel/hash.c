@@ -167,3 +167,12 @@ uint32_t kafka_hash(const byte *key, size_t bytes) {
     hash = (hash ^ hash >> 13) * factor;
     return (hash ^ hash >> 15) & 0x7FFFFFFF;
 }
+
+/* The beginning of the digest of an interaction's key: three bytes as the core's `tag_of` takes them. */
+uint32_t key_tag_of(const byte *key, uint32_t key_bytes) {
+    event_id digest;
+    KERNEL_ASSERT_SLOW(key != NULL);
+    KERNEL_ASSERT_SLOW(key_bytes <= MAX_KEY_BYTES);
+    blake2b_16(key, key_bytes, NULL, &digest);
+    return digest.bytes[0] | (uint32_t)digest.bytes[1] << 8 | (uint32_t)digest.bytes[2] << 16;
+}

@@ -1,8 +1,7 @@
-/* What a partition holds: interactions by key, accepted events by id, and the rings that hang on an interaction.
+/* What a partition holds: interactions by key, and the ring of older conversations that hangs on each.
  *
- * Owns the tables `by_key` and `by_id` and the lists `changed` and `dropped_ids`. Invariants: every used interaction
- * is in `by_key`; of accepted events with one id exactly the newest is in `by_id`, the others are shadowed; an
- * interaction is in `changed` exactly if its flag says so. */
+ * Owns the table `by_key` and the list `changed`. Invariants: every used interaction is in `by_key`; an interaction is
+ * in `changed` exactly if its flag says so. */
 #include "kernel.h"
 
 /* Writes the key of an interaction to `key`, which has room for MAX_KEY_BYTES, and returns how many bytes it has. */
@@ -29,16 +28,6 @@ static bool hash_of_interaction(const kernel *k, uint32_t number, uint64_t *hash
     return true;
 }
 
-static bool hash_of_accepted(const kernel *k, uint32_t number, uint64_t *hash) {
-    const accepted_event *a = accepted_at(k, number);
-    KERNEL_ASSERT_SLOW(a->owner == 0 || interaction_at(k, a->owner)->used);
-    if (a->owner == 0 || a->shadowed) {
-        return false;
-    }
-    *hash = id_hash(k->id_secret, &a->id);
-    return true;
-}
-
 /* Returns the number of the interaction with this key, or 0. `hash` is keyed_hash of the key. */
 uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash) {
     KERNEL_ASSERT_SLOW(scope_bytes > 0);
@@ -61,7 +50,8 @@ uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_
     KERNEL_ASSERT_SLOW(scope_bytes <= key_bytes);
     KERNEL_ASSERT_SLOW(key_bytes <= MAX_KEY_BYTES);
     KERNEL_ASSERT_SLOW(find_interaction(k, key, key_bytes, scope_bytes, hash) == 0);
-    if (table_make_room(k, &k->by_key, &k->interactions, hash_of_interaction) < 0) {
+    items_of_table interactions = {k->interactions.used, k->interactions.made, hash_of_interaction};
+    if (table_make_room(k, &k->by_key, interactions, &k->held_bytes) < 0) {
         return 0;
     }
     uint32_t scope = scope_acquire(k, key, scope_bytes);
@@ -73,9 +63,10 @@ uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_
     interaction *i = interaction_at(k, number);
     KERNEL_ASSERT_SLOW(!i->used);
     KERNEL_ASSERT_SLOW(!i->changed);
-    KERNEL_ASSERT_SLOW(i->newest_accepted == 0);
+    KERNEL_ASSERT_SLOW(!i->has_latest);
     i->scope = scope;
     i->user = user;
+    i->key_tag = key_tag_of(key, key_bytes) & ((1u << KEY_TAG_BITS) - 1);
     i->used = 1;
     table_put(&k->by_key, hash, number);
     k->live++;
@@ -89,7 +80,6 @@ void remove_interaction(kernel *k, uint32_t number) {
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(i->ended);
     KERNEL_ASSERT(!i->changed);
-    KERNEL_ASSERT(i->newest_accepted == 0);
     KERNEL_ASSERT(!i->has_latest);
     KERNEL_ASSERT(i->older == 0);
     uint64_t hash;
@@ -117,19 +107,6 @@ enum status mark_changed(kernel *k, uint32_t number) {
     return STATUS_OK;
 }
 
-/* Puts an accepted event at the end of its interaction's ring, as the newest. */
-void append_accepted(kernel *k, interaction *i, uint32_t number) {
-    accepted_event *a = accepted_at(k, number);
-    accepted_event *newest = i->newest_accepted == 0 ? a : accepted_at(k, i->newest_accepted);
-    KERNEL_ASSERT_SLOW(a->next == 0);
-    KERNEL_ASSERT_SLOW(a->owner != 0);
-    KERNEL_ASSERT_SLOW(number <= MAX_ITEMS);
-    KERNEL_ASSERT_SLOW(newest == a || newest->owner == a->owner);
-    a->next = i->newest_accepted == 0 ? number : newest->next;
-    newest->next = number;
-    i->newest_accepted = number;
-}
-
 /* Puts an older conversation into its interaction's ring: behind `after`, before all others if that is 0, or behind all
  * others if that is the newest. */
 void insert_older(kernel *k, interaction *i, uint32_t after, uint32_t number) {
@@ -153,47 +130,4 @@ void remove_older(kernel *k, interaction *i, uint32_t before, uint32_t number) {
         i->older = before == number ? 0 : before;
     }
     pool_release(&k->older_conversations, number);
-}
-
-/* Returns the number of the newest accepted event with this id, or 0. `hash` is id_hash of the id. The event may be
- * out of reach already, so that its id is free again. */
-uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash) {
-    KERNEL_ASSERT_SLOW(hash == id_hash(k->id_secret, id));
-    uint32_t at = table_home(&k->by_id, hash), number;
-    while ((number = table_next(&k->by_id, hash, &at)) != 0) {
-        KERNEL_ASSERT_SLOW(accepted_at(k, number)->owner != 0);
-        KERNEL_ASSERT_SLOW(!accepted_at(k, number)->shadowed);
-        if (memcmp(accepted_at(k, number)->id.bytes, id->bytes, ID_BYTES) == 0) {
-            return number;
-        }
-    }
-    return 0;
-}
-
-/* Adds an accepted event to the table of ids. Called when find_accepted has found none with its id. Returns
- * STATUS_NO_MEMORY. */
-enum status index_accepted(kernel *k, uint32_t number) {
-    accepted_event *a = accepted_at(k, number);
-    KERNEL_ASSERT_SLOW(a->owner != 0);
-    KERNEL_ASSERT_SLOW(find_accepted(k, &a->id, id_hash(k->id_secret, &a->id)) == 0);
-    a->shadowed = 1; /* Not in the table yet, should table_make_room build it again. */
-    TRY(table_make_room(k, &k->by_id, &k->accepted, hash_of_accepted));
-    a->shadowed = 0;
-    table_put(&k->by_id, id_hash(k->id_secret, &a->id), number);
-    return STATUS_OK;
-}
-
-/* Notes that the store on disk does not need the id of an accepted event any more. Called before the event is
- * shadowed or freed. Does nothing if the store does not have it. Returns STATUS_NO_MEMORY. */
-enum status drop_stored_id(kernel *k, accepted_event *a) {
-    KERNEL_ASSERT_SLOW(a->owner != 0);
-    if (!a->stored) {
-        return STATUS_OK;
-    }
-    KERNEL_ASSERT_SLOW(interaction_at(k, a->owner)->used);
-    a->stored = 0;
-    TRY(grow(&k->dropped_ids.items, &k->dropped_ids.room, k->dropped_ids.count + 1, sizeof *k->dropped_ids.items,
-             &k->held_bytes));
-    k->dropped_ids.items[k->dropped_ids.count++] = a->id;
-    return STATUS_OK;
 }

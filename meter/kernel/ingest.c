@@ -30,7 +30,7 @@ static void prepare(const kernel *k, const chat_event *read, event *e, byte *key
     e->event_class = read->event_class;
     e->at_ms = read->at_ms;
     event_id_of(&read->workspace, &read->source, &read->id, &e->id);
-    e->id_hash = id_hash(k->id_secret, &e->id);
+    e->id_hash = id_hash(k->id_secret, e->id.bytes);
     e->key_hash = keyed_hash(k->key_secret, key, e->key_bytes);
     __builtin_prefetch(&k->by_id.slots[table_home(&k->by_id, e->id_hash)]);
     __builtin_prefetch(&k->by_key.slots[table_home(&k->by_key, e->key_hash)]);
@@ -68,7 +68,10 @@ void fetch_group(const kernel *k, const group *g) {
             __builtin_prefetch(interaction_at(k, numbers[each]), 1);
         }
         if (known != 0) {
-            __builtin_prefetch(accepted_at(k, known));
+            uint32_t first = known << GROUP_BITS;
+            const accepted_id *group = &bucket_at(k, first >> BUCKET_BITS)->ids[first & (BUCKET_IDS - 1)];
+            __builtin_prefetch(group);
+            __builtin_prefetch(group + GROUP_IDS / 2);
         }
     }
     for (uint32_t each = 0; each < g->count; each++) {
@@ -76,14 +79,12 @@ void fetch_group(const kernel *k, const group *g) {
             const interaction *i = interaction_at(k, numbers[each]);
             KERNEL_ASSERT_SLOW(i->used);
             __builtin_prefetch(string_item(&k->strings, i->user));
-            if (i->newest_accepted != 0) {
-                __builtin_prefetch(accepted_at(k, i->newest_accepted), 1);
-            }
         }
     }
 }
 
 static void begin_batch(kernel *k) {
+    drop_guests(k);
     if (k->updates.conversations.count + k->updates.occurrences.count > 0) {
         clear_updates(k); /* Those of the last batch were not asked for. */
     }
@@ -166,7 +167,7 @@ PyObject *ingest_records(Kernel *self, PyObject *Py_UNUSED(none)) {
             if (done < 0) {
                 return failed(self, done, NULL);
             }
-            if (found == LATE) { /* Python refuses it, and the events behind it are read again. */
+            if (found >= LATE) { /* Python refuses or moves it, and the events behind it are read again. */
                 go_back(s, &g.after[each]);
                 KERNEL_ASSERT_SLOW(s->index > 0);
                 return PyLong_FromSsize_t(s->index - 1);
@@ -230,6 +231,6 @@ PyObject *ingest_fields(Kernel *self, PyObject *args) {
     e.produced_ms = produced_ms;
     enum outcome found;
     enum status done = step(k, &e, &found);
-    KERNEL_ASSERT(done < 0 || (found >= 0 && found <= LATE));
+    KERNEL_ASSERT(done < 0 || (found >= 0 && found <= MISPLACED));
     return done < 0 ? failed(self, done, NULL) : PyLong_FromLong(found);
 }

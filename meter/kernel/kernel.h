@@ -1,5 +1,6 @@
 /* The operations on the state of one partition of chat-events. The rules are those of docs/DOMAIN.md, Metering; the
- * same rules in Python, to be read, are meter/core/sessions/sessionize.py, conversations.py and updates.py.
+ * same rules in Python, to be read, are meter/core/sessions/sessionize.py, accepted_ids.py, conversations.py and
+ * updates.py.
  *
  *   record -> scan.c -> event -> sessions.c, conversations.c -> interactions -> timers.c, expiry.c -> closed, expired
  *                                         `-> updates.c -> metered.c, batches.c -> batches for the wallets
@@ -17,28 +18,57 @@ enum status kernel_begin(kernel *k);
 void kernel_end(kernel *k);
 void check_interaction(const kernel *k, uint32_t number); /* only with KERNEL_CHECK; otherwise does nothing */
 void check_counts(const kernel *k);                       /* the same */
+void check_ids(const kernel *k);                          /* the same */
 
-/* ---- index.c: interactions by key, accepted events by id ---- */
+/* ---- index.c: interactions by key, and their older conversations ---- */
 uint32_t find_interaction(const kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
 uint32_t add_interaction(kernel *k, const byte *key, uint32_t key_bytes, uint32_t scope_bytes, uint64_t hash);
 void remove_interaction(kernel *k, uint32_t number);
 enum status mark_changed(kernel *k, uint32_t number);
-uint32_t find_accepted(const kernel *k, const event_id *id, uint64_t hash);
-enum status index_accepted(kernel *k, uint32_t number);
-enum status drop_stored_id(kernel *k, accepted_event *a);
-void append_accepted(kernel *k, interaction *i, uint32_t number);
 void insert_older(kernel *k, interaction *i, uint32_t after, uint32_t number);
 void remove_older(kernel *k, interaction *i, uint32_t before, uint32_t number);
 uint32_t key_of(const kernel *k, const interaction *i, byte *key);
 static inline interaction *interaction_at(const kernel *k, uint32_t number) {
     return pool_at(&k->interactions, number);
 }
-static inline accepted_event *accepted_at(const kernel *k, uint32_t number) {
-    return pool_at(&k->accepted, number);
-}
 static inline older_conversation *older_at(const kernel *k, uint32_t number) {
     return pool_at(&k->older_conversations, number);
 }
+
+/* ---- ids.c: ids of accepted events, in buckets ---- */
+static inline id_bucket *bucket_at(const kernel *k, uint32_t number) {
+    return pool_at(&k->id_buckets, number);
+}
+static inline accepted_id *id_at(const kernel *k, uint32_t number) {
+    KERNEL_ASSERT_SLOW((number & (BUCKET_IDS - 1)) < bucket_at(k, number >> BUCKET_BITS)->count);
+    return &bucket_at(k, number >> BUCKET_BITS)->ids[number & (BUCKET_IDS - 1)];
+}
+static inline uint32_t buckets_held(const kernel *k) {
+    KERNEL_ASSERT_SLOW(k->buckets.first <= k->buckets.end);
+    return k->buckets.end - k->buckets.first;
+}
+enum status ids_begin(kernel *k);
+void ids_end(kernel *k);
+uint32_t find_id(const kernel *k, const byte id[SHORT_ID_BYTES], uint64_t hash);
+enum status add_id(kernel *k, const accepted_id *a, uint64_t hash, uint32_t known);
+enum status add_guest(kernel *k, const accepted_id *a);
+enum status allocate_bucket(kernel *k, uint32_t *number);
+enum status index_bucket(kernel *k, uint32_t number);
+enum status push_bucket(kernel *k, bucket_place place);
+void release_bucket(kernel *k, uint32_t number);
+/* What is kept of an event. Two classes of one interaction never have the same tag. */
+static inline accepted_id accepted_id_of(const event *e, uint32_t key_tag) {
+    uint32_t tag = key_tag ^ (uint32_t)e->event_class << CLASS_SHIFT;
+    accepted_id a = {.tag = {(byte)tag, (byte)(tag >> 8), (byte)(tag >> 16)}, .at = as_instant(e->at_ms)};
+    KERNEL_ASSERT_SLOW(tag >> KEY_TAG_BITS == 0);
+    memcpy(a.id, e->id.bytes, SHORT_ID_BYTES);
+    return a;
+}
+
+/* ---- forget_ids.c: buckets of ids leave memory ---- */
+enum status forget_ids(kernel *k);
+void leave_bucket(kernel *k, bucket_place *place);
+void drop_guests(kernel *k);
 
 /* ---- strings.c: texts that are held, and their encodings ---- */
 void strings_begin(kernel *k);
@@ -65,6 +95,7 @@ int compare_strings(const byte *one, uint32_t one_bytes, const byte *other, uint
 /* ---- scopes.c: channel scopes, and keys, which begin with one ---- */
 uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes); /* 0: no memory */
 void scope_release(kernel *k, uint32_t number);
+bool is_home(const kernel *k, const byte *key, uint32_t bytes);
 static inline channel_scope *scope_at(const kernel *k, uint32_t number) {
     return pool_at(&k->scopes, number);
 }
@@ -85,8 +116,15 @@ static inline uint32_t session_count(const kernel *k, int64_t first_ms, int64_t 
     return blocks > 1 ? (uint32_t)blocks : 1;
 }
 
+/* The earliest time of an event that is not late. It never goes back. */
+static inline int64_t oldest_ms(const kernel *k) {
+    int64_t reach_ms = k->watermark_ms - k->horizon_ms;
+    return k->floor_ms > reach_ms ? k->floor_ms : reach_ms;
+}
+
 /* ---- expiry.c: what the passing of event time does ---- */
 enum status advance(kernel *k, int64_t offset, int64_t produced_ms);
+void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms);
 enum status close_all(kernel *k, int64_t offset, int64_t produced_ms);
 
 /* ---- timers.c: when an interaction is due ---- */
@@ -95,6 +133,7 @@ void timers_end(kernel *k);
 enum status schedule(kernel *k, uint32_t number, int64_t due_ms);
 enum status schedule_no_later(kernel *k, uint32_t number, int64_t due_ms);
 enum status timers_advance(kernel *k);
+enum status timers_rebuild(kernel *k);
 enum status timers_extend(kernel *k, int64_t due_ms);
 enum status timers_compact(kernel *k);
 enum status timers_next(kernel *k, uint32_t *count);
@@ -104,7 +143,7 @@ enum { KINDS = 7, FIRST_OCCURRENCE_KIND = 3 }; /* open, closed, absorbed, proact
 enum { MAX_METERED_BYTES = 1024 + 4 * 6 * MAX_TEXT_BYTES };
 enum status add_conversation_update(kernel *k, uint32_t number, const conversation *c, const event_id *into,
                                     int64_t offset, int64_t produced_ms);
-enum status add_occurrence_update(kernel *k, uint32_t number, const event *e);
+enum status add_occurrence_update(kernel *k, const event *e);
 bool has_update(const kernel *k, const event_id *id);
 void clear_updates(kernel *k);
 const update *next_update(const kernel *k, uint32_t at[2], bool *is_conversation); /* NULL: no more */
@@ -113,19 +152,28 @@ byte *encode_metered(byte *to, const kernel *k, const update *each, bool is_conv
 int kind_of(const update *occurrence);
 PyObject *pack_updates(kernel *k, uint32_t partitions, size_t max_bytes); /* NULL: an exception is set */
 
-/* ---- entries.c: state entries written; values.c: read; restore.c: put back ---- */
+/* ---- entries.c: state entries written; values.c: read; restore.c, restore_ids.c: put back ---- */
 typedef struct { byte *bytes; size_t count, room; } buffer; /* all zero: empty. Its user frees `bytes` */
-enum { FETCH_ENTRIES = 16 };
+enum { FETCH_ENTRIES = 16, BUCKET_KEY_BYTES = 9 };
 enum status buffer_room(kernel *k, buffer *to, size_t more);
 void fetch_entries(const kernel *k, const uint32_t *numbers, uint32_t count);
 enum status encode_entry(kernel *k, buffer *to, uint32_t number);
+enum status encode_bucket(kernel *k, buffer *to, int64_t number, uint32_t bucket);
+void encode_big_endian(byte to[8], int64_t number);
+static inline bool is_bucket_key(const byte *key, uint32_t bytes) { /* no key of an interaction begins with 0 */
+    KERNEL_ASSERT_SLOW(key != NULL);
+    return bytes > 0 && key[0] == 0;
+}
 typedef struct { const byte *whole, *key, *value; uint32_t key_bytes, value_bytes; bool ended; } entry; /* in a block */
 enum status next_entry(const byte **at, const byte *end, entry *found);
 enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes);
+enum status decode_bucket(kernel *k, const entry *e, bucket_place *place);
+int64_t bucket_number_of(const entry *e); /* -1: not the key of a bucket */
+enum status load_bucket(kernel *k, int64_t offset, const entry *e);
+enum status finish_loading_ids(kernel *k, int64_t floor);
 enum status load_block(kernel *k, int64_t offset, const byte *block, size_t bytes);
 enum status load_one(kernel *k, const byte *entry, size_t bytes, uint32_t *number);
 enum status finish_loading(kernel *k, int64_t floor);
-enum status index_newest(kernel *k, uint32_t number);
 void empty_interaction(kernel *k, interaction *i);
 bool fits_time(const kernel *k, const interaction *i);
 

@@ -31,6 +31,7 @@
 
 enum {
     ID_BYTES = 16,
+    SHORT_ID_BYTES = 11, /* of an event's id, what is kept of it */
     MAX_CHARACTERS = 512, /* of a name in an event */
     MAX_TEXT_BYTES = 4 * MAX_CHARACTERS,
     MAX_KEY_BYTES = 4 * (3 + MAX_TEXT_BYTES), /* four texts, each after a length of at most three bytes */
@@ -58,6 +59,7 @@ void blake2b_16(const byte *message, size_t bytes, const byte *salt, event_id *d
 void conversation_id(const event_id *first, int64_t at_ms, event_id *id);
 uint64_t keyed_hash(const uint64_t secret[2], const byte *text, size_t bytes);
 uint32_t kafka_hash(const byte *key, size_t bytes);
+uint32_t key_tag_of(const byte *key, uint32_t key_bytes);
 static inline uint64_t word_at(const void *bytes) {
     uint64_t word;
     memcpy(&word, bytes, sizeof word);
@@ -66,8 +68,9 @@ static inline uint64_t word_at(const void *bytes) {
 __extension__ typedef unsigned __int128 wide;
 /* Ids are hashes already, but an unknown producer can choose what is hashed. The secret stops ids chosen to collide in
  * a table. */
-static inline uint64_t id_hash(const uint64_t secret[2], const event_id *id) {
-    wide product = (wide)(word_at(id->bytes) ^ secret[0]) * (word_at(id->bytes + 8) ^ secret[1] ^ 0x9E3779B97F4A7C15u);
+static inline uint64_t id_hash(const uint64_t secret[2], const byte id[SHORT_ID_BYTES]) {
+    uint64_t last = word_at(id + SHORT_ID_BYTES - sizeof last);
+    wide product = (wide)(word_at(id) ^ secret[0]) * (last ^ secret[1] ^ 0x9E3779B97F4A7C15u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
@@ -94,15 +97,17 @@ void *zeroed(size_t bytes); /* NULL: no memory */
 void drop_zeroed(void *memory, size_t bytes);
 void *resized(void *memory, size_t from_bytes, size_t to_bytes, size_t *held_bytes); /* NULL: no memory */
 
-/* ---- table.c: open addressing over the items of a pool ---- */
+/* ---- table.c: open addressing over numbered items ---- */
 typedef struct {
     uint32_t *slots; /* 5 bits of the hash, then 27 bits of the number; 0: free; REMOVED: a search goes on behind it */
     uint32_t size, filled; /* `filled` counts REMOVED slots too */
+    uint32_t shift;        /* a slot has an item's number without that many of its last bits */
 } table;
 #define REMOVED UINT32_MAX
 typedef struct kernel kernel;
 typedef bool (*hash_of_item)(const kernel *k, uint32_t number, uint64_t *hash); /* false: not in the table */
-enum status table_make_room(kernel *k, table *t, const pool *items, hash_of_item hash_of);
+typedef struct { uint32_t used, made; hash_of_item hash_of; } items_of_table; /* numbers are from 1 to `made` */
+enum status table_make_room(kernel *k, table *t, items_of_table items, size_t *held_bytes);
 void table_put(table *t, uint64_t hash, uint32_t number);
 void table_remove(table *t, uint64_t hash, uint32_t number);
 void table_replace(table *t, uint64_t hash, uint32_t number, uint32_t by);
@@ -112,11 +117,12 @@ static inline uint32_t table_home(const table *t, uint64_t hash) {
     KERNEL_ASSERT_SLOW(t->size > t->filled);
     return (uint32_t)(((hash >> 32) * t->size) >> 32);
 }
-static inline uint32_t table_slot(uint64_t hash, uint32_t number) {
-    return (uint32_t)(hash & 31) << ITEM_BITS | number;
+static inline uint32_t table_slot(const table *t, uint64_t hash, uint32_t number) {
+    KERNEL_ASSERT_SLOW(number >> t->shift <= MAX_ITEMS);
+    return (uint32_t)(hash & 31) << ITEM_BITS | number >> t->shift;
 }
 /* The next number from slot `*at` on whose five bits of hash agree, so that it may be the one searched for; 0: there is
- * none. Moves `*at` past the slot found. */
+ * none. It is without its last `shift` bits. Moves `*at` past the slot found. */
 static inline uint32_t table_next(const table *t, uint64_t hash, uint32_t *at) {
     KERNEL_ASSERT_SLOW(*at < t->size);
     for (uint32_t slot; (slot = t->slots[*at]) != 0;) {

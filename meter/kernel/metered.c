@@ -85,6 +85,8 @@ static byte *put_occurrence(byte *to, const update *each) {
     return put_number(to, each->first_ms);
 }
 
+enum { GENERATION_BITS = 48 }; /* as schemas/versions.py has it */
+
 static byte *put_origin(byte *to, const kernel *k, const update *each) {
     const channel_scope *s = scope_at(k, each->scope);
     KERNEL_ASSERT_SLOW(s->uses > 0);
@@ -95,10 +97,10 @@ static byte *put_origin(byte *to, const kernel *k, const update *each) {
     to = PUT(to, "\",\"origin_partition\":");
     to = put_number(to, k->partition);
     to = PUT(to, ",\"origin_offset\":");
-    to = put_number(to, each->offset);
+    to = put_number(to, (k->generation << GENERATION_BITS) + each->offset);
     to = PUT(to, ",\"produced_ms\":");
     to = put_number(to, each->produced_ms);
-    return PUT(to, "}");
+    return PUT(to, ",\"format\":1}"); /* METERED_FORMAT of schemas/formats.py */
 }
 
 /* Writes an update as JSON and returns the end of it. `to` has room for MAX_METERED_BYTES. Called while the updates are

@@ -1,4 +1,4 @@
-/* The module and its class: made, freed, and what is read of it.
+/* The module and its class: made, freed, told the time, and what a batch has come to.
  *
  * Owns the Python object. Invariant: once a method has left a step half done, `is_broken` is set and every later method
  * raises RuntimeError, so that a half-done state is never used. */
@@ -15,6 +15,9 @@ kernel *usable(Kernel *self) {
     return &self->k;
 }
 
+static const char FULL[] = "partition is full: it holds 1,073,741,312 ids of events that are not older than the late "
+                           "horizon; spread its workspaces over more partitions";
+
 /* Turns a failure into a Python exception and marks the kernel as broken: ValueError with the text `malformed` for
  * STATUS_MALFORMED, MemoryError for STATUS_NO_MEMORY; of STATUS_RAISED the exception is set already. Returns NULL. */
 PyObject *failed(Kernel *self, enum status status, const char *malformed) {
@@ -26,23 +29,30 @@ PyObject *failed(Kernel *self, enum status status, const char *malformed) {
         PyErr_SetString(PyExc_ValueError, malformed);
     } else if (status == STATUS_NO_MEMORY) {
         PyErr_NoMemory();
+    } else if (status == STATUS_FULL) {
+        PyErr_SetString(PyExc_OverflowError, FULL);
     }
     return NULL;
 }
 
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names) {
-    static char *NAMES[] = {"partition", "gap_ms",  "horizon_ms", "future_ms", "secret", NULL};
-    long long partition, gap_ms, horizon_ms, future_ms;
+    static char *NAMES[] = {"partition",  "gap_ms", "horizon_ms", "future_ms",
+                            "bucket_ids", "secret", "partitions", NULL};
+    long long partition, gap_ms, horizon_ms, future_ms, bucket_ids, partitions = 1;
     const char *secret;
     Py_ssize_t secret_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLy#:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
-                                     &future_ms, &secret, &secret_bytes)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "LLLLLy#|L:Kernel", NAMES, &partition, &gap_ms, &horizon_ms,
+                                     &future_ms, &bucket_ids, &secret, &secret_bytes, &partitions)) {
         return NULL;
     }
     const int64_t most_ms = TIME_LIMIT_MS / 32;
     if (gap_ms < 1 || gap_ms > most_ms || horizon_ms < 1 || horizon_ms > most_ms || future_ms < 0 ||
-        future_ms > most_ms || secret_bytes != 32) {
-        PyErr_SetString(PyExc_ValueError, "a kernel is made with durations above 0 and 32 bytes of secret");
+        future_ms > most_ms || secret_bytes != 32 || bucket_ids < 1 || bucket_ids > BUCKET_IDS) {
+        PyErr_SetString(PyExc_ValueError, "a kernel needs durations above 0, buckets of 1 to 256, 32 bytes of secret");
+        return NULL;
+    }
+    if (partition < 0 || partition >= partitions || partitions > INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "a kernel is of one of the topic's partitions, which count from 0");
         return NULL;
     }
     Kernel *self = (Kernel *)PyType_GenericAlloc(type, 0);
@@ -51,9 +61,12 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *names)
     }
     kernel *k = &self->k;
     k->partition = partition;
+    k->partitions = (uint32_t)partitions;
     k->gap_ms = gap_ms;
     k->horizon_ms = horizon_ms;
     k->future_ms = future_ms;
+    k->floor_ms = INT64_MIN;
+    k->bucket_ids = (uint32_t)bucket_ids;
     KERNEL_ASSERT(sizeof k->id_secret + sizeof k->key_secret == (size_t)secret_bytes);
     memcpy(k->id_secret, secret, sizeof k->id_secret);
     memcpy(k->key_secret, secret + sizeof k->id_secret, sizeof k->key_secret);
@@ -88,7 +101,7 @@ static PyObject *tick_clock(Kernel *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "a tick's time is before the year 10000");
         return NULL;
     }
-    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+    move_watermark(k, at_ms, produced_ms);
     enum status done = advance(k, offset, produced_ms);
     if (done < 0) {
         return failed(self, done, NULL);
@@ -148,33 +161,13 @@ static PyObject *list_packed(Kernel *self, PyObject *args) {
     return packed;
 }
 
-/* A number of the state. `offset` is where it lies in the kernel. */
-static PyObject *get_number(Kernel *self, void *offset) {
-    int64_t number;
-    KERNEL_ASSERT((size_t)offset + sizeof number <= sizeof self->k);
-    memcpy(&number, (const char *)&self->k + (size_t)offset, sizeof number);
-    return PyLong_FromLongLong(number);
-}
-
-enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, ACCEPTED_BYTES = 36 }; /* with their share of tables and strings */
-
-static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
-    const kernel *k = &self->k;
-    KERNEL_ASSERT(sizeof(interaction) < INTERACTION_BYTES);
-    KERNEL_ASSERT(sizeof(accepted_event) < ACCEPTED_BYTES);
-    KERNEL_ASSERT(k->interactions.used <= k->interactions.made);
-    KERNEL_ASSERT(k->accepted.used <= k->accepted.made);
-    return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
-                             (size_t)k->older_conversations.used * OLDER_BYTES +
-                             (size_t)k->accepted.used * ACCEPTED_BYTES);
-}
-
 static PyMethodDef METHODS[] = {
     {"begin", (PyCFunction)begin_listed, METH_O, NULL},
     {"begin_raw", (PyCFunction)begin_raw, METH_VARARGS, NULL},
     {"process", (PyCFunction)ingest_records, METH_NOARGS, NULL},
     {"step", (PyCFunction)ingest_fields, METH_VARARGS, NULL},
     {"tick", (PyCFunction)tick_clock, METH_VARARGS, NULL},
+    {"set_horizon", (PyCFunction)change_horizon, METH_VARARGS, NULL},
     {"close_all", (PyCFunction)close_feed, METH_VARARGS, NULL},
     {"counts", (PyCFunction)list_counts, METH_NOARGS, NULL},
     {"pack", (PyCFunction)list_packed, METH_VARARGS, NULL},
@@ -185,18 +178,11 @@ static PyMethodDef METHODS[] = {
     {"spill", (PyCFunction)spill_interactions, METH_VARARGS, NULL},
     {"wanted", (PyCFunction)list_wanted, METH_NOARGS, NULL},
     {"bring_back", (PyCFunction)unspill_interactions, METH_O, NULL},
-    {"forgotten", (PyCFunction)list_dropped_ids, METH_NOARGS, NULL},
+    {"spill_ids", (PyCFunction)spill_buckets, METH_VARARGS, NULL},
+    {"lend", (PyCFunction)lend_ids, METH_O, NULL},
+    {"forgotten", (PyCFunction)list_forgotten_buckets, METH_NOARGS, NULL},
     {"split", (PyCFunction)split_block, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef FIGURES[] = {
-    {"watermark_ms", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, watermark_ms)},
-    {"closed_messages", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, closed_messages)},
-    {"live", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, live)},
-    {"held_bytes", (getter)get_number, NULL, NULL, (void *)offsetof(kernel, held_bytes)},
-    {"used_bytes", (getter)get_used_bytes, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot SLOTS[] = {
@@ -219,7 +205,7 @@ static PyModuleDef MODULE = {
 
 /* Makes the module. Called by Python when it is imported. */
 PyMODINIT_FUNC PyInit__kernel(void) {
-    KERNEL_ASSERT(sizeof(accepted_event) == 30);
+    KERNEL_ASSERT(sizeof(accepted_id) == 20);
     KERNEL_ASSERT(sizeof(conversation) == 42);
     KERNEL_ASSERT(sizeof(interaction) == 64);
     PyObject *module = PyModule_Create(&MODULE);

@@ -45,6 +45,12 @@ kernel *usable(Kernel *self);                /* NULL: RuntimeError is set */
 PyObject *failed(Kernel *self, enum status status, const char *malformed); /* NULL, always */
 enum status append_new(PyObject *list, PyObject *item);
 
+/* ---- figures.c ---- */
+extern PyGetSetDef FIGURES[];
+
+/* ---- horizon.c ---- */
+PyObject *change_horizon(Kernel *self, PyObject *args);
+
 /* ---- ingest.c ---- */
 enum { GROUP = 64, KEYS_ROOM = 3 * MAX_KEY_BYTES };
 typedef struct { /* events that are looked up together */
@@ -67,15 +73,18 @@ PyObject *ingest_records(Kernel *self, PyObject *none);
 PyObject *ingest_fields(Kernel *self, PyObject *args);
 
 /* ---- spill.c, wanted.c, unspill.c: a store on disk ---- */
-enum { STORED_HEAD_BYTES = 12, STORED_KEY_BYTES = 1 + ID_BYTES };
+enum { STORED_HEAD_BYTES = 8, STORED_KEY_BYTES = 1 + ID_BYTES };
 PyObject *spill_interactions(Kernel *self, PyObject *args);
-PyObject *list_dropped_ids(Kernel *self, PyObject *none);
 void stored_key(byte kind, const byte *key, uint32_t bytes, byte to[STORED_KEY_BYTES]);
-void encode_big_endian(byte to[8], int64_t number);
-enum status add_key(PyObject *list, byte kind, const event_id *id);
+enum status add_key(PyObject *list, byte kind, const byte *name, Py_ssize_t bytes);
 PyObject *list_wanted(Kernel *self, PyObject *none);
 PyObject *unspill_interactions(Kernel *self, PyObject *values);
 PyObject *split_block(Kernel *self, PyObject *args);
+
+/* ---- spill_ids.c: the same for buckets of ids ---- */
+PyObject *spill_buckets(Kernel *self, PyObject *args);
+PyObject *lend_ids(Kernel *self, PyObject *ids);
+PyObject *list_forgotten_buckets(Kernel *self, PyObject *none);
 
 /* ---- crc.c ---- */
 enum status add_crc32c(PyObject *module);

@@ -1,22 +1,14 @@
 /* State put back from entries, in any order: of each key the newest entry counts, and nothing is derived from the
- * entries (ids in the table, timers, the count of live interactions) until all of them are there.
+ * entries (timers, the count of live interactions) until all of them are there. restore_ids.c does it for ids.
  *
  * Owns the list `loaded_at` while it restores. Entries may come from anywhere: what is wrong is STATUS_MALFORMED.
  * Invariant: when finish_loading has returned STATUS_OK, the state is one that a sequence of events could have left. */
 #include "kernel.h"
 
-/* Frees all that hangs on an interaction but its key. The ids of its events must not be in the table any more. */
+/* Frees all that hangs on an interaction but its key. */
 void empty_interaction(kernel *k, interaction *i) {
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT((i->older == 0 || i->has_latest));
-    while (i->newest_accepted != 0) {
-        accepted_event *newest = accepted_at(k, i->newest_accepted);
-        uint32_t number = newest->next;
-        KERNEL_ASSERT_SLOW(accepted_at(k, number)->owner == newest->owner);
-        newest->next = accepted_at(k, number)->next;
-        i->newest_accepted = i->newest_accepted == number ? 0 : i->newest_accepted;
-        pool_release(&k->accepted, number);
-    }
     while (i->older != 0) {
         remove_older(k, i, i->older, older_at(k, i->older)->next);
     }
@@ -25,6 +17,9 @@ void empty_interaction(kernel *k, interaction *i) {
 }
 
 static enum status load_entry(kernel *k, int64_t offset, const entry *e) {
+    if (is_bucket_key(e->key, e->key_bytes)) {
+        return load_bucket(k, offset, e);
+    }
     uint32_t scope_bytes = scope_bytes_of(e->key, e->key_bytes);
     if (scope_bytes == 0) {
         return STATUS_MALFORMED;
@@ -70,7 +65,7 @@ enum status load_block(kernel *k, int64_t offset, const byte *block, size_t byte
 }
 
 /* Loads a single entry of an interaction that is not held, and writes its number to `number`. Called outside a
- * restore, when an interaction comes back from the store on disk. The caller indexes its ids and schedules it.
+ * restore, when an interaction comes back from the store on disk. The caller schedules it.
  * Returns STATUS_MALFORMED if it is not an entry with a value, or its key is held; or STATUS_NO_MEMORY. The kernel
  * must not be used again then. */
 enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) {
@@ -101,46 +96,8 @@ enum status load_one(kernel *k, const byte *at, size_t bytes, uint32_t *number) 
 bool fits_time(const kernel *k, const interaction *i) {
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(!i->ended);
-    KERNEL_ASSERT(i->has_latest || i->newest_accepted != 0);
-    return ms(i->due) > k->watermark_ms && (!i->has_latest || ms(i->latest.last) <= k->watermark_ms);
-}
-
-/* Puts a loaded event into the table of ids, unless a newer one has its id: an id that came again after the horizon
- * belongs to the newer event, and the older one is shadowed. Returns STATUS_NO_MEMORY. */
-enum status index_newest(kernel *k, uint32_t number) {
-    accepted_event *a = accepted_at(k, number);
-    KERNEL_ASSERT(a->shadowed);
-    KERNEL_ASSERT(a->owner != 0);
-    uint64_t hash = id_hash(k->id_secret, &a->id);
-    uint32_t known = find_accepted(k, &a->id, hash);
-    if (known == 0) {
-        return index_accepted(k, number);
-    }
-    KERNEL_ASSERT(known != number);
-    bool is_newer = ms(accepted_at(k, known)->at) < ms(a->at);
-    accepted_event *older = is_newer ? accepted_at(k, known) : a;
-    if (is_newer) {
-        a->shadowed = 0;
-        table_replace(&k->by_id, hash, known, number);
-    }
-    older->shadowed = 1;
-    return drop_stored_id(k, older);
-}
-
-static enum status index_accepted_events(kernel *k, const interaction *i) {
-    KERNEL_ASSERT(i->used);
-    KERNEL_ASSERT(!i->ended);
-    for (uint32_t number = i->newest_accepted; number != 0;) {
-        number = accepted_at(k, number)->next;
-        if (ms(accepted_at(k, number)->at) > k->watermark_ms) {
-            return STATUS_MALFORMED;
-        }
-        TRY(index_newest(k, number));
-        if (number == i->newest_accepted) {
-            break;
-        }
-    }
-    return STATUS_OK;
+    KERNEL_ASSERT(i->has_latest);
+    return ms(i->due) > k->watermark_ms && ms(i->latest.last) <= k->watermark_ms;
 }
 
 /* Removes what does not count, checks and counts the rest, and finds the latest time at which something is due. */
@@ -181,10 +138,10 @@ enum status finish_loading(kernel *k, int64_t floor) {
     for (uint32_t number = 1; number <= k->interactions.made; number++) {
         const interaction *i = interaction_at(k, number);
         if (i->used) {
-            TRY(index_accepted_events(k, i));
             TRY(schedule(k, number, ms(i->due)));
         }
     }
+    TRY(finish_loading_ids(k, floor));
     KERNEL_ASSERT(k->held_bytes >= k->loaded_room * sizeof *k->loaded_at);
     k->held_bytes -= k->loaded_room * sizeof *k->loaded_at;
     free(k->loaded_at);

@@ -49,7 +49,8 @@ static bool hash_of_scope(const kernel *k, uint32_t number, uint64_t *hash) {
 uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
     KERNEL_ASSERT_SLOW(bytes >= SCOPE_PARTS);
     KERNEL_ASSERT_SLOW(bytes <= MAX_KEY_BYTES);
-    if (table_make_room(k, &k->by_scope, &k->scopes, hash_of_scope) < 0) {
+    items_of_table scopes = {k->scopes.used, k->scopes.made, hash_of_scope};
+    if (table_make_room(k, &k->by_scope, scopes, &k->held_bytes) < 0) {
         return 0;
     }
     uint64_t hash = scope_hash(k, key, bytes);
@@ -82,6 +83,14 @@ uint32_t scope_acquire(kernel *k, const byte *key, uint32_t bytes) {
     };
     table_put(&k->by_scope, hash, number);
     return number;
+}
+
+/* Whether the workspace of a scope's key belongs to this partition: Kafka's default partitioner puts it here. */
+bool is_home(const kernel *k, const byte *key, uint32_t bytes) {
+    uint32_t workspace_bytes, start = get_length(key, key + bytes, &workspace_bytes);
+    KERNEL_ASSERT(start > 0);
+    KERNEL_ASSERT(workspace_bytes <= bytes - start);
+    return kafka_hash(key + start, workspace_bytes) % k->partitions == (uint64_t)k->partition;
 }
 
 /* Gives back one use of a scope; with the last one its memory is freed. */

@@ -11,43 +11,31 @@ static bool is_occurrence(const event *e) {
     return e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT;
 }
 
-static void move_watermark(kernel *k, int64_t at_ms) {
-    KERNEL_ASSERT_SLOW(at_ms >= 0);
+void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms) {
     KERNEL_ASSERT_SLOW(at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(k->watermark_ms >= 0);
-    k->watermark_ms = at_ms > k->watermark_ms ? at_ms : k->watermark_ms;
+    if (at_ms > k->watermark_ms) {
+        k->watermark_ms = at_ms;
+        k->arrived_ms = arrived_ms;
+    }
 }
 
-/* Stores an event as the newest of the interaction `owner`, and indexes its id. `known`, if not 0, has the same id
- * and is out of reach: it is shadowed from now on. */
-static enum status store_accepted(kernel *k, uint32_t owner, const event *e, uint32_t known) {
-    KERNEL_ASSERT_SLOW(owner != 0);
-    KERNEL_ASSERT_SLOW(owner <= MAX_ITEMS);
-    uint32_t number = pool_allocate(&k->accepted);
-    if (number == 0) {
-        return STATUS_NO_MEMORY;
-    }
-    interaction *i = interaction_at(k, owner);
-    accepted_event *a = accepted_at(k, number);
-    a->id = e->id;
-    a->at = as_instant(e->at_ms);
-    a->event_class = e->event_class & 31;
-    a->owner = owner & ITEM_MASK;
-    append_accepted(k, i, number);
-    if (known == 0) {
-        return index_accepted(k, number);
-    }
-    KERNEL_ASSERT_SLOW(known != number);
-    KERNEL_ASSERT_SLOW(!accepted_at(k, known)->shadowed);
-    KERNEL_ASSERT_SLOW(ms(accepted_at(k, known)->at) < k->watermark_ms - k->horizon_ms);
-    TRY(drop_stored_id(k, accepted_at(k, known)));
-    accepted_at(k, known)->shadowed = 1;
-    table_replace(&k->by_id, e->id_hash, known, number);
-    return STATUS_OK;
+/* Accepts an event outside conversations. It needs no interaction: nothing of it is left but its id. */
+static enum status accept_occurrence(kernel *k, const event *e, uint32_t known) {
+    accepted_id a = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
+    KERNEL_ASSERT_SLOW(is_occurrence(e));
+    KERNEL_ASSERT_SLOW(is_home(k, e->key, e->scope_bytes));
+    TRY(add_id(k, &a, e->id_hash, known));
+    move_watermark(k, e->at_ms, e->produced_ms);
+    TRY(timers_advance(k));
+    KERNEL_ASSERT_SLOW(e->at_ms <= k->watermark_ms);
+    return add_occurrence_update(k, e);
 }
 
-static enum status accept_event(kernel *k, const event *e, uint32_t known) {
-    uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
+/* Accepts a message of interaction `number`; 0: of one that is not in the state. */
+static enum status accept_message(kernel *k, const event *e, uint32_t known, uint32_t number) {
+    KERNEL_ASSERT_SLOW(!is_occurrence(e));
+    KERNEL_ASSERT_SLOW(number != 0 || is_home(k, e->key, e->scope_bytes));
     if (number == 0) {
         number = add_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
     }
@@ -55,48 +43,48 @@ static enum status accept_event(kernel *k, const event *e, uint32_t known) {
         return STATUS_NO_MEMORY;
     }
     TRY(mark_changed(k, number));
-    TRY(store_accepted(k, number, e, known));
     interaction *i = interaction_at(k, number);
+    accepted_id a = accepted_id_of(e, i->key_tag);
+    TRY(add_id(k, &a, e->id_hash, known));
     KERNEL_ASSERT_SLOW(i->used);
-    KERNEL_ASSERT_SLOW(i->newest_accepted != 0);
     if (i->ended) { /* It ended, and no checkpoint has written that yet: it goes on, with nothing. */
         KERNEL_ASSERT_SLOW(!i->has_latest);
         i->ended = 0;
         i->due = as_instant(0);
         k->live++;
     }
-    move_watermark(k, e->at_ms);
+    move_watermark(k, e->at_ms, e->produced_ms);
     TRY(timers_advance(k));
-    if (!is_occurrence(e)) {
-        return join(k, number, e);
-    }
-    TRY(schedule_no_later(k, number, e->at_ms + k->horizon_ms + 1));
-    return add_occurrence_update(k, number, e);
+    return join(k, number, e);
 }
 
 /* Does all that one event does, and writes what became of it to `outcome`. Called for each event in the order of
- * offsets. If it is LATE, nothing has changed, and the caller refuses the record. Returns STATUS_NO_MEMORY. */
+ * offsets. If it is LATE or MISPLACED, nothing has changed, and the caller refuses or moves the record. All
+ * interactions and ids in the state are of workspaces that belong here, so only a new interaction and an
+ * occurrence have to be looked at. Returns STATUS_NO_MEMORY. */
 enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(e->at_ms >= 0);
     KERNEL_ASSERT_SLOW(e->at_ms < TIME_LIMIT_MS);
     KERNEL_ASSERT_SLOW(!k->restoring);
-    int64_t oldest_ms = k->watermark_ms - k->horizon_ms;
-    uint32_t known = find_accepted(k, &e->id, e->id_hash);
+    int64_t oldest = oldest_ms(k);
+    uint32_t known = find_id(k, e->id.bytes, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
-    if (known != 0 && ms(accepted_at(k, known)->at) >= oldest_ms) {
-        const accepted_event *a = accepted_at(k, known);
-        KERNEL_ASSERT_SLOW(a->owner != 0);
-        KERNEL_ASSERT_SLOW(!a->shadowed);
-        bool same = ms(a->at) == e->at_ms && a->event_class == e->event_class &&
-                    is_key_of(k, interaction_at(k, a->owner), e->key, e->key_bytes, e->scope_bytes);
-        found = same ? DUPLICATE : CONFLICT;
-        move_watermark(k, e->at_ms); /* A repeat tells the time all the same. */
-    } else if (e->at_ms < oldest_ms) {
+    if (known != 0 && ms(id_at(k, known)->at) >= oldest) {
+        accepted_id again = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
+        found = memcmp(id_at(k, known), &again, sizeof again) == 0 ? DUPLICATE : CONFLICT;
+        move_watermark(k, e->at_ms, e->produced_ms); /* A repeat tells the time all the same. */
+    } else if (e->at_ms < oldest) {
         *outcome = LATE;
         return STATUS_OK;
     } else {
-        TRY(accept_event(k, e, known));
+        bool is_message = found == ADDED_TO_CONVERSATION;
+        uint32_t number = is_message ? find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash) : 0;
+        if (number == 0 && !is_home(k, e->key, e->scope_bytes)) {
+            *outcome = MISPLACED;
+            return STATUS_OK;
+        }
+        TRY(is_message ? accept_message(k, e, known, number) : accept_occurrence(k, e, known));
     }
     k->outcomes[found]++;
     *outcome = found;
@@ -104,7 +92,7 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     KERNEL_ASSERT_SLOW(k->watermark_ms >= e->at_ms);
 #ifdef KERNEL_CHECK
     uint32_t number = find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash);
-    if (number != 0) { /* 0: a conflict whose own key is not known */
+    if (number != 0) { /* 0: a repeat, a conflict or an occurrence without an interaction */
         check_interaction(k, number);
     }
 #endif

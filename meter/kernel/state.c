@@ -20,12 +20,12 @@ enum status kernel_begin(kernel *k) {
     KERNEL_ASSERT(k->held_bytes == 0);
     pool_begin(&k->interactions, sizeof(interaction), &k->held_bytes);
     pool_begin(&k->older_conversations, sizeof(older_conversation), &k->held_bytes);
-    pool_begin(&k->accepted, sizeof(accepted_event), &k->held_bytes);
     pool_begin(&k->scopes, sizeof(channel_scope), &k->held_bytes);
     strings_begin(k);
-    TRY(table_make_room(k, &k->by_key, &k->interactions, hash_of_none));
-    TRY(table_make_room(k, &k->by_id, &k->accepted, hash_of_none));
-    TRY(table_make_room(k, &k->by_scope, &k->scopes, hash_of_none));
+    const items_of_table none = {0, 0, hash_of_none};
+    TRY(table_make_room(k, &k->by_key, none, &k->held_bytes));
+    TRY(table_make_room(k, &k->by_scope, none, &k->held_bytes));
+    TRY(ids_begin(k));
     return timers_begin(k, k->watermark_ms);
 }
 
@@ -39,14 +39,14 @@ void kernel_end(kernel *k) {
             free(s->key);
         }
     }
-    pool *pools[] = {&k->interactions, &k->older_conversations, &k->accepted, &k->scopes};
+    pool *pools[] = {&k->interactions, &k->older_conversations, &k->scopes};
     for (size_t each = 0; each < sizeof pools / sizeof *pools; each++) {
         pool_end(pools[each]);
     }
     for (int size = 0; size < STRING_SIZES; size++) {
         pool_end(&k->strings.sizes[size]);
     }
-    table *tables[] = {&k->by_key, &k->by_id, &k->by_scope};
+    table *tables[] = {&k->by_key, &k->by_id, &k->by_scope, &k->by_bucket};
     for (size_t each = 0; each < sizeof tables / sizeof *tables; each++) {
         drop_zeroed(tables[each]->slots, tables[each]->size * sizeof *tables[each]->slots);
     }
@@ -57,11 +57,11 @@ void kernel_end(kernel *k) {
         k->updates.users,
         k->changed.items,
         k->loaded_at,
-        k->dropped_ids.items,
     };
     for (size_t each = 0; each < sizeof memory / sizeof *memory; each++) {
         free(memory[each]);
     }
+    ids_end(k);
     timers_end(k);
 }
 
@@ -77,19 +77,9 @@ void check_interaction(const kernel *k, uint32_t number) {
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(scope_at(k, i->scope)->uses > 0);
     KERNEL_ASSERT(i->older == 0 || i->has_latest);
-    KERNEL_ASSERT(!i->ended || (i->newest_accepted == 0 && !i->has_latest && i->changed));
-    KERNEL_ASSERT(i->ended || (i->newest_accepted != 0 || i->has_latest));
+    KERNEL_ASSERT(!i->ended || (!i->has_latest && i->changed));
+    KERNEL_ASSERT(i->ended || i->has_latest);
     KERNEL_ASSERT(i->ended || ms(i->due) > k->watermark_ms);
-    for (uint32_t each = i->newest_accepted; each != 0;) {
-        each = accepted_at(k, each)->next;
-        const accepted_event *a = accepted_at(k, each);
-        uint64_t hash = id_hash(k->id_secret, &a->id);
-        KERNEL_ASSERT(a->owner == number);
-        KERNEL_ASSERT(a->event_class < EVENT_CLASSES);
-        KERNEL_ASSERT(ms(a->at) <= k->watermark_ms);
-        KERNEL_ASSERT(a->shadowed ? !a->stored : find_accepted(k, &a->id, hash) == each);
-        each = each == i->newest_accepted ? 0 : each;
-    }
     const conversation *previous = NULL;
     for (uint32_t each = i->older; each != 0;) {
         each = older_at(k, each)->next;
@@ -104,6 +94,30 @@ void check_interaction(const kernel *k, uint32_t number) {
         check_conversation(&i->latest);
         KERNEL_ASSERT(previous == NULL || ms(previous->last) < ms(i->latest.first));
     }
+}
+
+/* Checks the buckets of ids: their order, their count, and that of an id exactly one is in the table. */
+void check_ids(const kernel *k) {
+    uint32_t held = 0;
+    for (uint32_t each = k->buckets.first; each < k->buckets.end; each++) {
+        const bucket_place *place = &k->buckets.items[each];
+        const id_bucket *b = place->bucket == 0 ? NULL : bucket_at(k, place->bucket);
+        KERNEL_ASSERT(each == k->buckets.first || place[-1].number < place->number);
+        KERNEL_ASSERT((b == NULL) == (each - k->buckets.first < k->buckets.spilled));
+        KERNEL_ASSERT(place->newest_ms <= k->watermark_ms);
+        for (uint32_t at = 0; b != NULL && at < b->count; at++) {
+            uint32_t found = find_id(k, b->ids[at].id, id_hash(k->id_secret, b->ids[at].id));
+            bool shadowed = b->shadowed[at / 64] >> at % 64 & 1;
+            KERNEL_ASSERT(found != 0 || shadowed); /* 0: the newer one was dropped before; its bucket is behind. */
+            KERNEL_ASSERT(shadowed == (found != (place->bucket << BUCKET_BITS | at)));
+            KERNEL_ASSERT(ms(b->ids[at].at) <= place->newest_ms);
+        }
+        held += b == NULL ? 0 : b->count;
+    }
+    for (uint32_t each = 0; each < k->guests.count; each++) {
+        held += bucket_at(k, k->guests.items[each])->count;
+    }
+    KERNEL_ASSERT(held == k->ids_held);
 }
 
 /* Checks that what is counted agrees with what is held. Called between batches. Changes nothing. */
@@ -122,6 +136,7 @@ void check_counts(const kernel *k) {
     for (uint32_t each = 0; each < k->changed.count; each++) {
         KERNEL_ASSERT(interaction_at(k, k->changed.items[each])->changed);
     }
+    check_ids(k);
 }
 #else
 void check_interaction(const kernel *k, uint32_t number) {
@@ -129,6 +144,10 @@ void check_interaction(const kernel *k, uint32_t number) {
 }
 
 void check_counts(const kernel *k) {
+    (void)k;
+}
+
+void check_ids(const kernel *k) {
     (void)k;
 }
 #endif

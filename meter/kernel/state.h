@@ -7,15 +7,28 @@
 
 #include "memory.h"
 
-typedef struct __attribute__((packed, aligned(2))) { /* an event that was accepted, 30 bytes */
-    event_id id;
+enum { TAG_BYTES = 3, KEY_TAG_BITS = 24, CLASS_SHIFT = 19 };
+enum { BUCKET_BITS = 8, BUCKET_IDS = 1 << BUCKET_BITS, GROUP_BITS = 3, GROUP_IDS = 1 << GROUP_BITS };
+#define MAX_BUCKETS ((ITEM_MASK >> (BUCKET_BITS - GROUP_BITS)) - 1) /* so that a group has a number below MAX_ITEMS */
+typedef struct __attribute__((packed, aligned(2))) { /* the id of an event that was accepted, 20 bytes */
+    byte id[SHORT_ID_BYTES];
+    byte tag[TAG_BYTES]; /* of its interaction and class: see tag_of */
     instant at;
-    uint32_t next : ITEM_BITS;  /* the event of this interaction accepted after this one; of the newest: the oldest */
-    uint32_t event_class : 5;   /* type * 8 + direction * 4 + actor */
-    uint32_t owner : ITEM_BITS; /* the number of its interaction; 0: this item is free */
-    uint32_t shadowed : 1;      /* not in `by_id`: its id came again after the horizon, or it is being restored */
-    uint32_t stored : 1;        /* the store on disk has its id */
-} accepted_event;
+} accepted_id;
+
+typedef struct {    /* ids by acceptance. The number of an id is its bucket's, then its place there in BUCKET_BITS */
+    uint32_t link;    /* the pool's, while this item is free */
+    uint16_t count;   /* 0: this item is free */
+    uint16_t indexed; /* the first so many are in `by_id`: all of them, except while it is being restored */
+    uint64_t shadowed[BUCKET_IDS / 64]; /* bits of ids not in `by_id`: they came again after the horizon */
+    accepted_id ids[BUCKET_IDS];
+} id_bucket;
+
+typedef struct { /* what is known of a bucket wherever it is */
+    int64_t number;    /* since the partition's first event; the buckets of a state have ascending ones */
+    int64_t newest_ms; /* the newest of its events' times */
+    uint32_t bucket;   /* in the pool; 0: the store on disk has it */
+} bucket_place;
 
 typedef struct __attribute__((packed, aligned(2))) { /* 42 bytes. first <= opened <= last; requests <= messages */
     event_id id;
@@ -28,7 +41,7 @@ typedef struct { /* 64 bytes, one cache line */
     conversation latest; /* if `has_latest`: the conversation that begins last */
     instant due;         /* the earliest event time at which something here may close or expire; 0: not scheduled */
     uint32_t scope, user; /* its key: the number of a channel scope, and of a string */
-    uint32_t newest_accepted : ITEM_BITS; /* 0: none */
+    uint32_t key_tag : KEY_TAG_BITS; /* the beginning of its key's digest */
     uint32_t used : 1;           /* 0: this item is free */
     uint32_t has_latest : 1;     /* if not set, it has no conversation at all */
     uint32_t changed : 1;        /* its number is in the list `changed`: the next checkpoint writes it */
@@ -96,25 +109,42 @@ typedef struct { /* a chat event that can be metered, with the hashes to look it
     int64_t at_ms, offset, produced_ms;
 } event;
 
-enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES };
+typedef struct { /* the newest entry of a bucket so far */
+    int64_t number, offset;
+    uint32_t bucket; /* in the pool; 0: it has ended */
+} loaded_bucket;
+
+enum outcome { ADDED_TO_CONVERSATION, ADDED_OCCURRENCE, DUPLICATE, CONFLICT, OUTCOMES, LATE = OUTCOMES, MISPLACED };
 
 struct kernel {
-    int64_t gap_ms, horizon_ms, future_ms, partition; /* do not change after kernel_begin */
+    int64_t gap_ms, future_ms, partition; /* do not change after kernel_begin */
+    int64_t horizon_ms;      /* the late horizon: set_horizon changes it */
+    int64_t floor_ms;        /* events before it stay late, although the horizon has become longer since */
+    uint32_t partitions;     /* of the topic; does not change either */
+    uint32_t bucket_ids;     /* how many ids close a bucket: BUCKET_IDS, fewer in tests; does not change either */
+    int64_t generation;      /* of chat-events; part of the origins of updates */
     int64_t watermark_ms;    /* the newest event time seen; never goes back */
+    int64_t arrived_ms;      /* Kafka's time of the record that moved the watermark last; 0 if none has yet */
     int64_t closed_messages; /* messages of closed conversations, expired ones too */
     int64_t live;            /* interactions that are used and have not ended */
     uint64_t id_secret[2], key_secret[2];
     size_t held_bytes; /* bytes taken from the system for all of this */
-    pool interactions, older_conversations, accepted, scopes;
+    pool interactions, older_conversations, id_buckets, scopes;
     strings strings;
-    table by_key, by_id, by_scope;
+    table by_key, by_id, by_scope, by_bucket; /* by_bucket: only while restoring */
     timers timers;
     updates updates;
     uint64_t outcomes[OUTCOMES]; /* of the present batch */
     struct { uint32_t *items, count, room; } changed; /* interactions that changed or ended since the last checkpoint */
-    struct { event_id *items; uint32_t count, room; } dropped_ids; /* ids that the store on disk can forget */
+    struct { bucket_place *items; uint32_t first, end, room; /* `spilled`: so many of the first the store has */
+             uint32_t spilled, changed; } buckets;           /* `changed`: so many of the last have to be written */
+    struct { int64_t *items; uint32_t count, room; } dropped;        /* buckets to be written as ended */
+    struct { int64_t *items; uint32_t count, room; } stored_dropped; /* buckets that the store on disk can forget */
+    struct { uint32_t *items; uint32_t count, room; } guests; /* buckets of ids that the store has, for one batch */
+    uint32_t ids_held;  /* in all buckets in memory, guests and shadowed ones too */
     int64_t *loaded_at; /* while restoring: the input offset of each interaction's newest entry; else NULL */
     uint32_t loaded_room;
+    struct { loaded_bucket *items; uint32_t count, room; } loaded_buckets; /* while restoring */
     bool restoring; /* between the first load_block and the end of finish_loading */
 };
 

@@ -157,8 +157,9 @@ static enum status enter_next_slot(kernel *k) {
     return STATUS_OK;
 }
 
-/* Removes all timers and makes one for each live interaction, in a ring that reaches far enough. */
-static enum status timers_rebuild(kernel *k) {
+/* Removes all timers and makes one for each live interaction, in a ring that reaches far enough. Called when the ring
+ * has to reach further, between two records. Returns STATUS_NO_MEMORY. */
+enum status timers_rebuild(kernel *k) {
     timers *t = &k->timers;
     int64_t furthest_ms = k->watermark_ms;
     for (uint32_t number = 1; number <= k->interactions.made; number++) {

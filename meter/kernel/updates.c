@@ -9,7 +9,7 @@
 
 static uint32_t home(const kernel *k, const event_id *id) {
     KERNEL_ASSERT_SLOW(((k->updates.mask + 1) & k->updates.mask) == 0); /* The size is a power of two. */
-    return (uint32_t)id_hash(k->id_secret, id) & k->updates.mask;
+    return (uint32_t)id_hash(k->id_secret, id->bytes) & k->updates.mask;
 }
 
 /* The slot of a conversation's newest update, or the free one where it would be. */
@@ -57,14 +57,12 @@ static enum status make_room(kernel *k) {
     return STATUS_OK;
 }
 
-/* Adds an update at the end of the list, with the names of its interaction. Returns NULL if there is no memory. */
-static update *add(kernel *k, update_list *list, uint32_t number) {
+/* Adds an update at the end of the list, with its channel user and one use of its scope, which the caller has acquired.
+ * Returns NULL if there is no memory. */
+static update *add(kernel *k, update_list *list, uint32_t scope, const byte *user, uint32_t user_bytes) {
     updates *u = &k->updates;
-    const interaction *i = interaction_at(k, number);
-    KERNEL_ASSERT_SLOW(i->used);
+    KERNEL_ASSERT_SLOW(scope_at(k, scope)->uses > 0);
     KERNEL_ASSERT_SLOW(u->users_bytes <= u->users_room);
-    uint32_t user_bytes;
-    const byte *user = string_at(&k->strings, i->user, &user_bytes);
     if (grow(&list->items, &list->room, list->count + 1, sizeof *list->items, &k->held_bytes) < 0) {
         return NULL;
     }
@@ -85,9 +83,19 @@ static update *add(kernel *k, update_list *list, uint32_t number) {
     one->user_at = (uint32_t)u->users_bytes;
     one->user_bytes = (uint16_t)user_bytes;
     u->users_bytes += user_bytes;
-    one->scope = i->scope;
-    scope_at(k, i->scope)->uses++;
+    one->scope = scope;
     return one;
+}
+
+/* The same for the names of an interaction. */
+static update *add_named(kernel *k, update_list *list, uint32_t number) {
+    const interaction *i = interaction_at(k, number);
+    KERNEL_ASSERT_SLOW(i->used);
+    uint32_t user_bytes;
+    const byte *user = string_at(&k->strings, i->user, &user_bytes);
+    scope_at(k, i->scope)->uses++;
+    KERNEL_ASSERT_SLOW(user_bytes <= MAX_TEXT_BYTES);
+    return add(k, list, i->scope, user, user_bytes);
 }
 
 /* Adds the conversation's present state to the batch's updates. It replaces an earlier update of this batch. `into`:
@@ -102,7 +110,7 @@ enum status add_conversation_update(kernel *k, uint32_t number, const conversati
         KERNEL_ASSERT_SLOW(!former->replaced);
         former->replaced = true;
     }
-    update *one = add(k, &k->updates.conversations, number);
+    update *one = add_named(k, &k->updates.conversations, number);
     if (one == NULL) {
         return STATUS_NO_MEMORY;
     }
@@ -125,10 +133,14 @@ enum status add_conversation_update(kernel *k, uint32_t number, const conversati
 }
 
 /* Tells of an occurrence. Called once for each event that is one. Returns STATUS_NO_MEMORY. */
-enum status add_occurrence_update(kernel *k, uint32_t number, const event *e) {
+enum status add_occurrence_update(kernel *k, const event *e) {
     KERNEL_ASSERT_SLOW(e->event_class < EVENT_CLASSES);
     KERNEL_ASSERT_SLOW(e->event_class >> 3 != MESSAGE || (e->event_class & 3) >= BY_AGENT);
-    update *one = add(k, &k->updates.occurrences, number);
+    uint32_t scope = scope_acquire(k, e->key, e->scope_bytes);
+    if (scope == 0) {
+        return STATUS_NO_MEMORY;
+    }
+    update *one = add(k, &k->updates.occurrences, scope, e->key + e->scope_bytes, e->key_bytes - e->scope_bytes);
     if (one == NULL) {
         return STATUS_NO_MEMORY;
     }

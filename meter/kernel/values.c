@@ -2,8 +2,8 @@
  *
  * Owns the decoding. Entries may come from anywhere, so every number is checked before it is used, and what is wrong
  * is STATUS_MALFORMED and never an assertion. Invariant: a value that is accepted describes an interaction that
- * could exist: conversations in order and each closed except the last, times within range, at least one conversation
- * or event. */
+ * could exist: conversations in order and each closed except the last, times within range, at least one
+ * conversation; or a bucket with at least one id. */
 #include "kernel.h"
 
 /* Reads the next entry of a block and moves `at` behind it. Returns STATUS_END at the end of the block,
@@ -121,51 +121,70 @@ static enum status add_conversation(kernel *k, interaction *i, const conversatio
     return STATUS_OK;
 }
 
-/* Reads an accepted event and adds it to the interaction. Returns its time, from which the next one's is counted. */
-static enum status add_accepted(kernel *k, uint32_t owner, reader *r, int64_t *at_ms) {
-    uint32_t number = pool_allocate(&k->accepted);
-    if (number == 0) {
-        return STATUS_NO_MEMORY;
-    }
-    accepted_event *a = accepted_at(k, number);
-    decode_id(r, &a->id);
-    *at_ms = decode_time(r, *at_ms);
-    a->at = as_instant(*at_ms);
-    uint32_t event_class = r->at < r->end ? *r->at : EVENT_CLASSES;
-    r->wrong |= event_class >= EVENT_CLASSES;
-    a->event_class = event_class & 31;
-    r->at += !r->wrong;
-    a->owner = owner & ITEM_MASK;
-    a->shadowed = 1; /* It is in no table until all entries are there: index_newest decides. */
-    append_accepted(k, interaction_at(k, owner), number);
-    KERNEL_ASSERT(r->at <= r->end);
-    return STATUS_OK;
-}
-
-/* Fills an interaction that has only its key from the value of its entry. The ids are not in the table yet,
- * and no timer is set. Returns STATUS_MALFORMED if the value is not one, STATUS_NO_MEMORY; the interaction is then
- * half filled, and the kernel must not be used again. */
+/* Fills an interaction that has only its key from the value of its entry. No timer is set. Returns STATUS_MALFORMED if
+ * the value is not one, STATUS_NO_MEMORY; the interaction is then half filled, and the kernel must not be used. */
 enum status decode_value(kernel *k, uint32_t number, const byte *value, size_t bytes) {
     reader r = {value, value + bytes, false};
     interaction *i = interaction_at(k, number);
     KERNEL_ASSERT(i->used);
     KERNEL_ASSERT(!i->ended);
-    KERNEL_ASSERT(i->newest_accepted == 0);
     KERNEL_ASSERT(!i->has_latest);
     KERNEL_ASSERT(i->older == 0);
     int64_t due_ms = decode_time(&r, 0);
-    uint64_t conversations = decode_varint(&r), accepted = decode_varint(&r);
-    r.wrong |= due_ms == 0 || conversations + accepted == 0;
+    uint64_t conversations = decode_varint(&r);
+    r.wrong |= due_ms == 0 || conversations == 0;
     for (uint64_t each = 0; each < conversations && !r.wrong; each++) {
         conversation c = decode_conversation(&r, due_ms);
         /* Nothing closes before it is due. What expires may be due later than now: the horizon may have been longer. */
         r.wrong |= !c.closed && due_ms > ms(c.last) + k->gap_ms + 1;
         TRY(add_conversation(k, i, &c, &r));
     }
-    int64_t at_ms = due_ms;
-    for (uint64_t each = 0; each < accepted && !r.wrong; each++) {
-        TRY(add_accepted(k, number, &r, &at_ms));
-    }
     i->due = as_instant(due_ms);
     return r.wrong || r.at != r.end ? STATUS_MALFORMED : STATUS_OK;
+}
+
+/* Reads a bucket of ids, which is then in the pool and in no table: its place says where. Returns STATUS_MALFORMED if
+ * it is not one, STATUS_FULL or STATUS_NO_MEMORY; nothing was allocated then. */
+enum status decode_bucket(kernel *k, const entry *e, bucket_place *place) {
+    reader r = {e->value, e->value + e->value_bytes, false};
+    KERNEL_ASSERT(is_bucket_key(e->key, e->key_bytes));
+    KERNEL_ASSERT(!e->ended);
+    *place = (bucket_place){bucket_number_of(e), 0, 0};
+    if (place->number < 0 || e->value_bytes == 0) {
+        return STATUS_MALFORMED;
+    }
+    TRY(allocate_bucket(k, &place->bucket));
+    id_bucket *b = bucket_at(k, place->bucket);
+    int64_t at_ms = 0;
+    for (; r.at < r.end && b->count < BUCKET_IDS && !r.wrong; b->count++) {
+        accepted_id *a = &b->ids[b->count];
+        if (r.end - r.at < SHORT_ID_BYTES + TAG_BYTES) {
+            r.wrong = true;
+            break;
+        }
+        memcpy(a->id, r.at, SHORT_ID_BYTES);
+        memcpy(a->tag, r.at + SHORT_ID_BYTES, TAG_BYTES);
+        r.at += SHORT_ID_BYTES + TAG_BYTES;
+        at_ms = decode_time(&r, at_ms);
+        a->at = as_instant(at_ms);
+        place->newest_ms = at_ms > place->newest_ms ? at_ms : place->newest_ms;
+    }
+    if (r.wrong || r.at != r.end) {
+        pool_release(&k->id_buckets, place->bucket);
+        return STATUS_MALFORMED;
+    }
+    return STATUS_OK;
+}
+
+/* The number in the key of a bucket; -1 if the key is not one. */
+int64_t bucket_number_of(const entry *e) {
+    uint64_t number = 0;
+    if (e->key_bytes != BUCKET_KEY_BYTES || e->key[0] != 0 || e->key[1] >= 0x80) {
+        return -1;
+    }
+    for (int each = 1; each < BUCKET_KEY_BYTES; each++) {
+        number = number << 8 | e->key[each];
+    }
+    KERNEL_ASSERT(number <= INT64_MAX);
+    return (int64_t)number;
 }

@@ -15,10 +15,10 @@ static enum status add_wanted(const kernel *k, const event *e, wanted *w) {
     if (find_interaction(k, e->key, e->key_bytes, e->scope_bytes, e->key_hash) == 0) {
         event_id digest;
         blake2b_16(e->key, e->key_bytes, NULL, &digest);
-        TRY(add_key(w->interactions, 'i', &digest));
+        TRY(add_key(w->interactions, 'i', digest.bytes, ID_BYTES));
     }
-    if (find_accepted(k, &e->id, e->id_hash) == 0) {
-        TRY(add_key(w->ids, 's', &e->id));
+    if (find_id(k, e->id.bytes, e->id_hash) == 0) {
+        TRY(add_key(w->ids, 's', e->id.bytes, SHORT_ID_BYTES));
     }
     w->until_ms = e->at_ms > w->until_ms ? e->at_ms : w->until_ms;
     KERNEL_ASSERT(w->until_ms >= k->watermark_ms);

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from meter.local.broker import die_with_parent
+from schemas.exit_statuses import REFUSED
 
 T = TypeVar("T")
 
@@ -17,8 +18,11 @@ STOP_S: Final = 30.0
 """How long a worker may take to end after SIGTERM; then it is killed."""
 QUICK_END_S: Final = 5.0
 """A worker that ends sooner than this after its start has ended quickly."""
-QUICK_ENDS: Final = 5
-"""After so many quick ends in a row a worker is not started again: another start would not help."""
+QUICK_ENDS: Final = 12
+"""After so many quick ends in a row a worker is not started again: another start would not help.
+
+A record of which workers end is left out after fewer (docs/adr/0021).
+"""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -51,10 +55,12 @@ class Worker:
             )
 
     def watch(self) -> None:
-        """Start the process again if it has ended. Raises RunError after QUICK_ENDS quick ends in a row."""
+        """Start the process again if it has ended. Raises RunError if it refused, or has ended quickly too often."""
         status = self._process.poll()
         if status is None:
             return
+        if status == REFUSED:
+            raise RunError(f"the {self.name} worker refuses to run: {last_line(self.log_file)}")
         ended_soon = time.monotonic() - self._started_at < QUICK_END_S
         self.quick_ends = self.quick_ends + 1 if ended_soon else 0
         if self.quick_ends >= QUICK_ENDS:
@@ -70,6 +76,12 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def last_line(log_file: Path) -> str:
+    """Return the last line of a log that is not blank, without the `Error: ` before a refusal; "" if there is none."""
+    lines = [line for line in log_file.read_text("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error: ") if lines else ""
 
 
 class Stopped(BaseException):

@@ -1,31 +1,53 @@
 """Dead letters: rejected records as the dead-letters topic gets them (docs/DOMAIN.md, Metering 6)."""
 
+from typing import Final
+
 from meter import metrics
 from meter.core.rejection import Rejected
+from meter.kafka.decoding import UNREADABLE_BATCH, Unreadable
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.fold import Output
-from schemas.dead_letters import REPLAY_OF, DeadLetter
+from schemas.dead_letters import DeadLetter
+from schemas.rejection_codes import RejectionCode
+from schemas.replays import marks_of
+from schemas.shortened_letters import fitted
 from schemas.topics import DEAD_LETTERS, Topic
+
+INTERNAL: Final[RejectionCode] = "internal"
+"""The code of a record that the product itself could not process."""
 
 
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
-    """Return the letter of a record at `partition` of `topic`: the record, whole, and why it was rejected.
+    """Return the letter of a record at `partition` of `topic`: the record and why it was rejected.
 
-    If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader could not
-    see that the replay failed.
+    It holds the record whole, with its headers, or says that it is shortened. If the record was itself a replay of an
+    earlier letter, `replay_of` names that letter. Otherwise a reader could not see that the replay failed. What stands
+    for a batch that cannot be read becomes the letter of that batch.
     """
-    replay_of = dict(record.headers).get(REPLAY_OF, b"").decode("utf-8", "replace")
-    return DeadLetter(
-        rejected.code,
-        rejected.reason,
-        topic.name,
-        partition,
-        record.offset,
-        record.key,
-        record.value,
-        replay_of,
+    if isinstance(record, Unreadable):
+        letter = DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
+        return fitted(letter)
+    replay_of, nonce = marks_of(record.headers)
+    return fitted(
+        DeadLetter(
+            rejected.code,
+            rejected.reason,
+            topic.name,
+            partition,
+            record.offset,
+            record.key,
+            record.value,
+            replay_of,
+            nonce,
+            tuple(record.headers or ()),
+        )
     )
+
+
+def left_out(topic: Topic, partition: int, record: Fetched, reason: str) -> Output:
+    """Return the dead letter of a record that is left out because workers ended while they processed it."""
+    return dead_letters([dead_letter(topic, partition, record, Rejected(INTERNAL, reason))])
 
 
 def dead_letters(letters: list[DeadLetter]) -> Output:

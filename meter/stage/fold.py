@@ -2,9 +2,10 @@
 
 A stage owns one fold for each partition assigned to it, and calls its methods in this order, never two at a time:
 
-1. `load` for each block of the newest complete checkpoint, if there is one; then `finish` once, in any case.
+1. `load` for each block of the newest complete checkpoint, if there is one; then `finish` and `begin` once, in any
+   case.
 2. `confirm`, if there was a checkpoint.
-3. `process` for each batch, and `idle` while no batch arrives.
+3. `process` for each batch, `leave_out` for a record that is left out, and `idle` while no batch arrives.
 4. For each checkpoint: `changed` once, `sweep` any number of times, `mark` once, `confirm` once. Then 3 again.
    If another worker may own the partition by then, `mark` and `confirm` are not called, and the fold is dropped.
 
@@ -17,18 +18,19 @@ from typing import NamedTuple, Protocol
 
 from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record, Records
+from meter.stage.mark import Life
 from schemas.topics import Topic
 
 
 class Output(NamedTuple):
     """Records to write to `topic`, each to the partition of its key.
 
-    Where `everywhere` is set, every partition of the topic gets a copy of all `records`, which then are a list.
+    Where `partition` is set, all `records`, which then are a list, go to that partition.
     """
 
     topic: Topic
     records: Records
-    everywhere: bool = False
+    partition: int | None = None
 
 
 class State(Protocol):
@@ -110,6 +112,16 @@ class Fold(State, Protocol):
         saved: that belongs to `confirm`.
         """
 
+    def begin(self, life: Life) -> None:
+        """Take the life of the topics: their partitions and their generation. Called once, before all that follows."""
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterable[Output]:
+        """Refuse a record without looking at its value: workers ended while they processed it.
+
+        Called instead of `process` for the record, in the order of offsets. Returns its dead letter, with the code
+        `internal` and `reason`. Must count it as a refused record.
+        """
+
     def confirm(self, offset: int) -> Iterable[Output]:
         """Return the records that may be written only after the checkpoint as of input `offset` is complete.
 
@@ -121,11 +133,14 @@ class Fold(State, Protocol):
     def idle(self, now_ms: int) -> list[Record]:
         """Return records for the fold's own source topic, to move its event time while nothing arrives.
 
-        Called when the partition has brought no batch for 30 seconds, and every 30 seconds from then on; `now_ms` is
+        Called when the partition has brought no record for 30 seconds, and every 30 seconds from then on; `now_ms` is
         the wall clock in milliseconds since 1970. Must not change the state: the records come back through `process`,
         so a replay sees the same input.
         """
 
 
-MakeFold = Callable[[int], Fold]
-"""(partition) -> a fold without state. A stage restores it before use; a test may use it as it is."""
+MakeFold = Callable[[int, int], Fold]
+"""(partition, number of partitions of the source topic) -> a fold without state.
+
+A stage restores it before use; a test may use it as it is.
+"""

@@ -18,9 +18,8 @@ async def send(topics: Topics, outputs: Iterable[Output]) -> list[Delivery]:
         if callable(records):
             packed = records(await topics.partitions(topic))
             deliveries += [await topics.append_packed(topic, each) for each in packed]
-        elif output.everywhere:
-            for number in range(await topics.partitions(topic)):
-                deliveries += await topics.append(topic, number, records)
+        elif output.partition is not None:
+            deliveries += await topics.append(topic, output.partition, records)
         else:
             deliveries += await topics.append_keyed(topic, records)
     return deliveries

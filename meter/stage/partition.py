@@ -28,6 +28,8 @@ class Partition:
         self.sent: list[Delivery] = []
         """Outputs sent since the last checkpoint. The next checkpoint waits until the broker has acknowledged them."""
         self.last_batch_s = now_s
-        """When a batch was last processed, or `Fold.idle` was last called because no batch came."""
+        """When a batch was last processed, with or without records, or `Fold.idle` was last called."""
+        self.last_records_s = now_s
+        """When records were last processed, or `Fold.idle` was last called because none came."""
         self.last_owned_s = now_s
         """When this worker last sent a commit that the group accepted. It owned the partition at that time."""

@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from meter.kafka.records import Delivery, Packed, Record
+from schemas.topic_identity import TopicIdentity
 
 
 class Topics(Protocol):
@@ -24,6 +25,12 @@ class Topics(Protocol):
 
     async def partitions(self, topic: str) -> int:
         """Return the number of partitions of a topic. Called before outputs are packed or copied to all partitions."""
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        """Return the identity of a topic as the brokers have it now. Called before each restore, so it must ask them.
+
+        An id that the brokers do not give is "". The number of partitions must be right.
+        """
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """Return the partition that Kafka's default partitioner chooses for `key`; `append_keyed` uses the same."""
@@ -48,6 +55,12 @@ class Topics(Protocol):
         """Write one record, and return the offset that the broker has given it.
 
         Called for marks and fences. The offset must be exact: a fence's is its owner's name and the end of a restore.
+        """
+
+    async def end(self, topic: str, partition: int) -> int:
+        """Return the offset after the partition's last record, asked from the broker.
+
+        Called after a restore, to detect that the broker has lost records. So it must never be too low.
         """
 
     def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
@@ -94,6 +107,12 @@ class Group(Protocol):
 
         Called when a partition has no checkpoint, to begin there; and before a seek, to detect records that the broker
         deleted unread.
+        """
+
+    async def committed(self, tp: TP) -> int | None:
+        """Return the offset that the group has committed; None if it never committed one.
+
+        Called when a partition has no checkpoint, to detect a state topic that was emptied.
         """
 
     async def position(self, tp: TP) -> int | None:

@@ -21,30 +21,28 @@ A batch that begins beyond the next offset leaves a hole, because Faust dropped 
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from faust.types import TP
 
 from meter import metrics
-from meter.kafka.fetched import Batch, since
+from meter.kafka.fetched import Batch, Fetched, since
 from meter.kafka.topics import delivered
-from meter.stage.checkpoints import Checkpoints, SupersededError
+from meter.stage.checkpoints import SupersededError
 from meter.stage.fold import MakeFold
+from meter.stage.holes import Holes
 from meter.stage.outputs import send
 from meter.stage.partition import NEVER_S, Partition
 from meter.stage.ports import Clock, Group, Topics
-from schemas.delivery import is_hole, is_quiet, may_be_dropped
+from meter.stage.restoring import Restoring
+from schemas.delivery import is_hole, is_quiet
 from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
-SEEK_AGAIN_S: Final = 5.0  # The shortest time between two seeks: batches beyond the hole still arrive after the first.
-IDLE_S: Final = 30.0  # The time without a batch after which `Fold.idle` is called.
-
-
-class LostRecordsError(Exception):
-    """The broker deleted records before this stage read them. A longer retention or more workers prevent it."""
+IDLE_S: Final = 30.0  # The time without a record after which `Fold.idle` is called.
 
 
 class Stage:
@@ -65,11 +63,11 @@ class Stage:
         self._topics = topics
         self._group = group
         self._source = source
-        self._state = state
-        self._make_fold = make_fold
         self._checkpoint_s = checkpoint_ms / 1000
         self._session_s = session_ms / 1000
         self._clock = clock
+        self._holes = Holes(group, clock)
+        self._restoring = Restoring(topics, group, source, state, make_fold, clock, self._is_stale)
         self._partitions: dict[TP, Partition] = {}
         self._last_processed_s = NEVER_S
         self._lock = asyncio.Lock()
@@ -94,20 +92,19 @@ class Stage:
                 for tp in self._partitions.keys() - set(assigned):
                     del self._partitions[tp]
             for tp in assigned:
-                if not self._is_stale(generation):
-                    partition = await self._partition(tp, generation)
-                    if partition is not None:
-                        await self._pass_time(tp, partition)
-                        await self._look_for_hole(tp, partition)
-                        await self._commit_again(tp, partition)
+                partition = None if self._is_stale(generation) else await self._partition(tp, generation)
+                if partition is not None:
+                    await self._pass_time(tp, partition)
+                    await self._holes.look(tp, partition, self._last_processed_s)
+                    await self._commit_again(tp, partition)
             for tp in list(self._partitions):
                 await self._checkpoint_if_due(tp)
 
     async def _pass_time(self, tp: TP, partition: Partition) -> None:
-        """Write the records of `Fold.idle` to the source topic if the partition has brought no batch for IDLE_S."""
+        """Write the records of `Fold.idle` to the source topic if the partition has brought no record for IDLE_S."""
         now_s = self._clock.monotonic()
-        if now_s - partition.last_batch_s >= IDLE_S:
-            partition.last_batch_s = now_s
+        if now_s - partition.last_records_s >= IDLE_S:
+            partition.last_records_s = partition.last_batch_s = now_s  # What is written now is fetched soon: no hole.
             records = partition.fold.idle(int(self._clock.time() * 1000))
             await self._topics.write(self._source.name, tp.partition, records)
 
@@ -118,17 +115,51 @@ class Stage:
         if partition is None:
             return
         if is_hole(batch.base, partition.next_offset):
-            await self._go_back(batch.tp, partition)
+            await self._holes.go_back(batch.tp, partition)
             return
+        if batch.base < partition.saved_offset:
+            # Records that were saved come again: the log may have been cut off, or created again.
+            await self._restoring.check_again(batch.tp, partition)
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
-            partition.sent += await send(self._topics, partition.fold.process(records))
-            partition.next_offset = batch.last_offset + 1
+            if not await self._process_records(batch, partition, records):
+                return
+            partition.last_records_s = self._clock.monotonic()
+        partition.next_offset = max(partition.next_offset, batch.last_offset + 1)
         self._last_processed_s = partition.last_batch_s = self._clock.monotonic()
         lag = metrics.CONSUMER_LAG.labels(batch.tp.topic, str(batch.tp.partition))
         lag.set(max(0, self._group.end(batch.tp) - partition.next_offset))
         await self._checkpoint_if_due(batch.tp)
+
+    async def _process_records(self, batch: Batch, partition: Partition, records: Sequence[Fetched]) -> bool:
+        """Process the records of a batch and send their outputs. Returns False if the partition is another worker's."""
+        quarantine = partition.checkpoints.quarantine
+        if quarantine.is_needed(partition.next_offset):
+            return await self._process_slices(batch, partition, records)
+        try:
+            partition.sent += await send(self._topics, partition.fold.process(records))
+        except Exception as error:
+            await quarantine.failed(partition.next_offset, batch.last_offset, error)
+            raise
+        return True
+
+    async def _process_slices(self, batch: Batch, partition: Partition, records: Sequence[Fetched]) -> bool:
+        """The same in slices, because records are left out or because earlier owners ended among these records."""
+        quarantine = partition.checkpoints.quarantine
+        quarantine.read_until(self._group.end(batch.tp))
+        for part in quarantine.slices(records, batch.last_offset):
+            is_careful = quarantine.careful is not None
+            try:
+                partition.sent += await quarantine.process(partition.fold, part, self._topics)
+                partition.next_offset = part.last_offset + 1
+                if is_careful and not await self._save(batch.tp, partition):
+                    return False
+            except BaseException as error:
+                await quarantine.failed(part.first_offset, part.last_offset, error)
+                raise
+            quarantine.succeed(partition.next_offset)
+        return True
 
     def _is_stale(self, generation: int) -> bool:
         return self._group.is_moving or generation != self._group.generation
@@ -136,62 +167,20 @@ class Stage:
     async def _partition(self, tp: TP, generation: int) -> Partition | None:
         """Return the partition, restored first if its state in memory is missing or not the newest.
 
-        None if this worker may not own it any more. A slow restore is then dropped: a later owner may have removed
-        records, and compaction deleted them, before they were read.
+        None if this worker may not own it any more.
         """
         partition = self._partitions.get(tp)
         if partition is not None and partition.generation != generation:
             del self._partitions[tp]
-            partition = await self._keep_if_newest(tp, partition, generation)
+            if await self._restoring.keep_if_newest(tp, partition, generation):
+                self._partitions[tp] = partition
+            else:
+                partition = None
         if partition is None and not self._is_stale(generation):
-            checkpoints = Checkpoints(self._topics, self._state, tp.partition)
-            fold = self._make_fold(tp.partition)
-            started_s = self._clock.monotonic()
-            restored = await checkpoints.restore(fold)
-            metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)
-            next_offset = restored.offset + 1 if restored.offset >= 0 else await self._group.beginning(tp)
-            now_s = self._clock.monotonic()
-            if not await self._group.commit(tp, next_offset) or self._is_stale(generation):
-                return None
-            partition = self._partitions[tp] = Partition(fold, checkpoints, next_offset, generation, now_s)
-            logger.info("%s: restored %d blocks, going on at %d", tp, restored.blocks, next_offset)
-            if restored.offset >= 0:
-                # A crash may have come between the mark and the outputs that follow it.
-                await delivered(await send(self._topics, fold.confirm(restored.offset)))
+            partition = await self._restoring.restore(tp, generation)
+            if partition is not None:
+                self._partitions[tp] = partition
         return partition
-
-    async def _keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> Partition | None:
-        """Return the partition with its state in memory if no other worker has written state meanwhile, else None."""
-        if not await partition.checkpoints.are_the_newest():
-            return None
-        now_s = self._clock.monotonic()
-        if not await self._group.commit(tp, partition.saved_offset) or self._is_stale(generation):
-            return None
-        partition.generation = generation
-        partition.last_owned_s = now_s
-        self._partitions[tp] = partition
-        return partition
-
-    async def _go_back(self, tp: TP, partition: Partition) -> None:
-        """Fetch again a batch that Faust dropped. Until it comes, batches beyond the hole are ignored."""
-        now_s = self._clock.monotonic()
-        if now_s - partition.last_seek_s > SEEK_AGAIN_S:
-            partition.last_seek_s = now_s
-            beginning = await self._group.beginning(tp)
-            if beginning > partition.next_offset:
-                raise LostRecordsError(f"{tp}: offsets {partition.next_offset} to {beginning - 1} were deleted unread")
-            metrics.REFETCHES.inc()
-            logger.warning("%s: a hole, reading again from %d", tp, partition.next_offset)
-            await self._group.seek(tp, partition.next_offset)
-
-    async def _look_for_hole(self, tp: TP, partition: Partition) -> None:
-        """Find a hole at the end of the log. No batch follows that would show it; the consumer's position does."""
-        now_s = self._clock.monotonic()
-        # All partitions share one lock, so a batch of this one may be waiting while other partitions are processed.
-        if may_be_dropped(now_s - partition.last_batch_s, now_s - self._last_processed_s):
-            position = await self._group.position(tp)
-            if position is not None and is_hole(position, partition.next_offset):
-                await self._go_back(tp, partition)
 
     async def _commit_again(self, tp: TP, partition: Partition) -> None:
         """Repeat the commit of a quiet partition: a late commit of an earlier assignment may have replaced it."""
@@ -209,10 +198,22 @@ class Stage:
         is_due = age_s >= self._checkpoint_s or partition.fold.is_full
         if partition.next_offset > partition.saved_offset and is_due:
             try:
-                await self._checkpoint(tp, partition)
-            except SupersededError as superseded:
-                logger.warning("%s: the state was not saved, the partition is another worker's", superseded)
-                del self._partitions[tp]
+                await self._save(tp, partition)
+            except Exception as error:
+                first, last = partition.saved_offset, partition.next_offset - 1
+                await partition.checkpoints.quarantine.failed(first, last, error)
+                raise
+
+    async def _save(self, tp: TP, partition: Partition) -> bool:
+        """Make a checkpoint. If the partition is another worker's by now, forget it and return False."""
+        try:
+            await self._checkpoint(tp, partition)
+        except SupersededError as superseded:
+            logger.warning("%s: the state was not saved, the partition is another worker's", superseded)
+            await partition.checkpoints.quarantine.withdraw()
+            del self._partitions[tp]
+            return False
+        return True
 
     async def _checkpoint(self, tp: TP, partition: Partition) -> None:
         started_s = self._clock.monotonic()

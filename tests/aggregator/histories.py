@@ -42,7 +42,7 @@ def metered(seed: int, events: int = 300) -> MemoryLog:
 def blocks(records: Iterable[ConsumerRecord]) -> list[Block]:
     """The inserts of one flush."""
     taken = list(records)
-    told = [read_comparison(record, PARTITIONS) for record in taken if record.topic == EVENT_COUNTS.name]
+    told = [read_comparison(record) for record in taken if record.topic == EVENT_COUNTS.name]
     return [
         *ledger_update_blocks([read_ledger_update(record) for record in taken if record.topic == LEDGER.name]),
         *letter_blocks([read_letter(record) for record in taken if record.topic == DEAD_LETTERS.name]),

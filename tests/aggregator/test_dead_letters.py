@@ -1,6 +1,5 @@
 """Refused records, from the topic into the table, byte for byte."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
@@ -10,6 +9,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.records import NotALedgerUpdateError, read_ledger_update, read_letter
 from aggregator.core.rows import letter_blocks
 from schemas.dead_letters import DeadLetter
+from schemas.headers import Headers
 from schemas.ledger import encode_ledger_update
 from tests.aggregator.facts import entry, update
 
@@ -20,7 +20,7 @@ class Record(msgspec.Struct, frozen=True):
     value: bytes | None
     offset: int = 5
     key: bytes | None = b"workspace"
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Headers = ()
     topic: str = "dead-letters"
     partition: int = 1
     timestamp: int = 1_700_000_000_123
@@ -70,7 +70,7 @@ def test_repeated_letter_is_one_row(clickhouse: ClickHouse) -> None:
 
 
 @pytest.mark.parametrize("headers", [(), (("source-offset", b"seven"), ("source-topic", b"x")), (("code", b"late"),)])
-def test_record_of_another_producer_is_known_by_its_own_location(headers: Sequence[tuple[str, bytes]]) -> None:
+def test_record_of_another_producer_is_known_by_its_own_location(headers: Headers) -> None:
     """Records that no meter wrote are dead letters too, each its own row, whatever their headers say."""
     _, letter = read_letter(Record(value=b"?", headers=headers))
     assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("dead-letters", 1, 5)

@@ -9,8 +9,8 @@ import pytest
 
 from aggregator.core.records import NotALedgerUpdateError
 from aggregator.writer import intake as module
+from aggregator.writer.findings import Findings
 from aggregator.writer.intake import Intake, Partition
-from aggregator.writer.sink import Findings
 from schemas.ledger import encode_ledger_update
 from tests.aggregator.facts import update
 from tests.aggregator.test_dead_letters import Record
@@ -41,7 +41,7 @@ class World:
         self.clickhouse_answers = asyncio.Event()
         self.clickhouse_answers.set()
         self.writing = asyncio.Event()
-        self.intake = Intake(self, self.write, flush_ms=10, partitions=1)
+        self.intake = Intake(self, self.write, flush_ms=10)
 
     def assigned(self) -> list[Partition]:
         return [LEDGER]

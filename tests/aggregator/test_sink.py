@@ -7,7 +7,8 @@ from prometheus_client import REGISTRY
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.rows import Block
 from aggregator.writer import sink
-from aggregator.writer.sink import Findings, write
+from aggregator.writer.findings import Findings
+from aggregator.writer.sink import write
 from tests.aggregator.facts import entry, update
 
 
@@ -35,7 +36,7 @@ class Flaky:
 async def flaky_write(monkeypatch: pytest.MonkeyPatch, failures: int, error: Exception) -> Flaky:
     monkeypatch.setattr(sink, "FIRST_WAIT_S", 0.001)
     stand_in = Flaky(failures, error)
-    await write(stand_in, Findings([update(1, entries=[entry(1)])], []))  # type: ignore[arg-type]  # only insert is used
+    await write(stand_in, Findings([update(1, entries=[entry(1)])], []), {})  # type: ignore[arg-type]  # only insert is used
     return stand_in
 
 
@@ -55,5 +56,5 @@ async def test_bug_ends_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_rows_are_readable_once_write_returns(clickhouse: ClickHouse) -> None:
     """Whoever commits offsets after `write` commits nothing that a reader could miss."""
-    await write(clickhouse, Findings([update(1, entries=[entry(1), entry(2)])], []))
+    await write(clickhouse, Findings([update(1, entries=[entry(1), entry(2)])], []), {})
     assert clickhouse.query("SELECT count() FROM ledger") == [(2,)]

@@ -5,6 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.rows import ledger_update_blocks
@@ -12,7 +13,10 @@ from schemas.instants import DAY_MS
 from schemas.ledger import LedgerUpdate
 from tests.aggregator.facts import DAY, PRICE_MICROS, conversation, entry, update, usage
 
-VIEWS = ("conversations", "ledger", "usage_daily", "usage_monthly", "balances")
+VIEWS = (
+    *("conversations", "absorbed_conversations", "reversed_conversations", "ledger"),
+    *("usage_daily", "usage_monthly", "balances"),
+)
 
 HISTORY = [
     update(
@@ -137,6 +141,28 @@ def test_instants_keep_their_milliseconds(clickhouse: ClickHouse) -> None:
     """Event time is exact to the millisecond in every table."""
     write(clickhouse, update(1, entries=[entry(999)]))
     assert clickhouse.query("SELECT toUnixTimestamp64Milli(occurred_at) FROM ledger") == [(DAY * DAY_MS + 999,)]
+
+
+def test_an_entry_says_when_it_was_booked_and_for_which_day(clickhouse: ClickHouse) -> None:
+    """The day is the conversation's, which a session after midnight does not change."""
+    late = structs.replace(entry(1), occurred_ms=(DAY + 1) * DAY_MS, booked_ms=DAY * DAY_MS + 7, day=DAY)
+    write(clickhouse, update(1, entries=[late]))
+    assert clickhouse.query("SELECT day, toUnixTimestamp64Milli(booked_at), toDate(occurred_at) FROM ledger") == [
+        (date(2022, 1, 8), DAY * DAY_MS + 7, date(2022, 1, 9))
+    ]
+
+
+def test_absorbed_and_reversed_conversations_can_be_found(clickhouse: ClickHouse) -> None:
+    """With what absorbed them, how much was reversed, and what they are charged in all by now."""
+    undone = structs.replace(entry(2, PRICE_MICROS), kind="reversal", reverses="entry-1", unit_id="unit-1")
+    undone = structs.replace(undone, conversation_id="conversation-1")
+    absorbed = conversation(1, state="absorbed", absorbed_into="conversation-2", requests=0)
+    write(clickhouse, update(1, entries=[entry(1), undone, entry(3)], conversations=[absorbed, conversation(2)]))
+    assert clickhouse.query("SELECT conversation_id, absorbed_into FROM absorbed_conversations") == [
+        ("conversation-1", "conversation-2")
+    ]
+    found = "SELECT conversation_id, reversals, reversed_micros, charged_micros FROM reversed_conversations"
+    assert clickhouse.query(found) == [("conversation-1", 1, PRICE_MICROS, 0)]
 
 
 def test_backfill_over_many_months_is_one_insert(clickhouse: ClickHouse) -> None:

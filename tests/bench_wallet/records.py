@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.commands import CreditsPurchased, PurchaseData
 from schemas.ids import conversation_id, event_key
-from schemas.instants import MINUTE_MS, from_ms
+from schemas.instants import DAY_MS, MINUTE_MS, from_ms
 from schemas.metered import ConversationMetered, SafePoint, State, WalletInput
 from schemas.topics import WALLET_INPUTS
 
@@ -104,7 +104,7 @@ LOADS: Final[dict[str, Callable[[int, int], Iterator[WalletInput]]]] = {
 def stored(given: WalletInput, offset: int) -> ConsumerRecord:
     """An input as a consumer gets it."""
     value = _encode(given)
-    return ConsumerRecord(WALLET_INPUTS.name, 0, offset, START_MS, 0, b"key", value, None, 3, len(value), ())
+    return ConsumerRecord(WALLET_INPUTS.name, 0, offset, START_MS + DAY_MS, 0, b"key", value, None, 3, len(value), ())
 
 
 def records(load: str, inputs: int, seed: int) -> list[ConsumerRecord]:

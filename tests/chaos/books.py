@@ -28,6 +28,7 @@ class Lying:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def right_book(seed: int, events: int) -> tuple[Book, Given, Result]:

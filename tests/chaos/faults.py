@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.chaos.clickhouse import Server
 from tests.chaos.fleet import Fleet
+from tests.chaos.operator_acts import set_policy
 from tests.chaos.plan import BROKER_KILL, Fault, Plan
 from tests.chaos.watch import strike_at_next_record
 from tests.integration.processes import Worker
@@ -51,6 +52,8 @@ class Timeline:
     def _strike(self, fault: Fault) -> None:
         if fault.kind == BROKER_KILL:
             back: Act | None = self._broker_kill()
+        elif fault.kind == "policy":
+            back = self._policy_fault(fault)
         elif fault.kind.startswith("clickhouse"):
             back = self._clickhouse_fault(fault)
         else:
@@ -114,6 +117,22 @@ class Timeline:
             self._clickhouse_away = False
 
         return back
+
+    def _policy_fault(self, fault: Fault) -> Act:
+        """Hold unknown workspaces for a while, with free credit last or first. What was held is charged afterwards."""
+        order = ("free_first", "paid_first")[fault.which % 2]
+        held = set_policy(self._kafka.bootstrap, self._log_file, "hold", order)
+        return lambda: self._when(lambda: held.poll() is not None, lambda: self._provision(order))
+
+    def _provision(self, order: str) -> None:
+        """The broker may be away, or another change may come first: try again until it is set."""
+        setting = set_policy(self._kafka.bootstrap, self._log_file, "provision", order)
+
+        def ended() -> None:
+            if setting.returncode:
+                self._provision(order)
+
+        self._when(lambda: setting.poll() is not None, ended)
 
     def _broker_kill(self) -> Act:
         self._kafka.kill()

@@ -13,14 +13,19 @@ from meter.ingest.feed_files import read_feeds
 from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record as Written
 from meter.kafka.topics import KafkaTopics
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
-from tests.chaos.plan import Plan
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
+from tests.chaos.foreign import foreign_of, write_foreign
+from tests.chaos.plan import BROKER_ROUND, Plan
+from tests.chaos.strangers import Stranger
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import WORKSPACES, generate
 from tests.feeds.lines import millis
 
 START_MS: Final = millis(2026, 8, 29)
 """Shortly before a month ends, so that a feed belongs to two."""
+
+ABORTED_EVERY: Final = 3
+"""After each so many slices a transaction is aborted."""
 
 _POISON_SHARE: Final = 0.5
 _LARGE_BYTES: Final = (1_048_577, 3_000_000)
@@ -43,6 +48,8 @@ class Slice:
     at_s: float
     lines: list[bytes]
     poison: list[Poison]
+    foreign: list[bytes]
+    """Those of the lines that a client with other keys and partitions writes, before the rest."""
 
 
 def slices_of(plan: Plan, size: int) -> list[Slice]:
@@ -50,16 +57,18 @@ def slices_of(plan: Plan, size: int) -> list[Slice]:
     rng = Random(f"slices {plan.seed}")
     lines = disordered(generate(plan.seed, size, start_ms=START_MS), plan.seed)
     cuts = sorted(rng.randrange(len(lines) + 1) for _ in plan.slices_at_s[1:])
+    parts = [lines[start:end] for start, end in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
+    foreign = foreign_of(parts, Random(f"foreign {plan.seed}"))
     return [
-        Slice(at_s, lines[start:end], poison(rng))
-        for at_s, start, end in zip(plan.slices_at_s, [0, *cuts], [*cuts, len(lines)], strict=True)
+        Slice(at_s, part, poison(rng), foreign.get(number, []))
+        for number, (at_s, part) in enumerate(zip(plan.slices_at_s, parts, strict=True))
     ]
 
 
 def poison(rng: Random) -> list[Poison]:
-    """What strangers write: nothing, emptiness, broken text, far too much, and noise, to both topics that are open."""
+    """What strangers write: nothing, emptiness, broken text, far too much, and noise, to all topics that are open."""
     drawn: list[Poison] = []
-    for topic in (CHAT_EVENTS.name, WALLET_INPUTS.name):
+    for topic in (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name):
         if rng.random() < _POISON_SHARE:
             code, value = rng.choice(
                 (
@@ -79,11 +88,12 @@ def poison(rng: Random) -> list[Poison]:
 class Feeding(threading.Thread):
     """Writes the slices when their time comes, then moves event time to the end of the feed."""
 
-    def __init__(self, bootstrap: str, slices: list[Slice], directory: Path) -> None:
+    def __init__(self, bootstrap: str, slices: list[Slice], directory: Path, plan: Plan) -> None:
         super().__init__(name="feeding", daemon=True)
         self._broker = bootstrap
         self._slices = slices
         self._directory = directory
+        self._plan = plan
         self._failed: Exception | None = None
 
     def run(self) -> None:
@@ -105,14 +115,28 @@ class Feeding(threading.Thread):
         await log.start()
         try:
             feeder = Feeder(log, Policy())
-            for number, part in enumerate(self._slices):
-                await asyncio.sleep(max(0.0, began_at + part.at_s - time.monotonic()))
-                file = self._directory / f"slice-{number:03}.ndjson"
-                file.write_bytes(b"".join(line + b"\n" for line in part.lines))
-                await feeder.feed(read_feeds([file]))
-                for record in part.poison:
-                    partition = await log.partition_of(record.topic, record.key or b"")
-                    await log.write(record.topic, partition, [Written(record.key, record.value)])
+            async with Stranger(self._broker, self._plan.seed, START_MS) as stranger:
+                for number, part in enumerate(self._slices):
+                    await asyncio.sleep(max(0.0, began_at + part.at_s - time.monotonic()))
+                    file = self._directory / f"slice-{number:03}.ndjson"
+                    await write_foreign(self._broker, log, part.foreign, Random(number))
+                    foreign = set(part.foreign)
+                    file.write_bytes(b"".join(line + b"\n" for line in part.lines if line not in foreign))
+                    await feeder.feed(read_feeds([file]))
+                    await self._write_poison(log, stranger, part.poison, in_transaction=number % 2 == 1)
+                    if number % ABORTED_EVERY == 0:
+                        await stranger.abort_some()
             await feeder.close()
         finally:
             await log.stop()
+
+    async def _write_poison(
+        self, log: KafkaTopics, stranger: Stranger, poison: list[Poison], *, in_transaction: bool
+    ) -> None:
+        """Where the broker is killed, nobody knows whether a transaction was committed, so there are none."""
+        if in_transaction and poison and self._plan.seed % BROKER_ROUND:
+            await stranger.write([(each.topic, each.key, each.value) for each in poison])
+            return
+        for record in poison:
+            partition = await log.partition_of(record.topic, record.key or b"")
+            await log.write(record.topic, partition, [Written(record.key, record.value)])

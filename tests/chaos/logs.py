@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from meter.kafka.admin import create_topics
+from schemas.delivery import READ_COMMITTED
 from schemas.topics import AGGREGATOR_GROUP, DEAD_LETTERS, LEDGER, METER_GROUP, TOPICS
 
 PARTITIONS: Final = 4
@@ -49,8 +50,13 @@ async def _has_offsets(admin: AIOKafkaAdminClient) -> bool:
 
 
 async def read_all(bootstrap: str, topic: str) -> list[Record]:
-    """Every record of a topic that nobody writes to any more."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
+    """Every committed record of a topic that nobody writes to any more."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+        isolation_level=READ_COMMITTED,
+    )
     await consumer.start()
     try:
         places = [TopicPartition(topic, number) for number in range(PARTITIONS)]

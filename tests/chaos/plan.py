@@ -27,6 +27,7 @@ KINDS: Final = {
     "join": 3,
     "clickhouse kill": 3,
     "clickhouse pause": 2,
+    "policy": 2,
 }
 """The faults that a draw comes to, and their weights."""
 

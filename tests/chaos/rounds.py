@@ -90,7 +90,7 @@ def _play(
         fleet.start(program)
     fleet.ready()
     timeline = Timeline(plan, fleet, clickhouse, kafka, directory / "faults.log")
-    feeding = Feeding(kafka.bootstrap, slices, directory)
+    feeding = Feeding(kafka.bootstrap, slices, directory, plan)
     feeding.start()
     while not (timeline.advance() and feeding.finished()):
         fleet.supervise()

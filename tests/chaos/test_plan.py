@@ -37,13 +37,15 @@ def test_faults_come_while_there_is_work() -> None:
 
 
 def test_slices_are_the_whole_feed_in_its_order() -> None:
-    """And among them lies poison of every kind, on both topics that are open to strangers."""
+    """And among them lies poison of every kind, on all topics that are open to strangers; some lines are foreign."""
     parts = [part for seed in range(8) for part in slices_of(plan_of(seed, 20), 20)]
     last = slices_of(plan_of(9, 500), 500)
     fed = [line for part in last for line in part.lines]
     assert fed == disordered(generate(9, 500, start_ms=millis(2026, 8, 29)), 9)
+    assert sum(len(part.foreign) for part in last) > 3
+    assert all(line in part.lines for part in last for line in part.foreign)
     poison = [record for part in parts for record in part.poison]
     assert {record.code for record in poison} == {"null_value", "not_json", "invalid_utf8", "too_large"}
     assert {(record.topic, record.key is None) for record in poison} == {
-        (topic, keyless) for topic in ("chat-events", "wallet-inputs") for keyless in (True, False)
+        (topic, keyless) for topic in ("chat-events", "wallet-inputs", "account-commands") for keyless in (True, False)
     }

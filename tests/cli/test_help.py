@@ -15,7 +15,7 @@ _TABLES = ("conversations", "ledger", "usage_daily", "usage_monthly", "balances"
     ("words", "taught"),
     [
         (("meter",), ("run", "sql", "worker", "topics", "produce", "drained", "KAFKA_BOOTSTRAP_SERVERS")),
-        (("meter", "run"), ("--feed", "--data", "--once", "CloudEvents", ".gz")),
+        (("meter", "run"), ("--feed", "--data", "--once", "CloudEvents", "gzipped")),
         (("meter", "sql"), ("--data", "--format", "CSVWithNames", "JSONEachRow", "PrettyCompact", *_TABLES)),
         (("meter", "worker"), ("SIGTERM",)),
         (("meter", "topics"), ("missing",)),

@@ -17,7 +17,7 @@ EXTRAS: Final = {"rocksdict": ("spill", "meter/sessionizer/spill/")}
 
 LOADED_BY_NAME: Final = {
     "chdb": "clickhouse-connect imports it for the interface `chdb`",
-    "cramjam": "aiokafka imports it to decode batches in snappy, lz4 and zstd",
+    "cramjam": "schemas/codecs.py names it, so that a command can say that it is missing",
 }
 """Dependencies that no module of ours imports, and why they are needed all the same."""
 

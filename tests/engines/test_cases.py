@@ -8,7 +8,8 @@ import pytest
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.sessions.sessionize import ConversationTouched, Sessions
+from meter.core.sessions.outcomes import ConversationTouched
+from meter.core.sessions.sessionize import Sessions
 from schemas.events import decode_event
 from tests.engines.cases import CASES, Case, Span
 from tests.oracle.build import NOW

@@ -1,5 +1,6 @@
 """The program itself: a small run of it holds, and it sees what it is for."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from meter.core.rejection import Rejected
+from meter.sessionizer.python_engine import CoreEngine
 from schemas.dead_letters import DeadLetter
 from tests.fuzz.__main__ import main, ranges
 from tests.fuzz.cases import BATCH, case
 from tests.fuzz.world import Report, run_batch
+from tests.sessionizer_engines import chosen
 
 SEED = 1
 
@@ -44,7 +47,7 @@ def test_a_number_of_a_seed_is_one_input() -> None:
     assert [len(each) for each in ranges(2 * BATCH + 1)] == [BATCH, BATCH, 1]
 
 
-def lost(self: DeadLetter) -> list[tuple[str, bytes]]:
+def lost(self: DeadLetter) -> list[tuple[str, bytes | None]]:
     return [("code", b""), ("reason", self.reason.encode()), ("source-topic", self.source_topic.encode())]
 
 
@@ -56,11 +59,13 @@ def silent(*_: object) -> Rejected:
     return Rejected("late", "")
 
 
+LATE = "meter.core.sessions.sessionize.late" if chosen() is CoreEngine else "meter.sessionizer.kernel_engine.late"
+
 BREAKS: list[tuple[str, Callable[..., Any], str]] = [
-    ("meter.core.decode._is_rfc3339", lambda _: True, "the oracle says 1"),
-    ("meter.core.decode._strictly", lambda _, found: found, "the oracle says 1"),
-    ("meter.core.sessions.sessionize.rfc3339", failing, "date value out of range"),
-    ("meter.core.sessions.sessionize.late", silent, "the reason names nothing"),
+    ("meter.core.interpret._refusals", lambda *_, **__: iter(()), "the oracle says 1"),
+    ("meter.core.decode._is_plain", lambda _: True, "the oracle says 1"),
+    ("meter.core.sessions.timeliness.rfc3339", failing, "date value out of range"),
+    (LATE, silent, "the reason names nothing"),
     ("schemas.dead_letters.DeadLetter.headers", lost, "dead letters"),
 ]
 
@@ -77,7 +82,7 @@ def test_what_is_broken_is_found(
 
 def test_what_failed_is_named_and_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its seed and number; and the program then ends with 1."""
-    monkeypatch.setattr("meter.core.decode._is_rfc3339", lambda _: True)
+    monkeypatch.setattr("meter.core.interpret._ZONE", re.compile(""))
     first = run(2 * BATCH).differences[0]
     assert first.startswith(f"seed {SEED}, number ")
     number = int(first.split("number ")[1].split(",")[0])

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 
 from schemas.dead_letters import DeadLetter
 from tests.oracle.oracle import Result, Usage
-from tests.oracle.reading import MAX_LINE_BYTES
+from tests.oracle.reading import MAX_DEPTH, MAX_LINE_BYTES, Parsed, depth
 from tests.properties.view import View
 
 CODES: Final = {
@@ -18,7 +18,6 @@ CODES: Final = {
     *("not_an_event", "future", "too_old", "late", "invalid", "conflict"),
 }
 FIELD_CODES: Final = CODES - {"null_value", "too_large", "invalid_utf8", "not_json"}
-HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 REASON: Final = re.compile(r"(value|specversion|type|id|source|time|data(\.\w+)?|[a-z_]+): .+", re.DOTALL)
 
 
@@ -47,13 +46,12 @@ def possible_codes(value: bytes | None) -> set[str]:
     if len(value) > MAX_LINE_BYTES:
         return {"too_large"}
     try:
-        json.loads(value.decode(), parse_constant=_no_json, parse_int=str)
+        found = json.loads(value.decode(), parse_constant=_no_json, parse_int=str, object_pairs_hook=Parsed)
     except UnicodeDecodeError:
         return {"invalid_utf8"}
     except (ValueError, RecursionError):
         return {"not_json"}
-    # Half a character is no text, though Python's reader takes it.
-    return FIELD_CODES | ({"not_json"} if HALF.search(value) else set())
+    return {"not_json"} if depth(found) > MAX_DEPTH else FIELD_CODES
 
 
 def _no_json(word: str) -> None:

@@ -12,7 +12,7 @@ K = TypeVar("K", bound=Hashable)
 
 _START = ("workspace_id", "bot_id", "channel", "channel_user_id", "first_ms")
 CONVERSATION = (*_START, "last_ms", "messages", "requests", "sessions")
-_UNDOES = {"reversal": "charge", "lapse_reversal": "lapse"}
+_UNDOES = {"reversal": "charge", "lapse_reversal": "lapse", "grant_reversal": "grant"}
 USAGE = {
     "conversations": "conversations",
     "sessions": "sessions",
@@ -158,6 +158,8 @@ def _rightly_undone(done: Row, amounts: list[int]) -> bool:
     taken = -int(done["amount_micros"])
     if done["kind"] == "charge":
         return amounts == [taken]
+    if done["kind"] == "grant":
+        return max(amounts) < 0 and sum(amounts) >= taken
     return min(amounts) > 0 and sum(amounts) <= taken
 
 

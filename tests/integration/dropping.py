@@ -34,8 +34,9 @@ def _parts(batch: Batch) -> Iterator[transport._Fetched]:
     base = batch.base
     for at in range(0, len(batch.records), _PART):
         part = batch.records[at : at + _PART]
-        yield transport._Fetched(base, part)
-        base = part[-1].offset + 1
+        last_offset = part[-1].offset if at + _PART < len(batch.records) else batch.last_offset
+        yield transport._Fetched(base, transport._Read(part, last_offset))
+        base = last_offset + 1
 
 
 if __name__ == "__main__":

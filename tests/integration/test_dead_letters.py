@@ -102,7 +102,7 @@ def once(deployment: Deployment, letter_id: str, file: Path) -> None:
     """As a person does it; as it is, it would be refused again; a second time it is refused."""
     as_it_is = dead_letters(deployment, "replay", letter_id)
     assert as_it_is.returncode == 1
-    assert "data.actor: Invalid enum value 'robot'" in as_it_is.stderr
+    assert 'data.actor: "robot" is not one of user, bot, agent, developer' in as_it_is.stderr
     file.write_bytes(mended(raw(deployment, letter_id)))
     assert dead_letters(deployment, "replay", letter_id, "--file", str(file), "--dry-run").returncode == 0
     assert put_back(deployment) == []

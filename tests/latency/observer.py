@@ -53,7 +53,7 @@ class Observer:
 
     def _take(self, value: bytes, now_ms: float) -> None:
         update = decode_ledger_update(value)
-        is_used_up = update.balance.free_micros + update.balance.paid_micros <= 0
+        is_used_up = update.balance is not None and update.balance.free_micros + update.balance.paid_micros <= 0
         is_last_credit = is_used_up and update.workspace_id not in self._used_up
         if is_used_up:
             self._used_up.add(update.workspace_id)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from tests.oracle.chains import Conversation, conversations_of
-from tests.oracle.reading import DAY_MS, MINUTE_MS, Command, DeadLetter, Event, RefusedError, read
+from tests.oracle.reading import DAY_MS, MINUTE_MS, Command, DeadLetter, Event, RefusedError, policy_of, read
 from tests.oracle.wallet import BLOCK_MS, Account, Balance, Charge
 
 FUTURE_MS = 5 * MINUTE_MS
@@ -104,10 +104,15 @@ def _receive(result: Result, lines: Iterable[bytes], now_ms: int, horizon_ms: in
     inbox = _Inbox(result, now_ms, horizon_ms)
     for number, line in enumerate(lines):
         try:
+            if policy := policy_of(line):
+                inbox.switch(policy)
+                continue
             record = read(number, line)
             if isinstance(record, Event):
                 inbox.take(record)
                 continue
+            if record.type == "billing.credits.purchased" and record.time > now_ms + FUTURE_MS:
+                raise RefusedError("future", "time")
             if accounts.setdefault(record.workspace, Account()).apply(record):
                 result.commands.append(record)
             else:
@@ -129,6 +134,9 @@ class _Inbox:
         self.horizon_ms = horizon_ms
         self.newest = 0
         self.accepted: dict[tuple[str, str, str], Event] = {}
+        self.version = 1
+        self.floor = 0
+        """What was late when the horizon became longer stays late."""
 
     def take(self, event: Event) -> None:
         if event.time > self.latest_possible:
@@ -144,8 +152,15 @@ class _Inbox:
             self.result.events.append(event)
         self.newest = max(self.newest, event.time)
 
+    def switch(self, policy: dict[str, Any]) -> None:
+        """A newer policy holds from here on, and reaches back no further than the one before."""
+        if policy["version"] > self.version and self.horizon_ms is not None:
+            self.version = policy["version"]
+            self.floor = max(self.floor, self.newest - self.horizon_ms)
+            self.horizon_ms = policy["horizon_ms"]
+
     def _is_late(self, time: int) -> bool:
-        return self.horizon_ms is not None and time < self.newest - self.horizon_ms
+        return self.horizon_ms is not None and time < max(self.floor, self.newest - self.horizon_ms)
 
 
 def _provision(result: Result, accounts: dict[str, Account]) -> None:
@@ -162,8 +177,8 @@ def _provision(result: Result, accounts: dict[str, Account]) -> None:
 def _bill(result: Result, chain: Conversation, account: Account, policy: Policy) -> None:
     """Count a conversation, whole, on the day of its first message, and charge its units (DOMAIN, Debit order 3)."""
     workspace, bot, _, _ = chain.key
-    plan = account.plan_at(bot, chain.first)
-    standard = plan.name == "standard"
+    plan, price = account.plan_at(bot, chain.first)
+    standard = plan == "standard"
     row = result.daily.setdefault((workspace, bot, day_of(chain.first)), Usage())
     billed = 1 if standard else chain.sessions
     row.add(Usage(1, chain.sessions, chain.requests, total_units=chain.requests + billed))
@@ -171,7 +186,7 @@ def _bill(result: Result, chain: Conversation, account: Account, policy: Policy)
         return
     for block in range(billed):
         at = chain.first + block * BLOCK_MS
-        for lot, kind, amount in account.debit(bot, at, plan.price):
+        for lot, kind, amount in account.debit(bot, at, price):
             result.charges.append(Charge(workspace, bot, at, lot, kind, amount, (*chain.key, chain.first)))
             free = amount if kind == "free" else 0
             row.add(Usage(charged_free=free, charged_paid=amount - free))

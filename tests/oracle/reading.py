@@ -11,6 +11,7 @@ MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 MAX_LINE_BYTES = 1024 * 1024
 MAX_NAME = 512
+MAX_DEPTH = 128
 MAX_MICROS = 10**15
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,7 +84,8 @@ def is_name(value: Any) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+    """A name for people, which may be empty."""
+    return value == "" or is_name(value)
 
 
 def is_amount(value: Any) -> bool:
@@ -111,6 +113,14 @@ def to_ms(text: Any) -> int:
     if not isinstance(text, str) or not RFC3339.fullmatch(text):
         raise ValueError("not an RFC 3339 instant with a zone")
     return (datetime.fromisoformat(text.upper()) - EPOCH) // timedelta(milliseconds=1)
+
+
+def policy_of(line: bytes) -> dict[str, Any] | None:
+    """A policy record's fields; None of any other line."""
+    if b'"meter.policy"' not in line:
+        return None
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 PLAN = is_one_of("standard", "enterprise")
@@ -180,9 +190,18 @@ def parse(line: bytes) -> dict[str, Any]:
         record = json.loads(line.decode("utf-8"), parse_constant=_no_json, parse_int=_integer, object_pairs_hook=Parsed)
     except (ValueError, RecursionError):
         raise RefusedError("unreadable") from None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or depth(record) > MAX_DEPTH:
         raise RefusedError("unreadable")
     return record
+
+
+def depth(value: Any) -> int:
+    """How many objects and lists lie in each other."""
+    deepest, layer = 0, [value]
+    while layer := [each for each in layer if isinstance(each, Parsed | list)]:
+        deepest += 1
+        layer = [inner for each in layer for inner in (each.every if isinstance(each, Parsed) else each)]
+    return deepest
 
 
 class Parsed(dict[str, Any]):
@@ -190,6 +209,7 @@ class Parsed(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
+        self.every = [value for _, value in pairs]
         names = [name for name, _ in pairs]
         self.repeated = {name for name in names if names.count(name) > 1} if len(self) < len(names) else set()
 

@@ -41,7 +41,9 @@ class Plan:
 
     since: int
     name: str
-    price: int
+    price: int | None
+    cause: tuple[str, str] = ("", "")
+    """Source and id of its command: of two at one time the last one stands. A price of None is the workspace's."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Account:
     lots: list[Lot] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     bot_plans: dict[str, list[Plan]] = field(default_factory=dict)
-    prices: list[tuple[int, int]] = field(default_factory=list)
+    prices: list[tuple[int, tuple[str, str], int]] = field(default_factory=list)
     seen: dict[tuple[str, ...], tuple[object, ...]] = field(default_factory=dict)
     overdrawn: int = 0
 
@@ -127,19 +129,21 @@ class Account:
     def _set_plan(self, plans: list[Plan], command: Command) -> None:
         """An Enterprise price that the command does not name is the workspace's at that time, else there is none."""
         own = command.data.get("session_price_micros")
-        if plans is self.plans and own is not None:
-            self.prices.append((command.time, own))
-        price = STANDARD_PRICE
+        cause = command.source, command.id
+        price: int | None = STANDARD_PRICE
         if command.data["plan"] == "enterprise":
-            price = self._price(command.time) if own is None else own
-        plans.append(Plan(command.time, command.data["plan"], price))
-        plans.sort(key=lambda plan: plan.since)
+            if own is None and (command.type != "billing.bot.created" or not self.prices):
+                raise RefusedError("invalid", "session_price_micros")
+            price = own
+        if own is not None and plans is self.plans:
+            self.prices.append((command.time, cause, own))
+        plans.append(Plan(command.time, command.data["plan"], price, cause))
+        plans.sort(key=lambda plan: (plan.since, plan.cause))
 
     def _price(self, at: int) -> int:
-        if not self.prices:
-            raise RefusedError("invalid", "session_price_micros")
-        known = sorted(self.prices, key=lambda price: price[0])
-        return [price for since, price in known if since <= at or since == known[0][0]][-1]
+        """The Enterprise price of the workspace at that time, before the first one the first one."""
+        known = sorted(self.prices)
+        return [price for since, _, price in known if since <= at or since == known[0][0]][-1]
 
     def _grant(self, command: Command) -> None:
         expires = command.data.get("expires_at")
@@ -161,13 +165,15 @@ class Account:
         self.plans.insert(0, Plan(0, "standard", STANDARD_PRICE))
         self.add_grant("", FREE_GRANT, first_unit_at, first_unit_at + GRANT_LIFE_MS)
 
-    def plan_at(self, bot: str, at: int) -> Plan:
-        """A bot's own plan goes first from its own time on; before the first known plan the first one holds."""
+    def plan_at(self, bot: str, at: int) -> tuple[str, int]:
+        """The plan and its price: a bot's own goes first from its time on; before the first plan that one holds."""
         own = [plan for plan in self.bot_plans.get(bot, []) if plan.since <= at]
         if own:
-            return own[-1]
-        known = [plan for plan in self.plans if plan.since <= at] or self.plans[:1]
-        return known[-1] if known else Plan(0, "standard", STANDARD_PRICE)
+            price = own[-1].price
+            return own[-1].name, self._price(own[-1].since) if price is None else price
+        first = self.plans[0].since if self.plans else 0
+        known = [plan for plan in self.plans if plan.since <= max(at, first)]
+        return (known[-1].name, known[-1].price or 0) if known else ("standard", STANDARD_PRICE)
 
     def debit(self, bot: str, at: int, price: int) -> list[tuple[str, str, int]]:
         """DOMAIN, Debit order 1, 2 and 4: (lot, its kind, how much), the remainder overdrawn."""
@@ -184,8 +190,8 @@ class Account:
         return parts
 
     def balance(self, end: int) -> Balance:
-        """What is left at `end`: a grant that has expired by then has lapsed."""
-        grants = [(lot.left, lot.expires_at) for lot in self.lots if lot.expires_at is not None]
+        """What is left at `end`: a grant that has expired by then has lapsed, one that has not begun counts nothing."""
+        grants = [(x.left, x.expires_at) for x in self.lots if x.expires_at is not None and x.assigned_at <= end]
         paid = sum(lot.left for lot in self.lots if lot.expires_at is None) - self.overdrawn
         free = sum(left for left, expires_at in grants if end < expires_at)
         return Balance(free=free, paid=paid, lapsed=sum(left for left, _ in grants) - free)

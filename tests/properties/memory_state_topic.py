@@ -8,8 +8,12 @@ from aiokafka import ConsumerRecord
 from meter.kafka.records import Record
 from meter.stage.blocks import Loading, Sweep, pack
 from meter.stage.checkpoints import Checkpoints, Restored
-from schemas.topics import CONVERSATION_STATE
+from meter.stage.mark import Life, decode_mark
+from schemas.topic_identity import TopicIdentity
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
 from tests.properties.memory_log import stored
+
+LIFE = Life(0, TopicIdentity("cluster", "source", 1), TopicIdentity("cluster", "state", 1))
 
 Changes = dict[bytes, bytes | None]
 T = TypeVar("T")
@@ -55,7 +59,7 @@ class MemoryStateTopic:
     def marks(self) -> list[int]:
         """The offsets of the marks that are there, in their order."""
         marks = [bytes(record.value) for record in self.records if record.key[:1] == b"m" and record.value]
-        return [int(value.split()[-1]) for value in marks]
+        return [int(decode_mark(value, "here").fold.split()[-1]) for value in marks]
 
     def live(self) -> list[bytes]:
         """What compaction would leave of the blocks, in the end."""
@@ -118,7 +122,7 @@ class Process:
 
     def __init__(self, log: MemoryStateTopic) -> None:
         self.table = Table()
-        self.checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)  # type: ignore[arg-type]
+        self.checkpoints = Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, 0, LIFE)  # type: ignore[arg-type]
         allowed, log.allowed = log.allowed, None
         self.restored: Restored = done(self.checkpoints.restore(self.table))
         log.allowed = allowed

@@ -10,9 +10,13 @@ from typing import Any, Final, NamedTuple
 from aiokafka import ConsumerRecord
 from hypothesis import strategies as st
 
+from meter.core.policy import Policy, PolicyInForce
 from meter.kafka.records import Record
 from schemas.events import encode_tick
 from schemas.instants import rfc3339
+from schemas.moves import Move
+from schemas.policy import encode_policy
+from schemas.topics import CHAT_EVENTS
 from tests.feeds.lines import HOUR_MS
 from tests.properties.memory_log import stored
 from tests.properties.worlds import GAP, HORIZON, START, STEP, Who
@@ -120,13 +124,13 @@ CHOICES: Final[tuple[Sequence[Any], ...]] = (
     KINDS,
     (*range(50), *range(1000, 1200)),
     WAYS,
-    ("event",) * 60 + ("again",) * 10 + ("tick", "tick", "final"),
+    ("event",) * 60 + ("again",) * 10 + ("tick", "tick", "final", "policy", "policy"),
 )
 said = st.builds(Said, *map(st.sampled_from, CHOICES))
 
 
 def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
-    """The records, in offset order, with gaps between some offsets."""
+    """The records, in offset order, with gaps between some offsets; some of them were moved before."""
     records: list[ConsumerRecord] = []
     now_ms, offset = START, 0
     for each in everything:
@@ -134,13 +138,22 @@ def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
         at_ms = now_ms - each.back_ms
         if each.what == "again" and records:
             value = records[-1 - each.number % len(records)].value
+        elif each.what == "policy":
+            value = _policy(each.number)
         elif each.what in ("tick", "final"):
             value = encode_tick(at_ms, final=each.what == "final")
         else:
             value = each.way(event(at_ms, each.number, each.who, *each.kind))
         offset += 1 + each.number % 2
-        records.append(stored("chat-events", 3, offset, Record(b"k", value), now_ms))
+        headers = Move(CHAT_EVENTS.name, 1, offset, now_ms).headers(()) if each.number % 5 == 0 else None
+        records.append(stored(CHAT_EVENTS.name, 0, offset, Record(b"k", value, headers), now_ms))
     return records
+
+
+def _policy(number: int) -> bytes:
+    """A version of the policy with another late horizon. Some versions come again, and some late."""
+    horizon_ms = HORIZON * (1, 3, 24)[number % 3] // 2
+    return encode_policy(PolicyInForce(policy=Policy(horizon_ms=horizon_ms), version=1 + number // 2 % 40).record())
 
 
 spoken = st.lists(said, min_size=1, max_size=80).map(records_of)

@@ -44,7 +44,8 @@ def test_nothing_is_kept_of_what_is_settled(lines: list[bytes], taken: list[Turn
     for days in (3, 6, 9):
         pipeline.tick(START + days * DAY_MS)
     assert pipeline.state("sessionize") == {}
-    assert {msgspec.msgpack.decode(key)[0] for key in pipeline.state("charge")} <= {"wallet"}
+    held = {msgspec.msgpack.decode(key)[0] for key in pipeline.state("charge")}
+    assert held <= {"wallet", "lot", "bot", "command"}
 
 
 @given(chats(), plan_changes())
@@ -112,8 +113,8 @@ def test_a_provisioned_workspace_begins_with_its_earliest_event(arrivals: list[A
     """Policy `provision`: events come in any order, and each earlier one moves the beginning, and with it the term of
     the free grant, back."""
     lines = arranged(arrivals)
-    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
-        wallets = Wallets(POLICY)
+    for partition, inputs in enumerate(inputs_of(driven(lines, NOW, taken, POLICY))):
+        wallets = Wallets(POLICY, partition)
         for each in inputs:
             wallets.step(each)
         book = wallets.books.get("stranger")
@@ -121,7 +122,7 @@ def test_a_provisioned_workspace_begins_with_its_earliest_event(arrivals: list[A
         if book is None:
             assert not firsts
             continue
-        lot = book.wallet.lots.by_id["initial"]
+        lot = book.wallet.lots.by_id["assumed"]
         assert lot.assigned_ms == min(firsts)
         assert lot.expires_ms == lot.assigned_ms + POLICY.grant_life_ms
 

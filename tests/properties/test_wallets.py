@@ -53,8 +53,8 @@ def test_money_is_conserved_through_crashes(lines: list[bytes], taken: list[Turn
 def test_money_is_conserved_at_every_ledger_update(lines: list[bytes], taken: list[Turn]) -> None:
     """The same laws hold at each moment that the ledger shows, not only at the end; and no lot holds what no entry gave
     it."""
-    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
-        wallets, books = Wallets(POLICY), defaultdict[str, Book](Book)
+    for partition, inputs in enumerate(inputs_of(driven(lines, NOW, taken, POLICY))):
+        wallets, books = Wallets(POLICY, partition), defaultdict[str, Book](Book)
         for version, given_input in enumerate(inputs):
             wallets.step(given_input)
             for update in wallets.drain_updates(0, version):
@@ -121,9 +121,9 @@ def test_a_grant_pays_from_its_beginning_until_and_not_at_its_end(
 # Repeats and commands, on one partition of wallet-inputs.
 
 
-def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str, object]:
+def settled(inputs: Iterable[WalletInput], partition: int) -> dict[str, object]:
     """All that the wallets of a log know in the end, and what they entered."""
-    wallets = Wallets(policy)
+    wallets = Wallets(POLICY, partition)
     entries: defaultdict[str, list[Entry]] = defaultdict(list)
     for version, each in enumerate(inputs):
         wallets.step(each)
@@ -133,7 +133,7 @@ def settled(inputs: Iterable[WalletInput], policy: Policy = POLICY) -> dict[str,
         name: (msgspec.to_builtins(book.wallet), dict(book.conversations), dict(book.usage), entries[name])
         for name, book in wallets.books.items()
     }
-    return {**known, "sources": wallets.sources}
+    return {**known, "source": wallets.source}
 
 
 @given(hard_feeds, st.integers(1, 30), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=30))
@@ -143,8 +143,8 @@ def test_repeats_of_whatever_was_metered_change_nothing(
     """Whoever was superseded may say again what it said: below a safe point, above it, older after newer. Wallets,
     conversations, days and entries stay the same. So with commands, whose ids are known for ever."""
     taken = [Turn("sessionize", number % 2, 1, number % every == 0, feed=1) for number in range(2 * len(lines))]
-    for inputs in inputs_of(driven(lines, NOW, taken, POLICY)):
-        assert settled(with_repeats(inputs, repeats)) == settled(inputs)
+    for partition, inputs in enumerate(inputs_of(driven(lines, NOW, taken, POLICY))):
+        assert settled(with_repeats(inputs, repeats), partition) == settled(inputs, partition)
 
 
 def with_repeats(inputs: Sequence[WalletInput], repeats: Iterable[tuple[int, int]]) -> list[WalletInput]:

@@ -106,8 +106,9 @@ def facts(update: LedgerUpdate) -> Iterator[tuple[object, object]]:
         yield (update.workspace_id, conversation.conversation_id), conversation
     for usage in update.usage:
         yield (update.workspace_id, usage.bot_id, usage.day), usage
-    yield update.workspace_id, update.balance
-    yield (update.workspace_id, "totals", "", ""), update.totals
+    if update.balance is not None:
+        yield update.workspace_id, update.balance
+        yield (update.workspace_id, "totals", "", ""), update.totals
 
 
 def place_fact(found: View, key: Any, fact: object) -> None:

@@ -1,6 +1,7 @@
 """A broker in memory: topics, compaction, outages; and a process's way to it, on which records are under way."""
 
 import asyncio
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from meter.kafka.records import Delivery, Packed, Record
 from meter.kafka.topics import delivered
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import TOPICS
 from tests.packed_records import unpacked
 from tests.properties.memory_log import stored
@@ -31,6 +33,8 @@ class Broker:
         self.now_ms = now_ms
         self.records: defaultdict[Place, list[ConsumerRecord]] = defaultdict(list)
         self.ends: defaultdict[Place, int] = defaultdict(int)
+        self.absent: defaultdict[Place, list[int]] = defaultdict(list)
+        """Offsets that are no records: transaction markers, and what was aborted."""
         self._partition_of: dict[bytes, int] = {}
         self.changed = asyncio.Event()
         self.up = asyncio.Event()
@@ -41,6 +45,20 @@ class Broker:
         self.records[place].append(stored(*place, self.ends[place], record, self.now_ms))
         self.ends[place] += 1
         self.wake()
+
+    def abort(self, place: Place) -> None:
+        """End a transaction: its marker has an offset, and so has each of its records if it is aborted."""
+        until = self.ends[place] + self.rng.choice((1, 1, 3, 30))
+        self.absent[place] += range(self.ends[place], until)
+        self.ends[place] = until
+        self.wake()
+
+    def fetched(self, place: Place, base: int, most: int) -> tuple[list[ConsumerRecord], int]:
+        """The records of at most `most` offsets from `base` on, and the offset after them."""
+        end = min(base + most, self.ends[place])
+        log = self.records[place]
+        first, last = (bisect_left(log, offset, key=lambda record: int(record.offset)) for offset in (base, end))
+        return log[first:last], end
 
     def wake(self) -> None:
         """Tell whoever waits that there may be something to read."""
@@ -114,6 +132,11 @@ class Line:
         """As `Topics` has it."""
         return self._broker.number
 
+    async def identity(self, topic: str) -> TopicIdentity:
+        """As `Topics` has it."""
+        await self._process.step()
+        return TopicIdentity("simulated", f"{topic}-1", self._broker.number)
+
     async def partition_of(self, topic: str, key: bytes) -> int:
         """As `Topics` has it."""
         return self._broker.place_of(topic, key)[1]
@@ -151,6 +174,11 @@ class Line:
         acknowledgement = self._send((topic, partition), [record])
         await acknowledgement
         return acknowledgement.offset
+
+    async def end(self, topic: str, partition: int) -> int:
+        """As `Topics` has it."""
+        await self._process.step()
+        return self._broker.ends[topic, partition]
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """As `Topics` has it. Compaction may run meanwhile."""

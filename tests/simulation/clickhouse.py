@@ -5,13 +5,14 @@ from typing import Any
 
 from clickhouse_connect.driver.exceptions import OperationalError
 
+from aggregator.core.holdings import HOLDING_TABLES
 from aggregator.core.rows import Block
 from aggregator.core.tables import TABLES
 from tests.simulation.process import Process
 
 Row = dict[str, Any]
 
-_KEYS = {table.name: table.key for table in TABLES}
+_KEYS = {table.name: table.key for table in (*TABLES, *HOLDING_TABLES)}
 
 
 class Store:

@@ -5,13 +5,16 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from meter.kafka.records import Record
+from schemas.topics import CHAT_EVENTS
 from tests.simulation.broker import Broker
 from tests.simulation.clickhouse import Store
 from tests.simulation.process import Process
-from tests.simulation.workers import SESSION_MS
+from tests.simulation.workers import AGGREGATOR_TOPICS, METER_TOPICS, SESSION_MS
 
 SESSION_S = SESSION_MS / 1000
 KINDS = ("meter", "aggregator")
+READ = (*METER_TOPICS, *AGGREGATOR_TOPICS)
 
 
 class Faults:
@@ -39,7 +42,16 @@ class Faults:
         for kind in KINDS:
             for _ in range(self._wished[kind]):
                 self._doomed(self._start(kind))
-        acts = (self._restart, self._restart, self._join, self._leave, self._broker_away, self._clickhouse_away)
+        acts = (
+            self._restart,
+            self._restart,
+            self._join,
+            self._leave,
+            self._broker_away,
+            self._clickhouse_away,
+            self._abort,
+            self._announce_again,
+        )
         for _ in range(self._rng.randint(0, 12)):
             await asyncio.sleep(self._rng.random() * 8)
             await self._rng.choice(acts)()
@@ -90,13 +102,31 @@ class Faults:
         await asyncio.sleep(self._rng.random() * 10)
         self._broker.up.set()
 
+    async def _abort(self) -> None:
+        """Of transactions that outsiders write, only what is committed counts."""
+        self._happened["transactions"] += 1
+        for topic in READ:
+            if self._rng.random() < 0.5:
+                self._broker.abort((topic, self._rng.randrange(self._broker.number)))
+
     async def _clickhouse_away(self) -> None:
         self._happened["clickhouse outages"] += 1
         self._store.away = True
         await asyncio.sleep(self._rng.random() * 20)
         self._store.away = False
 
+    async def _announce_again(self) -> None:
+        """A worker that starts, or an operator who sets it again, tells a partition of a version that it has had."""
+        place = CHAT_EVENTS.name, self._rng.randrange(self._broker.number)
+        told = [record.value for record in self._broker.records[place] if b'"meter.policy"' in record.value]
+        if told:
+            self._happened["policies again"] += 1
+            self._broker.add(place, Record(None, self._rng.choice(told)))
+
     def _peace(self) -> None:
+        if self._rng.random() < 0.3:
+            for topic in READ:
+                self._broker.abort((topic, 0))
         for kind in KINDS:
             for process in self._running(kind):
                 process.at_step.clear()

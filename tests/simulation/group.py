@@ -140,6 +140,11 @@ class Member:
         await self.process.step()
         return 0
 
+    async def committed(self, tp: TP) -> int | None:
+        """As `Group` has it."""
+        await self.process.step()
+        return self._coordinator.committed[tp.topic, tp.partition]
+
     async def position(self, tp: TP) -> int | None:
         """As `Group` has it."""
         await self.process.step()

@@ -11,6 +11,7 @@ from faust.types import TP
 from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.sink import write
 from meter.charger.charger import Charger
+from meter.commands.mover import CommandMover
 from meter.core.policy import Policy
 from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
@@ -18,7 +19,9 @@ from meter.stage.fold import Fold, MakeFold
 from meter.stage.stage import Stage
 from schemas.delivery import QUIET_S
 from schemas.topics import (
+    ACCOUNT_COMMANDS,
     CHAT_EVENTS,
+    COMMAND_STATE,
     CONVERSATION_STATE,
     DEAD_LETTERS,
     EVENT_COUNTS,
@@ -31,13 +34,14 @@ from tests.simulation.auditor import Audited
 from tests.simulation.broker import Broker, Line, Place
 from tests.simulation.clickhouse import Handle, Store
 from tests.simulation.group import Coordinator, Member
+from tests.simulation.poison import Poison, Poisoned, crashing
 from tests.simulation.process import Process
 from tests.simulation.spilling import a_spilling_engine
 
-Kind = Callable[[Policy, int], Fold]
+Kind = Callable[[Policy, int, int], Fold]
 Take = Callable[[Batch, int], Awaitable[None]]
 
-METER_TOPICS = (CHAT_EVENTS.name, WALLET_INPUTS.name)
+METER_TOPICS = (ACCOUNT_COMMANDS.name, CHAT_EVENTS.name, WALLET_INPUTS.name)
 AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
 
 SPILLS = 0.1
@@ -116,9 +120,8 @@ class Fetcher:
 
     def _fetched(self, place: Place, most: int) -> Batch:
         base = self._member.positions[place]
-        records = self._broker.records[place][base : base + most]
-        self._member.positions[place] = base + len(records)
-        return Batch(TP(*place), base, records)
+        records, self._member.positions[place] = self._broker.fetched(place, base, most)
+        return Batch(TP(*place), base, records, self._member.positions[place] - 1)
 
     def _forget(self) -> None:
         for queue in self._queues.values():
@@ -128,9 +131,10 @@ class Fetcher:
 class _Offsets:
     """The group's offsets as the aggregator's intake asks for them."""
 
-    def __init__(self, member: Member, coordinator: Coordinator) -> None:
+    def __init__(self, member: Member, coordinator: Coordinator, store: Store) -> None:
         self._member = member
         self._coordinator = coordinator
+        self._store = store
 
     def assigned(self) -> list[Partition]:
         return [Partition(*place) for place in self._member.mine]
@@ -146,24 +150,35 @@ class _Offsets:
         await self._member.seek(TP(*partition), offset)
 
     async def commit(self, next_offsets: Mapping[Partition, int]) -> None:
+        held = {(row["topic"], row["partition"]): row["next_offset"] for row in self._store.rows("offsets_held")}
+        late = {each: offset for each, offset in next_offsets.items() if held.get(each, 0) < offset}
+        assert not late, f"committed, and not held by ClickHouse: {late}"
         for partition, offset in sorted(next_offsets.items()):
             if TP(*partition) in self._member.assigned(partition.topic):
                 await self._member.commit(TP(*partition), offset)
 
 
-def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Policy, *, drops: float) -> None:
-    """A `meter worker`: two stages, fed by one fetcher, tended by one timer."""
+def start_meter(
+    process: Process, broker: Broker, group: Coordinator, policy: Policy, poison: Poison, *, drops: float
+) -> None:
+    """A `meter worker`: three stages, fed by one fetcher, tended by one timer."""
     member = Member(group, process)
     line = Line(broker, process, repeats=drops > 0)
 
-    def sessionizer(policy: Policy, partition: int) -> Sessionizer:
-        return Sessionizer(policy, partition, a_spilling_engine() if process.rng.random() < SPILLS else chosen())
+    def sessionizer(policy: Policy, partition: int, partitions: int) -> Sessionizer:
+        engine = a_spilling_engine() if process.rng.random() < SPILLS else chosen()
+        return Sessionizer(policy, partition, engine, partitions)
+
+    def mover(_: Policy, partition: int, partitions: int) -> CommandMover:
+        return CommandMover(partition, partitions)
 
     def fold_of(kind: Kind, source: str) -> MakeFold:
-        def make_fold(partition: int) -> Fold:
-            fold = kind(policy, partition)
+        def make_fold(partition: int, partitions: int) -> Fold:
+            fold = kind(policy, partition, partitions)
+            if poison.line is not None:
+                return Poisoned(fold, poison, process)
             if process.rng.random() < AUDITED:
-                return Audited(fold, kind(policy, partition), broker.records[source, partition])
+                return Audited(fold, kind(policy, partition, partitions), broker.records[source, partition])
             return fold
 
         return make_fold
@@ -172,10 +187,12 @@ def start_meter(process: Process, broker: Broker, group: Coordinator, policy: Po
         Stage, line, member, checkpoint_ms=CHECKPOINT_MS, session_ms=SESSION_MS, clock=SimClock(broker.now_ms)
     )
     stages = {
+        ACCOUNT_COMMANDS.name: make(ACCOUNT_COMMANDS, COMMAND_STATE, fold_of(mover, ACCOUNT_COMMANDS.name)),
         CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
         WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
     }
-    fetcher = Fetcher(broker, member, {topic: stage.process for topic, stage in stages.items()}, drops=drops)
+    readers = {topic: crashing(process, stage.process) for topic, stage in stages.items()}
+    fetcher = Fetcher(broker, member, readers, drops=drops)
 
     async def run_periodic() -> None:
         while True:
@@ -191,7 +208,7 @@ def start_aggregator(process: Process, broker: Broker, group: Coordinator, store
     """An `aggregator worker`: an intake, its agents and its writer."""
     member = Member(group, process)
     handle: Any = Handle(store, process)
-    intake = Intake(_Offsets(member, group), partial(write, handle), FLUSH_MS, broker.number)
+    intake = Intake(_Offsets(member, group, store), partial(write, handle, topic_ids={}), FLUSH_MS)
     member.on_assigned = intake.forget
 
     async def deliver(batch: Batch, generation: int) -> None:

@@ -21,7 +21,7 @@ FORBIDDEN: Final = {
     r"albeit|notwithstanding": "`although`, `despite`",
     r"upon": "`on`",
     r"unto": "`to`",
-    r"anew": "`again`",
+    r"(?<!begin-)anew": "`again`",
     r"ought": "`must` or `should`",
     r"shall": "`must` or `will`",
     r"naught|nought|aught": "`nothing`, `anything`",

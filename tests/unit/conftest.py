@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from meter.stage import stage as module
+from meter.kafka.records import Record
 from meter.stage.checkpoints import Restored, SupersededError
+from meter.stage.evidence import Evidence
 from meter.stage.fold import State
-from tests.unit.stage_fakes import World
+from meter.stage.mark import Version
+from meter.stage.quarantine import Quarantine
+from tests.unit.stage_fakes import LIFE, PARTITION, World
 
 
 @pytest.fixture
@@ -17,7 +20,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     found = World()
 
     class Checkpoints:
-        def __init__(self, *_: object) -> None: ...
+        life = LIFE
+
+        def __init__(self, *_: object) -> None:
+            self.quarantine = Quarantine(self.write_one, PARTITION.topic, b"owner", Evidence(), Version(0, -1))
+
+        async def write_one(self, record: Record) -> int:
+            found.state_records.append(record)
+            return len(found.state_records) - 1
 
         async def restore(self, state: State) -> Restored:
             found.restores += 1
@@ -35,7 +45,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             found.note(f"{state.mark().decode()} {offset}")
             return 1
 
-    monkeypatch.setattr(module, "Checkpoints", Checkpoints)
+    monkeypatch.setattr("meter.stage.restoring.Checkpoints", Checkpoints)
 
     def ended(status: int) -> None:
         raise SystemExit(status)

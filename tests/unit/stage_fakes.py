@@ -11,12 +11,15 @@ from meter.kafka.fetched import Batch, Fetched
 from meter.kafka.records import Record
 from meter.stage.checkpoints import Restored
 from meter.stage.fold import Output
+from meter.stage.mark import Life
 from meter.stage.stage import Stage
 from meter.worker import or_crash
+from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS
 from tests.properties.memory_log import stored
 
 PARTITION = TP(CHAT_EVENTS.name, 0)
+LIFE = Life(0, TopicIdentity("cluster", CHAT_EVENTS.name, 2), TopicIdentity("cluster", CONVERSATION_STATE.name, 2))
 WRITTEN = [Record(b"w", b"output")]
 
 
@@ -35,8 +38,13 @@ class World:
     generation: int = 1
     accepts: bool = True
     earliest: int = 0
+    log_end: int = 1_000
+    committed_offset: int | None = None
+    identities: dict[str, TopicIdentity] = field(default_factory=dict)
     at: int | None = None
     folds: int = 0
+    generations: list[int] = field(default_factory=list)
+    state_records: list[Record] = field(default_factory=list)
     now_s: float = 0.0
 
     def monotonic(self) -> float:
@@ -54,6 +62,9 @@ class World:
 
     async def beginning(self, _: TP) -> int:
         return self.earliest
+
+    async def committed(self, _: TP) -> int | None:
+        return self.committed_offset
 
     async def position(self, _: TP) -> int | None:
         return self.at
@@ -91,6 +102,12 @@ class KafkaTopics:
 
     async def partitions(self, topic: str) -> int:  # noqa: ARG002 - the shape of a log
         return 2
+
+    async def identity(self, topic: str) -> TopicIdentity:
+        return self._world.identities.get(topic, TopicIdentity("cluster", topic, 2))
+
+    async def end(self, topic: str, partition: int) -> int:  # noqa: ARG002 - the shape of a log
+        return self._world.log_end
 
     async def append(self, topic: str, partition: int, records: list[Record]) -> list[Any]:
         return [_Acknowledgement(self._world, f"{topic}/{partition}")] if records else []
@@ -135,16 +152,23 @@ class Fold:
     def mark(self) -> bytes:
         return b"mark"
 
+    def begin(self, life: Life) -> None:
+        self._world.generations.append(life.generation)
+
+    def leave_out(self, record: Fetched, reason: str) -> Iterator[Output]:
+        self._world.note(f"left out {record.offset}: {reason}")
+        yield Output(WALLET_INPUTS, WRITTEN)
+
     def confirm(self, offset: int) -> Iterator[Output]:
         self._world.note(f"confirmed {offset}")
-        yield Output(WALLET_INPUTS, WRITTEN, everywhere=True)
+        yield Output(WALLET_INPUTS, WRITTEN, partition=1)
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         return WRITTEN
 
 
 def made(world: World, checkpoint_ms: int = 0) -> Stage:
-    def fold(partition: int) -> Fold:  # noqa: ARG001 - the shape of a maker
+    def fold(partition: int, partitions: int) -> Fold:  # noqa: ARG001 - the shape of a maker
         return Fold(world)
 
     return Stage(
@@ -161,7 +185,7 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
 
 def batch(*offsets: int, base: int | None = None) -> Batch:
     records = [stored(CHAT_EVENTS.name, 0, offset, Record(b"w", b"{}")) for offset in offsets]
-    return Batch(PARTITION, offsets[0] if base is None else base, records)
+    return Batch(PARTITION, offsets[0] if base is None else base, records, offsets[-1])
 
 
 class Under(NamedTuple):
@@ -179,4 +203,4 @@ async def run(stage: Stage, world: World, *batches: Batch | Under) -> None:
 
 
 ACKNOWLEDGED = f"acknowledged {WALLET_INPUTS.name}"
-EVERYWHERE = [f"{ACKNOWLEDGED}/0", f"{ACKNOWLEDGED}/1"]
+CONFIRMED = f"{ACKNOWLEDGED}/1"

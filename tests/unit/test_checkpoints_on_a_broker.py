@@ -10,8 +10,8 @@ from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
 from meter.local.broker import EmbeddedBroker
 from meter.stage.checkpoints import Checkpoints, Restored
-from schemas.topics import CONVERSATION_STATE
-from tests.properties.memory_state_topic import HISTORY, Changes, MemoryStateTopic, Table, held, truth, written
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
+from tests.properties.memory_state_topic import HISTORY, LIFE, Changes, MemoryStateTopic, Table, held, truth, written
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ async def log(broker: str) -> AsyncIterator[KafkaTopics]:
 
 async def restored(log: KafkaTopics, partition: int) -> tuple[int, dict[bytes, bytes]]:
     table = Table()
-    found = await Checkpoints(log, CONVERSATION_STATE, partition).restore(table)
+    found = await Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, partition, LIFE).restore(table)
     assert found.offset == table.offset
     return table.offset, table.now
 
@@ -39,7 +39,7 @@ async def restored(log: KafkaTopics, partition: int) -> tuple[int, dict[bytes, b
 async def test_a_broker_keeps_what_was_marked_last(log: KafkaTopics) -> None:
     """The whole history, restored by a new process after each checkpoint."""
     table = Table()
-    checkpoints = Checkpoints(log, CONVERSATION_STATE, 0)
+    checkpoints = Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, 0, LIFE)
     assert await checkpoints.restore(table) == Restored(-1, 0)
     for offset, changes in HISTORY:
         table.change(offset, changes)
@@ -62,7 +62,7 @@ async def test_a_broker_shows_nothing_without_its_mark(log: KafkaTopics) -> None
 async def test_who_wrote_last_on_a_broker_knows_it(log: KafkaTopics) -> None:
     """Until another has made the partition its own."""
     table, partition = Table(), 14
-    checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
+    checkpoints = Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, partition, LIFE)
     await checkpoints.restore(table)
     table.change(5, {b"a": b"1"})
     await checkpoints.write(5, table, held)
@@ -76,7 +76,7 @@ async def test_a_broker_gives_a_large_state_back_whole(log: KafkaTopics) -> None
     changes: Changes = {f"k-{number}".encode(): b"x" * 20_000 for number in range(300)}
     changes[b"large"] = b"y" * 2_000_000
     table, partition = Table(), 15
-    checkpoints = Checkpoints(log, CONVERSATION_STATE, partition)
+    checkpoints = Checkpoints(log, CHAT_EVENTS, CONVERSATION_STATE, partition, LIFE)
     await checkpoints.restore(table)
     table.change(5, changes)
     await checkpoints.write(5, table, held)

@@ -11,10 +11,11 @@ from aiokafka import codec as client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meter.kafka.fetched import Fetched, RawRecords, read_from, records_from
+from meter.kafka.fetched import Fetched, RawRecords, records_from
 from meter.kafka.records import Record
 from schemas.codecs import CodecsMissingError, require_codecs
 from tests.kafka_batches import CODECS, compressed_by, one_batch, sent_bytes
+from tests.kafka_client import read_by_client
 from tests.properties.memory_log import stored
 
 LARGE: Final = bytes(range(256)) * 4096
@@ -82,7 +83,7 @@ def test_each_form_of_a_codec_is_read(form: str) -> None:
     plain = one_batch([stored("t", 0, 7 + at, Record(b"k", value), 5) for at, value in enumerate((b"{}", LARGE, b""))])
     found, reached = records_from(compressed_by(plain, codec, compress), 7)
     assert not isinstance(found, RawRecords)
-    assert (seen(found), reached) == (seen(read_from(plain, 7)[0]), 10)
+    assert (seen(found), reached) == (seen(read_by_client(plain, 7)[0]), 10)
 
 
 def test_a_complete_installation_reads_every_codec() -> None:

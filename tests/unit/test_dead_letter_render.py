@@ -7,6 +7,7 @@ import pytest
 from meter.cli.dead_letters import _Since
 from meter.dead_letters.inventory import Letter, Letters, Replay
 from meter.dead_letters.render import SHOWN_BYTES, details, line, payload, printable, table
+from schemas.dead_letters import DeadLetter
 from schemas.instants import DAY_MS
 from schemas.replays import Claim
 from tests.feeds.lines import millis
@@ -65,7 +66,8 @@ def test_machines_are_told_everything(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_details_name_the_replay() -> None:
     """When it was put back, and as which record."""
-    shown = details(REPLAYED, LETTER, b"[]")
+    refused = DeadLetter("late", "time: late", "chat-events", 3, 7, b"w", b"[]")
+    shown = details(REPLAYED, LETTER, refused)
     assert "status      replayed: chat-events/3/9\n" in shown
     assert "replayed at 1970-01-01T00:00:00.002Z\n" in shown
     assert shown.endswith("\n\n[]")

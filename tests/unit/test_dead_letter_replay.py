@@ -1,8 +1,10 @@
 """What has become of a dead letter, and what may be put back for it."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, cast
 
+import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
@@ -17,7 +19,7 @@ from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.instants import rfc3339
 from schemas.replays import Claim, Receipt
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 from tests.oracle.build import T0, chat, command
 from tests.properties.memory_log import stored
 
@@ -57,7 +59,9 @@ def test_the_first_claim_in_the_log_counts_and_no_other() -> None:
             Receipt("a/0/1", "one", "a/0/10"),
         )
     )
-    assert found == {"a/0/1": Replay(first, 0, "a/0/9", 3)}
+    (only,) = found.values()
+    assert (only.claim, only.claimed_ms, only.location, only.replayed_ms) == (first._replace(value=b""), 0, "a/0/9", 3)
+    assert only.digest == sha256(b"1").digest()
 
 
 def test_claim_without_a_receipt_is_begun() -> None:
@@ -128,7 +132,7 @@ async def check(
     async def reached(*_: object) -> int:
         return reached_ms
 
-    monkeypatch.setattr("meter.dead_letters.replay._reached_ms", reached)
+    monkeypatch.setattr("meter.dead_letters.replay.newest_ms", reached)
     monkeypatch.setattr("meter.dead_letters.replay.time.time", lambda: NOW_MS / 1000)
     return await Replayer(Settings(), cast(KafkaTopics, OnePartition()), force=force).check(Chosen(of, value, refused))
 
@@ -142,11 +146,30 @@ async def test_event_goes_where_its_workspace_is(monkeypatch: pytest.MonkeyPatch
     assert await check(monkeypatch, wallet, order) == Checked(wallet, order, WALLET_INPUTS, b"w")
 
 
+@pytest.mark.parametrize("topic", [WALLET_INPUTS.name, ACCOUNT_COMMANDS.name])
+async def test_a_command_from_outside_goes_back_where_it_came_from(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+    """To account-commands, whether it was refused there or after its move to wallet-inputs."""
+    came = "account-commands/1/7" if topic == WALLET_INPUTS.name else ""
+    refused = msgspec.structs.replace(letter(1, topic=topic), moved_from=came)
+    order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
+    assert await check(monkeypatch, refused, order) == Checked(refused, order, ACCOUNT_COMMANDS, b"w")
+    assert (await check(monkeypatch, refused, chat(0), b"{")).topic is CHAT_EVENTS
+
+
+async def test_mended_record_goes_where_it_belongs_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that was taken for an event, because it was broken, is put back as a command; and the reverse."""
+    order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
+    assert (await check(monkeypatch, letter(1), order, order[:-1])).topic is WALLET_INPUTS
+    wallet = letter(1, topic=WALLET_INPUTS.name)
+    assert (await check(monkeypatch, wallet, chat(0), b'{"type": "billing.x"}')).topic is CHAT_EVENTS
+
+
 REFUSED: list[tuple[bytes | None, str]] = [
     (None, "null_value: value"),
     (b"{", "not_json: value"),
     (chat(0).replace(b"user", b"robot"), "invalid_field: data.actor"),
-    (command("credits.purchased", order_id="o", amount_micros=5, method="card"), "unknown_type: type"),
+    (command("credits.purchased", order_id="o", amount_micros=0, method="card"), "invalid_field: data.amount_micros"),
+    (chat(0).replace(b"chat.message", b"chat.massage"), "unknown_type: type"),
     (chat(2 * 3_600_000), "future: time"),
     (chat(-T0 - 1), "too_old: time"),
     (chat(-25 * 3_600_000), "late: time"),
@@ -201,9 +224,24 @@ async def test_what_the_meter_says_itself_is_not_put_back(
         await check(monkeypatch, letter(1, topic=topic), value)
 
 
+def test_a_replay_that_is_moved_and_refused_again_is_followed() -> None:
+    """It was put back on account-commands, moved, and refused by the wallet: that letter is the next of its chain, and
+    no copy. A second move of it, after a crash, is a copy."""
+    first = letter(1)
+    came = "account-commands/2/9"
+    again, twice = (
+        msgspec.structs.replace(letter(at, topic=WALLET_INPUTS.name, replay_of=first.letter_id), moved_from=came)
+        for at in (5, 8)
+    )
+    found = msgspec.structs.replace(letters(first, again, twice, r1=replayed(came)), moved={came: again.letter_id})
+    assert found.status(first.letter_id) == "refused again"
+    assert found.last_of(first) == again
+    assert [found.is_copy(each) for each in (first, again, twice)] == [False, False, True]
+
+
 async def test_strangers_letter_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody knows where it belongs."""
-    with pytest.raises(NotPutBackError, match="did not come from chat-events or wallet-inputs"):
+    with pytest.raises(NotPutBackError, match="did not come from chat-events, account-commands, wallet-inputs"):
         await check(monkeypatch, letter(1, topic="dead-letters"), chat(0))
 
 
@@ -221,10 +259,11 @@ def test_record_of_another_producer_is_known_by_its_own_location(headers: Sequen
 
 
 def test_letter_of_a_replay_says_so() -> None:
-    """The header of the record that was put back and refused again is on its letter, and is read back."""
-    record: Any = stored("chat-events", 0, 9, Record(b"w", b"{", [(REPLAY_OF, b"chat-events/0/1")]))
+    """The marks of the record that was put back and refused again are on its letter, and are read back."""
+    marks = Claim("chat-events/0/1", "n", b"{").marks()
+    record: Any = stored("chat-events", 0, 9, Record(b"w", b"{", marks))
     written = dead_letter(CHAT_EVENTS, 0, record, Rejected("not_json", "value: ?"))
-    assert written.replay_of == "chat-events/0/1"
+    assert (written.replay_of, written.replay_nonce) == ("chat-events/0/1", "n")
     assert from_record(written.key, written.value, written.headers()) == written
     plain = dead_letter(
         CHAT_EVENTS, 0, stored("chat-events", 0, 9, Record(b"w", b"{")), Rejected("not_json", "value: ?")

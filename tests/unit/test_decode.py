@@ -230,4 +230,4 @@ def test_half_an_emoji_in_an_id_is_refused() -> None:
     """Where it counts it cannot be replaced: two ids would become one."""
     found = read(chat(0).replace(b'"web"', rb'"w\ud83d"'), decode_event)
     assert isinstance(found, Rejected)
-    assert found.code == "not_json"
+    assert found == Rejected("invalid_field", 'data.channel: "w\\ud83d" holds half of a surrogate pair')

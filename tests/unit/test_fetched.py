@@ -7,24 +7,24 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import CorruptRecordException
 
-from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, read_from, records_from, since
+from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, records_from, since
 from meter.kafka.records import Record
 from tests.kafka_batches import (
     AT_ATTRIBUTES,
     AT_CRC,
     BROKERS_TIME,
     CODECS,
-    CONTROL,
     HEAD_BYTES,
+    marker,
     one_batch,
     sealed,
     sent_bytes,
 )
-from tests.packed_records import listed
+from tests.kafka_client import read_by_client
 from tests.properties.memory_log import stored
 from tests.properties.record_cases import much_spoken
 from tests.properties.worlds import POLICY
-from tests.sessionizer_engines import core, kernel, needs_kernel
+from tests.sessionizer_engines import core, kernel, needs_kernel, parts
 
 
 def record(offset: int, value: bytes | None = b"{}", key: bytes | None = b"k") -> ConsumerRecord:
@@ -43,7 +43,7 @@ CASES = {
     **{codec: (sent_bytes(RECORDS, 3, compression=number), False) for codec, number in CODECS.items()},
     "a codec a batch": (b"".join(one_batch([each], compression=at % 5) for at, each in enumerate(RECORDS)), False),
     "compressed, the broker's time": (one_batch(RECORDS[:5], compression=4, attributes=BROKERS_TIME), False),
-    "a transaction's mark": (sent_bytes(RECORDS[:3]) + one_batch([record(7)], attributes=CONTROL), False),
+    "a transaction's marker": (sent_bytes(RECORDS[:3]) + marker(7, 1), True),
     "nothing": (b"", True),
 }
 
@@ -55,11 +55,11 @@ def seen(records: Sequence[Fetched]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("start", [0, 4, 5, 9, 21, 30])
 @pytest.mark.parametrize("name", CASES)
 def test_a_fetch_is_read_as_the_client_reads_it(name: str, start: int) -> None:
-    """From any offset on; what is not plain is left to the client."""
+    """From any offset on, as bytes where they are plain."""
     data, is_plain = CASES[name]
-    expected, next_offset = read_from(data, start)
+    expected, next_offset = read_by_client(data, start)
     found, reached = records_from(data, start)
-    assert isinstance(found, RawRecords) == is_plain
+    assert isinstance(found, RawRecords) == is_plain or not expected
     assert (seen(found), len(found), reached) == (seen(expected), len(expected), next_offset)
     if expected:
         assert last_timestamp_ms(found) == expected[-1].timestamp
@@ -92,14 +92,17 @@ def test_a_batch_that_is_shorter_than_its_head_is_not_read(length: int) -> None:
 def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -> None:
     """Whatever is plain and whatever is for others to judge, from an offset within a batch on."""
     spoken = enumerate(much_spoken(seed, 300), 100)
-    records = [stored("chat-events", 3, at, Record(each.key, each.value), each.timestamp) for at, each in spoken]
-    parts = [records[at : at + 7] for at in range(0, len(records), 7)]
-    data = b"".join(one_batch(part, attributes=attributes) for part in parts)
+    records = [
+        stored("chat-events", 3, at, Record(each.key, each.value, list(each.headers)), each.timestamp)
+        for at, each in spoken
+    ]
+    sevens = [records[at : at + 7] for at in range(0, len(records), 7)]
+    data = b"".join(one_batch(each, attributes=attributes) for each in sevens)
     raw = RawRecords(data, 103)
-    told, _ = read_from(data, 103)
-    ours, theirs = core(POLICY, 3).process(told), kernel(POLICY, 3).process(raw)
-    assert theirs._replace(metered=listed(theirs.metered)) == ours
-    assert ours.outcomes.total() == len(raw) == 297
+    told, _ = read_by_client(data, 103)
+    ours, theirs = parts(core(POLICY, 2, 4), told), parts(kernel(POLICY, 2, 4), raw)
+    assert theirs == ours
+    assert sum(each.outcomes.total() for each in ours) == len(raw) == 297
 
 
 @needs_kernel

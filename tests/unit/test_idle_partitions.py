@@ -49,6 +49,47 @@ def test_history_is_not_told_the_time_of_today() -> None:
     assert spoken_to(NOW).idle(NOW) == []
 
 
+def spoken_at(event_ms: int, arrived_ms: int) -> Sessionizer:
+    """A sessionizer that has heard one message of `event_ms`, which Kafka received at `arrived_ms`."""
+    sessionizer = Sessionizer(Policy(), 0, chosen())
+    sessionizer.finish(None, -1)
+    text = chat(event_ms - T0)
+    list(sessionizer.process([ConsumerRecord("chat-events", 0, 0, arrived_ms, 0, None, text, None, -1, 0, ())]))
+    return sessionizer
+
+
+def restarted(sessionizer: Sessionizer) -> Sessionizer:
+    """Another process that begins with its checkpoint."""
+    other = Sessionizer(Policy(), 0, chosen())
+    for block in sessionizer.changed():
+        other.load(0, block)
+    other.finish(sessionizer.mark(), -1)
+    return other
+
+
+def test_a_live_partition_is_ticked_however_long_the_outage_was() -> None:
+    """Its last record arrived when it happened, so its conversation closes once a worker is there again."""
+    sessionizer = restarted(spoken_at(NOW - 30 * DAY_MS, NOW - 29 * DAY_MS - 1))
+    assert closed_by(sessionizer, sessionizer.idle(NOW)) == ["closed"]
+    assert restarted(restarted(sessionizer)).idle(NOW) == []
+
+
+def test_a_partition_of_old_events_is_never_ticked() -> None:
+    """Neither by the worker that read them nor by the next one, whatever is refused there meanwhile."""
+    sessionizer = spoken_at(NOW - 30 * DAY_MS, NOW - 29 * DAY_MS)
+    assert restarted(sessionizer).idle(NOW) == []
+    list(sessionizer.process([record(1, b"no event at all")]))
+    assert sessionizer.idle(NOW) == []
+    assert restarted(sessionizer).idle(NOW) == []
+
+
+def test_what_is_refused_after_an_outage_does_not_make_a_partition_old() -> None:
+    """Only a record that moves event time says whether a partition is live."""
+    sessionizer = spoken_at(NOW - 30 * DAY_MS, NOW - 30 * DAY_MS)
+    list(sessionizer.process([record(1, b"no event at all")]))
+    assert len(restarted(sessionizer).idle(NOW)) == 1
+
+
 def test_an_empty_partition_gets_no_tick() -> None:
     """An empty partition has no conversation to close."""
     assert Sessionizer(Policy(), 0, chosen()).idle(NOW) == []

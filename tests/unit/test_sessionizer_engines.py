@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.core.policy import Policy
-from meter.core.sessions.conversations import Conversation, Interaction, Seen
-from meter.core.sessions.event_kinds import EVENT_CLASSES
-from meter.core.sessions.state_codec import pack_interaction, pack_key, unpack_interaction, unpack_key
+from meter.core.sessions.accepted_ids import AcceptedId
+from meter.core.sessions.conversations import Conversation, Interaction
+from meter.core.sessions.keys import is_bucket_key, pack_bucket_key, pack_key, unpack_bucket_key, unpack_key
+from meter.core.sessions.state_codec import pack_bucket, pack_interaction, unpack_bucket, unpack_interaction
 from meter.kafka.records import Record
 from meter.kernel import is_built
 from meter.sessionizer.engine import Engine, MakeEngine
@@ -32,8 +33,12 @@ counts = st.integers(0, 2**31 - 1)
 interactions = st.builds(
     Interaction,
     st.lists(st.builds(Conversation, ids.map(bytes.hex), times, times, times, counts, counts, st.booleans())),
-    st.lists(st.builds(Seen, ids, times, st.sampled_from(EVENT_CLASSES))),
     times,
+)
+buckets = st.lists(
+    st.builds(AcceptedId, st.binary(min_size=11, max_size=11), times, st.integers(0, 2**24 - 1)),
+    min_size=1,
+    max_size=256,
 )
 
 
@@ -56,13 +61,22 @@ def test_packed_is_unpacked_as_it_was(key: tuple[str, str, str, str], interactio
     assert unpack_interaction(pack_interaction(interaction)) == interaction
 
 
+@given(st.integers(0, 2**63 - 1), buckets)
+def test_a_bucket_is_unpacked_as_it_was(number: int, ids: list[AcceptedId]) -> None:
+    """Key and value; and the key is none of an interaction."""
+    assert unpack_bucket_key(pack_bucket_key(number)) == number
+    assert is_bucket_key(pack_bucket_key(number))
+    assert unpack_bucket(pack_bucket(ids)) == ids
+
+
 def spoken(engine: Engine, *users: str, at: int = 0, offset: int = 0) -> None:
     values = [chat(at + number, user=user, id=f"{user}-{at}") for number, user in enumerate(users)]
     engine.process([stored("chat-events", 0, offset + n, Record(None, value), NOW) for n, value in enumerate(values)])
 
 
 def held(block: bytes) -> dict[str, bytes | None]:
-    return {unpack_key(key)[3]: value for key, value in unpack(block)}
+    """The interactions of a block, by channel user."""
+    return {unpack_key(key)[3]: value for key, value in unpack(block) if not is_bucket_key(key)}
 
 
 def changed(engine: Engine) -> bytes:
@@ -81,7 +95,7 @@ def test_the_newest_of_a_key_counts_and_nothing_below_the_floor(make_engine: Mak
     old = changed(engine)
     spoken(engine, "a", "b", at=1_000, offset=10)
     new = changed(engine)
-    key_of = {unpack_key(key)[3]: key for key, _ in unpack(old)}
+    key_of = {unpack_key(key)[3]: key for key, _ in unpack(old) if not is_bucket_key(key)}
     newest = dict(unpack(new))
     loads = [(5, old), (15, new), (7, one((key_of["c"], None))), (15, new)]
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]):

@@ -4,7 +4,8 @@ import pytest
 
 from meter.core.decode import read
 from meter.core.rejection import Rejected
-from meter.core.sessions.sessionize import ConversationTouched, Sessions
+from meter.core.sessions.outcomes import ConversationTouched
+from meter.core.sessions.sessionize import Sessions
 from meter.core.sessions.updates import MeteredUpdates
 from schemas.events import decode_event
 from schemas.metered import ConversationMetered

@@ -103,14 +103,15 @@ def test_rulings_follow_the_settings() -> None:
 @pytest.mark.parametrize(
     ("value", "stages"),
     [
-        ("", {"sessionize", "charge"}),
+        ("", {"sessionize", "charge", "commands"}),
         ("sessionize", {"sessionize"}),
         ("charge", {"charge"}),
         ("charge, sessionize", {"sessionize", "charge"}),
+        ("commands,charge", {"charge", "commands"}),
     ],
 )
 def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -> None:
-    """Both unless one is asked for, in whatever order they are written."""
+    """All unless some are asked for, in whatever order they are written."""
     assert load({"METER_STAGES": value}).stages() == stages
 
 

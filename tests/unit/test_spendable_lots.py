@@ -5,8 +5,9 @@ from typing import Any, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meter.core.wallet.book import Book, Posting, Wallet
+from meter.core.wallet.book import Book, Posting
 from meter.core.wallet.lots import Lot
+from meter.core.wallet.wallet import Wallet
 from schemas.ledger import LotKind
 
 Order = Literal["free_first", "paid_first"]
@@ -15,7 +16,7 @@ RANKS: dict[Order, dict[str, int]] = {
     "paid_first": {"designated": 0, "shared": 1, "free": 2},
 }
 BOTS = ("b-1", "b-2")
-ABOUT = Posting("", "", "", 0)
+ABOUT = Posting.of_lot("", 0)
 
 lots = st.builds(
     lambda kind, bot, begins, length: (kind, bot if kind == "designated" else "", begins, begins + length),

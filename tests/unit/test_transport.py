@@ -4,33 +4,33 @@ import asyncio
 import gc
 import time
 import weakref
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from meter.kafka.fetched import Batch, KeptRecords
 from meter.kafka.records import Record
-from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Consumer, ConsumerThread, _records_of
+from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Consumer, ConsumerThread, _Read, _records_of
+from tests.kafka_batches import marker, one_batch
 from tests.properties.memory_log import stored
 
 ONE, TWO = TP("t", 1), TP("t", 2)
 
 
-def records(tp: TP, *offsets: int) -> list[ConsumerRecord]:
-    return [stored(tp.topic, tp.partition, offset, Record(None, b"{}"), timestamp=5_000) for offset in offsets]
+def records(tp: TP, *offsets: int) -> _Read:
+    found = [stored(tp.topic, tp.partition, offset, Record(None, b"{}"), timestamp=5_000) for offset in offsets]
+    return _Read(found, offsets[-1])
 
 
 class Fetcher:
     """What aiokafka's fetcher shows of itself: positions by partition, and what it would hand over."""
 
-    def __init__(self, positions: dict[TP, int | None], ready: dict[TP, list[ConsumerRecord]]) -> None:
+    def __init__(self, positions: dict[TP, int | None], ready: dict[TP, _Read]) -> None:
         self._closed = False
         self._ready = ready
         self._records: dict[TP, object] = {}
@@ -50,7 +50,7 @@ class Fetcher:
         self,
         partitions: frozenset[TP],
         timeout: int,  # noqa: ASYNC109 - aiokafka's signature
-    ) -> dict[TP, list[ConsumerRecord]]:
+    ) -> dict[TP, _Read]:
         assert timeout == 0
         self.asked.append(partitions)
         return {tp: found for tp, found in self._ready.items() if tp in partitions}
@@ -175,26 +175,23 @@ async def test_positions_that_are_not_valid_yet_are_not_told() -> None:
     assert {tp: part.base for tp, part in (await fetch(fetcher, {ONE, TWO, TP("t", 9)})).items()} == {TWO: 4}
 
 
-def packed(base: int, values: list[bytes], *, of_control: bool = False) -> bytes:
-    """A batch as a broker sends it, from offset `base` on."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
-    for at, value in enumerate(values):
-        builder.append(at, 5_000 + at, b"k", value, [("h", b"1")])
-    batch = bytearray(builder.build())
-    batch[:8] = base.to_bytes(8, "big")
-    if of_control:
-        batch[22] |= 0x20
-        batch[17:21] = calc_crc32c(bytes(batch[21:])).to_bytes(4, "big")
-    return bytes(batch)
+def packed(base: int, values: list[bytes], producer: int | None = None) -> bytes:
+    """A batch as a broker sends it, from offset `base` on; of a transaction if it has a producer."""
+    return one_batch(
+        [stored("t", 1, base + at, Record(b"k", value, [("h", b"1")]), 5_000 + at) for at, value in enumerate(values)],
+        producer=producer,
+    )
 
 
 class Result:
     """What aiokafka's fetcher keeps of a fetch from ONE at `offset`."""
 
-    def __init__(self, data: bytes, offset: int) -> None:
+    def __init__(self, data: bytes, offset: int, aborted: Sequence[tuple[int, int]] = ()) -> None:
         self.moved = 0
         self._topic_partition = ONE
-        self._partition_records: Any = SimpleNamespace(_records=KeptRecords(data), next_fetch_offset=offset)
+        self._partition_records: Any = SimpleNamespace(
+            _records=KeptRecords(data), next_fetch_offset=offset, _aborted_transactions=aborted
+        )
 
     def check_assignment(self, tp: TP) -> bool:
         return bool(tp == ONE)
@@ -207,17 +204,47 @@ class Result:
 
 
 def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
-    """A broker sends whole batches, so the first may begin earlier; transaction marks are no records."""
-    result = Result(packed(3, [b"a", b"b", b"c"]) + packed(6, [b"", b""], of_control=True) + packed(9, [b"d"]), 4)
-    found = _records_of(result, None)
-    assert [(each.offset, each.timestamp, each.key, each.value) for each in found] == [
+    """A broker sends whole batches, so the first may begin earlier; transaction markers are no records."""
+    result = Result(packed(3, [b"a", b"b", b"c"]) + marker(6, 1) + packed(9, [b"d"]), 4)
+    read = _records_of(result, None)
+    assert read is not None
+    assert [(each.offset, each.timestamp, each.key, each.value) for each in read.records] == [
         (4, 5_001, b"k", b"b"),
         (5, 5_002, b"k", b"c"),
         (9, 5_000, b"k", b"d"),
     ]
-    assert list(found[0].headers) == [("h", b"1")]
-    assert result.moved == 10
-    assert _records_of(result, None) == []
+    assert list(read.records[0].headers) == [("h", b"1")]
+    assert (result.moved, read.last_offset) == (10, 9)
+    assert _records_of(result, None) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "aborted"),
+    [
+        (marker(4, 1), []),
+        (packed(2, [b"a", b"b"], 1) + marker(4, 1, aborts=True), [(1, 2)]),
+        (packed(2, [b"a", b"b", b"c"], 1), [(1, 2)]),
+    ],
+)
+async def test_a_fetch_without_a_committed_record_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, aborted: list[tuple[int, int]]
+) -> None:
+    """Its reader learns where it goes on. Without that, the next batch would begin behind a hole."""
+    monkeypatch.setattr(Consumer, "should_stop", False)
+    result = Result(data, 2)
+    result._partition_records._aborted_transactions = aborted
+    read = _records_of(result, None)
+    assert read is not None
+    fetcher = Fetcher({ONE: 2}, {ONE: read})
+    consumer = consumer_with(await fetch(fetcher, {ONE}))
+    ((_, message),) = [each async for each in consumer.getmany(1.0)]
+    batch = message.value
+    assert (message.offset, batch.base, batch.last_offset, list(batch.records), result.moved) == (4, 2, 4, [], 5)
+
+
+def test_a_fetch_that_is_cut_off_in_its_first_batch_is_not_handed_over() -> None:
+    """Nothing of it was read, so the same offset is fetched again."""
+    assert _records_of(Result(packed(4, [b"a"])[:-1], 4), None) is None
 
 
 @pytest.mark.parametrize("is_still_ours", [True, False])
@@ -233,7 +260,7 @@ async def test_what_was_handed_over_goes_without_the_collector(*, is_still_ours:
     gc.disable()
     try:
         assert (await fetch(fetcher, {ONE})).keys() == {ONE}
-        assert len(result.getall(None)) == is_still_ours
+        assert (result.getall(None) is not None) == is_still_ours
         del result, parts
         fetcher._records.clear()
         assert [each() for each in gone] == [None, None]

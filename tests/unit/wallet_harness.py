@@ -34,6 +34,7 @@ class WalletHarness:
         made: list[Entry] = []
         for update in self.wallets.drain_updates(0, self._version):
             made += update.entries
+            assert update.balance is not None
             self.balance = update.balance
             self.facts |= {fact.conversation_id: fact for fact in update.conversations}
         self.entries += made

@@ -81,7 +81,8 @@ ENGINE = ReplacingMergeTree(version)
 ORDER BY workspace_id;
 
 -- The key is the location of the refused record, so a dead letter that is repeated replaces its row. `version` is the
--- offset of the dead letter on its own topic.
+-- offset of the dead letter on its own topic. `payload_bytes` is the length of the refused record's value; if
+-- `is_shortened`, key or payload may be only their beginnings.
 CREATE TABLE IF NOT EXISTS dead_letter_facts
 (
     source_topic LowCardinality(String),
@@ -91,6 +92,8 @@ CREATE TABLE IF NOT EXISTS dead_letter_facts
     reason String,
     key Nullable(String),
     payload Nullable(String),
+    payload_bytes Nullable(UInt64),
+    is_shortened Bool,
     refused_at DateTime64(3, 'UTC'),
     version UInt64
 )

@@ -98,5 +98,7 @@ SELECT
     source_offset AS offset,
     key,
     payload,
+    payload_bytes,
+    is_shortened,
     refused_at
 FROM dead_letter_facts FINAL;

@@ -13,9 +13,8 @@ ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS occurrences UInt64 DEFAULT 0 
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS wallet_partition Int32 DEFAULT -1 AFTER occurrences;
 ALTER TABLE balance_facts ADD COLUMN IF NOT EXISTS since Int64 DEFAULT -1 AFTER wallet_partition;
 
--- Comparisons: what became of the records of a partition of chat-events up to an offset, and how many of them one
--- partition of wallet-inputs has processed. Only the newest offset with a comparison of every partition of wallet-inputs
--- is used. An offset has one of 256 slots, and a later comparison replaces an earlier one with the same slot. So the
+-- Comparisons: what became of the records of a partition of chat-events up to an offset, and how many of them the
+-- partition of wallet-inputs with the same number has processed. Only the newest offset is used. An offset has one of 256 slots, and a later comparison replaces an earlier one with the same slot. So the
 -- table does not grow.
 CREATE TABLE IF NOT EXISTS event_count_facts
 (
@@ -23,7 +22,6 @@ CREATE TABLE IF NOT EXISTS event_count_facts
     wallet_partition Int32,
     slot UInt64,
     origin_offset Int64,
-    wallet_partitions Int32,
     events UInt64,
     messages UInt64,
     closed_messages UInt64,
@@ -31,6 +29,7 @@ CREATE TABLE IF NOT EXISTS event_count_facts
     duplicates UInt64,
     refused UInt64,
     ticks UInt64,
+    moved UInt64,
     wallet_messages UInt64,
     wallet_occurrences UInt64,
     refused_inputs UInt64,

@@ -1,8 +1,8 @@
 """Event counts: the SQL that reads what the meter counted, and what has to be equal to it.
 
-Every partition of wallet-inputs writes a comparison for an offset of chat-events, one after another. So the newest
-offset is compared that all of them have written a comparison for (docs/adr/0009). Dead letters up to that offset may
-still be on their way to ClickHouse, and so may balances. Until they are there, too few of them is no difference.
+A partition of wallet-inputs writes comparisons for offsets of chat-events in the partition with its own number. The
+newest offset is compared (docs/adr/0009). Dead letters up to that offset may still be on their way to ClickHouse, and
+so may balances. Until they are there, too few of them is no difference.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ from schemas.event_counts import EventCounts
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
 
 _COUNTS: Final = EventCounts.__struct_fields__
-_CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks")
-"""The classes of events: each event is in exactly one."""
+_CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks", "moved")
+"""The classes of events: each event is in exactly one. A moved one is counted again where it was moved to."""
 
 
 def partition_name(topic: str, partition: int) -> str:
@@ -27,10 +27,10 @@ def partition_name(topic: str, partition: int) -> str:
 
 
 class ComparedOffset(NamedTuple):
-    """The newest offset of a partition of chat-events that every partition of wallet-inputs has compared.
+    """The newest offset of a partition of chat-events that its wallets have compared.
 
     `variants` is how many different `counts` the comparisons hold; more than 1 is a difference. `wallet_messages` and
-    `wallet_occurrences` are sums over the partitions of wallet-inputs.
+    `wallet_occurrences` are what the wallets have processed.
     """
 
     partition: int
@@ -82,7 +82,6 @@ def compared_offsets_sql() -> str:
     return f"""SELECT origin_partition, origin_offset, uniqExact({", ".join(_COUNTS)}),
         sum(wallet_messages), sum(wallet_occurrences), {counts}
         FROM event_count_facts FINAL GROUP BY origin_partition, origin_offset
-        HAVING count() >= max(wallet_partitions)
         ORDER BY origin_partition, origin_offset DESC LIMIT 1 BY origin_partition"""
 
 

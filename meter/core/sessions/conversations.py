@@ -1,4 +1,4 @@
-"""The state of one interaction: its conversations and its accepted events (DOMAIN, Metering 1 to 3).
+"""The state of one interaction: its conversations (DOMAIN, Metering 1 to 3).
 
 A conversation is an interval [first, last] with counts. Intervals that are at most one gap apart are joined to one, so
 the result does not depend on the order of arrival. All times are event times in milliseconds.
@@ -50,25 +50,13 @@ class Conversation(msgspec.Struct, array_like=True):
         self.requests += later.requests
 
 
-class Seen(NamedTuple):
-    """An accepted event: its key (16 bytes, see `schemas.ids.event_key`), its time, and its class.
-
-    A repeat has the same three, in the same interaction. Another event with the same key is a conflict.
-    """
-
-    event_key: bytes
-    at_ms: int
-    event_class: str
-
-
 class Interaction(msgspec.Struct, array_like=True):
-    """The conversations that a late message can still touch, by time, and the events accepted within the horizon.
+    """The conversations that a late message can still touch, by time.
 
-    `seen` is in order of arrival. Both may hold more than that, until `Sessions.advance` removes it.
+    It may hold more than that, until `Sessions.advance` removes it.
     """
 
     conversations: list[Conversation] = []
-    seen: list[Seen] = []
     due_ms: int = 0
     """The event time of the interaction's next timer: something may close or be forgotten then."""
 

@@ -7,130 +7,115 @@ future from the record's own Kafka timestamp. So reading the log again gives the
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-import msgspec
-
-from meter.core.policy import Policy
-from meter.core.rejection import Rejected
-from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, Seen, join
-from meter.core.sessions.event_kinds import ChatMessage, class_of, kind_of
+from meter.core.policy import Policy, PolicyInForce
+from meter.core.sessions.accepted_ids import SHORT_ID_BYTES, AcceptedId, AcceptedIds, tag_of
+from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, join
+from meter.core.sessions.event_kinds import class_of, kind_of
+from meter.core.sessions.keys import pack_key
+from meter.core.sessions.outcomes import (
+    Conflict,
+    ConversationTouched,
+    Duplicate,
+    OccurrenceCounted,
+    Outcome,
+    PolicyRead,
+    Ticked,
+)
+from meter.core.sessions.timeliness import late, untimely
 from schemas.events import AnyChatEvent, ClockTick
 from schemas.ids import event_key
-from schemas.instants import HOUR_MS, rfc3339, to_ms
-from schemas.metered import Kind
-
-
-class ConversationTouched(msgspec.Struct, frozen=True):
-    """Outcome: a user or bot message was added to `conversation`, and may have bridged `absorbed` into it.
-
-    `announce` says that a metered update of `conversation` is needed now: its charge changed, or it was closed before.
-    An absorbed conversation always needs an update, because an earlier run may have announced it.
-    """
-
-    key: InteractionKey
-    conversation: Conversation
-    absorbed: Conversation | None
-    announce: bool
-
-
-class OccurrenceCounted(msgspec.Struct, frozen=True):
-    """Outcome: an event outside conversations was accepted, a notification or a message of an agent or a developer."""
-
-    key: InteractionKey
-    kind: Kind
-    unit_id: str
-    at_ms: int
-
-
-class Ticked(msgspec.Struct, frozen=True):
-    """Outcome: the record was a tick. After a final one the caller closes all conversations with `close_all`."""
-
-    final: bool
-
-
-class Duplicate(msgspec.Struct, frozen=True):
-    """Outcome: a repeat of an accepted event. Only the watermark may have moved."""
-
-
-class Conflict(msgspec.Struct, frozen=True):
-    """Outcome: another event has the id of an accepted one, which stays. Only the watermark may have moved."""
-
-
-Outcome = ConversationTouched | OccurrenceCounted | Ticked | Duplicate | Conflict | Rejected
+from schemas.instants import to_ms
+from schemas.policy import PolicyRecord
 
 
 class Sessions:
     """The state of one partition of chat-events: its interactions, its accepted events and its watermark.
 
-    Call `restore` at most once, before the first `step`. After each `step`, exhaust `advance` before the next one: when
-    a conversation closes must depend on the log and not on batches.
+    Call `restore` first, if at all. After each `step`, exhaust `advance`: no conversation may close by batches.
     """
 
     def __init__(self, policy: Policy, watermark_ms: int = 0, closed_messages: int = 0) -> None:
-        self.policy = policy
+        self.in_force = PolicyInForce(policy=policy)
         self.watermark_ms = watermark_ms
+        self.floor_ms = -_NEVER
+        """Events before this time stay late, although the late horizon has become longer since."""
+        self.arrived_ms = 0
+        """The Kafka timestamp of the record that moved the watermark last; 0 if none has yet."""
         self.closed_messages = closed_messages
         """Messages of all closed conversations since the beginning, forgotten ones included."""
         self.interactions: dict[InteractionKey, Interaction] = {}
         self.touched: set[InteractionKey] = set()
         """Interactions that changed or ended since the last checkpoint, whose writer replaces the set."""
-        self._seen: dict[bytes, tuple[InteractionKey, Seen]] = {}
+        self.accepted = AcceptedIds()
         self._due: list[tuple[int, InteractionKey]] = []
         """A heap. An interaction's valid timer is the one at its `due_ms`; others are stale."""
 
-    def restore(self, interactions: dict[InteractionKey, Interaction]) -> None:
-        """Load the interactions of a checkpoint, and derive the accepted events and the timers from them."""
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force.policy
+
+    @property
+    def oldest_ms(self) -> int:
+        """The earliest time of an event that is not late. It never goes back, also when the horizon becomes longer."""
+        return max(self.floor_ms, self.watermark_ms - self.policy.horizon_ms)
+
+    def _read_policy(self, record: PolicyRecord) -> PolicyRead:
+        """Put a newer policy in force. What the former horizon has given up is not known any more: it stays late."""
+        before, self.floor_ms = self.in_force, self.oldest_ms
+        self.in_force = before.after(record)
+        return PolicyRead(self.in_force is not before)
+
+    def restore(self, interactions: dict[InteractionKey, Interaction], buckets: dict[int, list[AcceptedId]]) -> None:
+        """Load the interactions and the accepted ids of a checkpoint, and derive the timers from them."""
         self.interactions = interactions
-        for key, interaction in self.interactions.items():
-            for seen in interaction.seen:
-                known = self._seen.get(seen.event_key)
-                if known is None or known[1].at_ms < seen.at_ms:  # An id that came back after the horizon.
-                    self._seen[seen.event_key] = (key, seen)
+        self.accepted.restore(buckets)
         self._due = [(interaction.due_ms, key) for key, interaction in self.interactions.items()]
         heapify(self._due)
 
     def step(self, event: AnyChatEvent, received_ms: int) -> Outcome:
         """Process one decoded event, whose record Kafka received at `received_ms`. A refused event changes nothing."""
+        if isinstance(event, PolicyRecord):
+            return self._read_policy(event)
         at_ms = to_ms(event.time)
         refused = untimely(event, at_ms, received_ms, self.policy)
         if refused is not None:
             return refused
         if isinstance(event, ClockTick):
-            self.watermark_ms = max(self.watermark_ms, at_ms)
+            self._reach(at_ms, received_ms)
             return Ticked(event.final)
         data = event.data
         key = (data.workspace_id, data.bot_id, data.channel, data.channel_user_id)
-        seen = Seen(event_key(data.workspace_id, event.source, event.id), at_ms, class_of(event))
-        known = self._seen.get(seen.event_key)
-        # An id is free again once its event is older than the horizon, even if `_forget` has not removed it yet.
-        if known is not None and known[1].at_ms >= self.watermark_ms - self.policy.horizon_ms:
-            self.watermark_ms = max(self.watermark_ms, at_ms)  # A repeat moves event time too.
-            return Duplicate() if known == (key, seen) else Conflict()
-        if at_ms < self.watermark_ms - self.policy.horizon_ms:
-            return self._late(at_ms)
-        return self._accept(key, seen, event)
-
-    def _late(self, at_ms: int) -> Rejected:
-        return late(at_ms, self.watermark_ms, self.policy)
-
-    def _accept(self, key: InteractionKey, seen: Seen, event: ChatMessage) -> Outcome:
-        interaction = self.interactions.get(key)
-        if interaction is None:
-            interaction = self.interactions[key] = Interaction([], [], _NEVER)
-        interaction.seen.append(seen)
-        self._seen[seen.event_key] = (key, seen)
-        self.touched.add(key)
-        self.watermark_ms = max(self.watermark_ms, seen.at_ms)
+        event_id = event_key(data.workspace_id, event.source, event.id)
+        accepted = AcceptedId(event_id[:SHORT_ID_BYTES], at_ms, tag_of(pack_key(key), class_of(event)))
+        known = self.accepted.find(accepted.short_id)
+        # An id is free again once its event is older than the horizon, even if `forget` has not removed it yet.
+        if known is not None and known.at_ms >= self.oldest_ms:
+            self._reach(at_ms, received_ms)  # A repeat moves event time too.
+            return Duplicate() if known == accepted else Conflict()
+        if at_ms < self.oldest_ms:
+            return late(at_ms, self.watermark_ms, self.floor_ms, self.policy)
+        self.accepted.add(accepted)
+        self._reach(at_ms, received_ms)
         kind = kind_of(event)
         if kind is not None:
-            self._schedule(key, interaction, seen.at_ms + self.policy.horizon_ms + 1)
-            return OccurrenceCounted(key, kind, seen.event_key.hex(), seen.at_ms)
-        return self._join(key, interaction, seen, event.data.actor == "user")
+            return OccurrenceCounted(key, kind, event_id.hex(), at_ms)
+        return self._join(key, event_id, at_ms, event.data.actor == "user")
 
-    def _join(self, key: InteractionKey, interaction: Interaction, seen: Seen, by_user: bool) -> ConversationTouched:
+    def _reach(self, at_ms: int, received_ms: int) -> None:
+        if at_ms > self.watermark_ms:
+            self.watermark_ms, self.arrived_ms = at_ms, received_ms
+        self.accepted.forget(self.oldest_ms)
+
+    def _join(self, key: InteractionKey, event_id: bytes, at_ms: int, by_user: bool) -> ConversationTouched:
+        interaction = self.interactions.get(key)
+        if interaction is None:
+            interaction = self.interactions[key] = Interaction([], _NEVER)
+        self.touched.add(key)
         gap_ms = self.policy.gap_ms
         before = {each.conversation_id: _charge_basis(each, gap_ms) for each in interaction.conversations}
         self.closed_messages -= interaction.closed_messages
-        joined = join(interaction, seen.at_ms, by_user, seen.event_key, gap_ms)
+        joined = join(interaction, at_ms, by_user, event_id, gap_ms)
         conversation = joined.conversation
         was_closed = conversation.closed
         conversation.closed = was_closed and conversation.last_ms + gap_ms < self.watermark_ms
@@ -143,7 +128,7 @@ class Sessions:
         )
 
     def advance(self) -> Iterator[tuple[InteractionKey, Conversation]]:
-        """Close conversations that were silent for longer than the gap; forget what no late event can reach.
+        """Close conversations that were silent for longer than the gap; forget those that no late event can reach.
 
         Call it after each `step`. Yields the conversations that closed, in order of their timers.
         """
@@ -181,36 +166,16 @@ class Sessions:
         self.closed_messages += conversation.messages
 
     def _forget(self, key: InteractionKey, interaction: Interaction) -> None:
-        """Remove the events and conversations that no late event can reach, and set the next timer.
-
-        Events are removed in order of arrival, up to the first one within the horizon. So the cost follows what is
-        removed, and an older event may wait behind a newer one. Its id is free nevertheless: see `step`.
-        """
-        oldest_ms = self.watermark_ms - self.policy.horizon_ms
-        forgotten = 0
-        for seen in interaction.seen:
-            if seen.at_ms >= oldest_ms:
-                break
-            if self._seen.get(seen.event_key) == (key, seen):
-                del self._seen[seen.event_key]
-            forgotten += 1
-        del interaction.seen[:forgotten]
-        reach_ms = oldest_ms - self.policy.gap_ms
+        """Remove the conversations that no late event can reach, and set the next timer."""
+        gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
+        reach_ms = self.oldest_ms - gap_ms
         interaction.conversations = [each for each in interaction.conversations if each.last_ms >= reach_ms]
-        if not interaction.seen and not interaction.conversations:
+        if not interaction.conversations:
             del self.interactions[key]
             return
         interaction.due_ms = _NEVER
-        self._schedule(key, interaction, self._next_due_ms(interaction, oldest_ms))
-
-    def _next_due_ms(self, interaction: Interaction, oldest_ms: int) -> int:
-        gap_ms, horizon_ms = self.policy.gap_ms, self.policy.horizon_ms
-        dues = [each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations]
-        if interaction.seen:
-            # One timer for the last arrival removes many events. If that one is out of reach, the first one blocks it.
-            newest = interaction.seen[-1]
-            dues.append((newest if newest.at_ms >= oldest_ms else interaction.seen[0]).at_ms + horizon_ms + 1)
-        return min(dues)
+        dues = (each.last_ms + gap_ms + 1 + (horizon_ms if each.closed else 0) for each in interaction.conversations)
+        self._schedule(key, interaction, min(dues))
 
     def _schedule(self, key: InteractionKey, interaction: Interaction, due_ms: int) -> None:
         if due_ms < interaction.due_ms:
@@ -219,26 +184,6 @@ class Sessions:
 
 
 _NEVER = 2**62
-
-
-def untimely(event: AnyChatEvent, at_ms: int, received_ms: int, policy: Policy) -> Rejected | None:
-    """The refusal of an event that is in the future or before 1970, regardless of earlier events; else None."""
-    if at_ms > received_ms + policy.future_ms:
-        ahead_s = (at_ms - received_ms) / 1000
-        return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
-    if at_ms < 0 and not isinstance(event, ClockTick):
-        return Rejected("too_old", f"time: {rfc3339(at_ms)} is before 1970 and cannot be metered")
-    return None
-
-
-def late(at_ms: int, watermark_ms: int, policy: Policy) -> Rejected:
-    """The refusal of an event that is older than the late horizon. The caller has compared the times."""
-    behind_h = (watermark_ms - at_ms) / HOUR_MS
-    horizon_h = policy.horizon_ms / HOUR_MS
-    return Rejected(
-        "late",
-        f"time: {rfc3339(at_ms)} is {behind_h:.3f} h behind the newest event; the late horizon is {horizon_h:g} h",
-    )
 
 
 def _charge_basis(conversation: Conversation, gap_ms: int) -> tuple[bool, int, int]:

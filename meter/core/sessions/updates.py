@@ -7,8 +7,9 @@ crash, that part is always the updates up to some offset.
 from typing import TypedDict
 
 from meter.core.sessions.conversations import Conversation, InteractionKey
-from meter.core.sessions.sessionize import ConversationTouched, OccurrenceCounted
+from meter.core.sessions.outcomes import ConversationTouched, OccurrenceCounted
 from schemas.metered import ConversationMetered, OccurrenceMetered, State
+from schemas.versions import version_of
 
 
 class _Common(TypedDict):
@@ -27,11 +28,13 @@ class MeteredUpdates:
     """Collects the metered updates of one batch of the chat events in `partition`.
 
     `offset` and `produced_ms` are those of the record that caused a change: its offset, and its Kafka timestamp in ms.
-    Calls must come in order of offset. `gap_ms` is the length of a session.
+    Calls must come in order of offset. `gap_ms` is the length of a session. `generation` is that of the
+    topic, which is part of every origin.
     """
 
-    def __init__(self, partition: int, gap_ms: int) -> None:
+    def __init__(self, partition: int, gap_ms: int, generation: int = 0) -> None:
         self._partition = partition
+        self._generation = generation
         self._gap_ms = gap_ms
         self._conversations: dict[str, tuple[InteractionKey, Conversation, str, int, int]] = {}
         self._occurrences: list[OccurrenceMetered] = []
@@ -102,6 +105,6 @@ class MeteredUpdates:
             "channel": channel,
             "channel_user_id": channel_user_id,
             "origin_partition": self._partition,
-            "origin_offset": offset,
+            "origin_offset": version_of(self._generation, offset),
             "produced_ms": produced_ms,
         }

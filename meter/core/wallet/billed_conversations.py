@@ -17,19 +17,21 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Unit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One charged unit: a conversation on Standard, a session of it on Enterprise.
 
-    `at_ms` is the unit's own event time, which decided which lots could pay.
+    `at_ms` is the unit's own event time, which decided which lots could pay. `day` is the conversation's UTC day when
+    the unit was charged.
     """
 
     unit_id: str
     at_ms: int
     parts: tuple[Part, ...]
+    day: int = 0
 
 
 class BilledConversation(msgspec.Struct, array_like=True, gc=False):
     """A conversation with its charges. The fields up to `absorbed_into` come from the newest `ConversationMetered`.
 
     `messages` and `requests` are those of the last update that was not open, and 0 before. `plan` and `price_micros`
-    are the terms of `units`, the price in micro-dollars a unit. The origin fields say which update is the newest.
+    are the terms of `units`, the price in micro-dollars a unit. `origin_offset` says which update is the newest.
     """
 
     conversation_id: str
@@ -37,7 +39,6 @@ class BilledConversation(msgspec.Struct, array_like=True, gc=False):
     channel: str
     channel_user_id: str
     opened_ms: int
-    origin_partition: int
     origin_offset: int = -1
     state: str = "open"
     first_ms: int = 0
@@ -62,16 +63,15 @@ class BilledConversation(msgspec.Struct, array_like=True, gc=False):
             metered.channel,
             metered.channel_user_id,
             metered.opened_ms,
-            metered.origin_partition,
         )
 
     def covers(self, metered: ConversationMetered) -> bool:
         """Whether `metered` is a repeat, or older than the newest update."""
-        return metered.origin_partition == self.origin_partition and metered.origin_offset <= self.origin_offset
+        return metered.origin_offset <= self.origin_offset
 
     def update_from(self, metered: ConversationMetered) -> None:
         """Copy the state of a newer update. The counts of messages are copied only if it is closed or absorbed."""
-        self.origin_partition, self.origin_offset = metered.origin_partition, metered.origin_offset
+        self.origin_offset = metered.origin_offset
         self.state = metered.state
         self.first_ms, self.last_ms = metered.first_ms, metered.last_ms
         self.billable = metered.requests > 0

@@ -1,64 +1,47 @@
 """One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
-from typing import Literal
-
 import msgspec
 
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
-from meter.core.wallet.lots import Lot, Lots, Spendable
-from meter.core.wallet.plan_terms import Timeline
-from schemas.instants import day_of
+from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
+from meter.core.wallet.waiting import Waiting
+from meter.core.wallet.wallet import Wallet
+from schemas.instants import DAY_MS, day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
-Status = Literal["unknown", "provisioned", "created"]
-"""unknown: not created yet, and nothing is charged; provisioned: its first event created it; created: a command did."""
-
-
-class Bot(msgspec.Struct, array_like=True):
-    """A bot as its command named it, with its own plan. An empty timeline means the workspace's plan."""
-
-    name: str = ""
-    owner: str = ""
-    plan: Timeline = msgspec.field(default_factory=Timeline)
-
-
-class Wallet(msgspec.Struct, array_like=True):
-    """The lots, plans, bots and balances of a workspace.
-
-    `free_micros` and `paid_micros` are the sums over the lots of that kind, kept up to date by `Book.post`. `seq` is
-    the number of the newest entry.
-    """
-
-    workspace_id: str
-    status: Status = "unknown"
-    owner: str = ""
-    name: str = ""
-    seq: int = 0
-    plan: Timeline = msgspec.field(default_factory=Timeline)
-    bots: dict[str, Bot] = {}
-    lots: Lots = msgspec.field(default_factory=Lots)
-    commands: dict[str, str] = {}
-    """Key of each command that took effect -> digest of its content. Kept for ever, so that any repeat is found."""
-    free_micros: int = 0
-    paid_micros: int = 0
-    lapsed_micros: int = 0
-    since: int = -1
-    """The wallet-inputs offset of the first input that changed the workspace; -1 before."""
-    conversations: int = 0
-    messages: int = 0
-    occurrences: int = 0
-    """These three are control totals: see `schemas.ledger.ControlTotals`."""
-
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """The subject of an entry: the bot, the unit, its conversation (or ""), and the event time in ms."""
+    """The subject of an entry: the bot, the unit, its conversation (or ""), the event time in ms, and the UTC day.
+
+    The day is the conversation's at the time of the charge, also for its reversal; without a conversation that of the
+    event time.
+    """
 
     bot_id: str
     unit_id: str
     conversation_id: str
     occurred_ms: int
+    day: int
+
+    @classmethod
+    def of_lot(cls, bot_id: str, at_ms: int) -> "Posting":
+        """Return the subject of an entry that is about no unit."""
+        return cls(bot_id, "", "", at_ms, day_of(at_ms))
+
+
+class Touched:
+    """The names of what changed in a book since the last checkpoint. A book that nothing touches has none of it."""
+
+    __slots__ = ("bots", "commands", "conversations", "lots", "usage")
+
+    def __init__(self) -> None:
+        self.conversations: set[str] = set()
+        self.usage: set[UsageKey] = set()
+        self.lots: set[str] = set()
+        self.bots: set[str] = set()
+        self.commands: set[str] = set()
 
 
 class Book:
@@ -67,6 +50,23 @@ class Book:
     Its methods note what must go on the next update and into the next checkpoint. Change usage totals only after
     `usage_of`, and call `touch_conversation` for a changed conversation.
     """
+
+    __slots__ = (
+        "_spendable",
+        "_touched",
+        "booked_ms",
+        "changed",
+        "conversations",
+        "entries",
+        "new_lots",
+        "produced_ms",
+        "seen_from_ms",
+        "unpublished_conversations",
+        "unpublished_usage",
+        "usage",
+        "waiting",
+        "wallet",
+    )
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
@@ -79,11 +79,25 @@ class Book:
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
         self.produced_ms = 0
-        self.touched_conversations: set[str] = set()
-        self.touched_usage: set[UsageKey] = set()
+        self.booked_ms = 0
+        """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
+        self._touched: Touched | None = None
+        self.waiting: Waiting | None = None
+        """The conversations that wait to be charged again. Derived from the state when the next slice is due."""
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
+
+    def held_from_ms(self, clock_ms: int) -> int | None:
+        """The earliest time known of a workspace that has events and is not created yet; None of any other workspace.
+
+        No conversation of such a workspace is forgotten. Of an event outside conversations at most the day is known;
+        if that is forgotten too, the time is `clock_ms`.
+        """
+        if self.wallet.status != "unknown" or not self.wallet.conversations + self.wallet.occurrences:
+            return None
+        begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
+        return min(begun_ms, default=clock_ms)
 
     @property
     def spendable(self) -> Spendable:
@@ -123,22 +137,27 @@ class Book:
             lot_kind=lot.kind,
             amount_micros=amount_micros,
             occurred_ms=about.occurred_ms,
+            booked_ms=self.booked_ms,
+            day=about.day,
             reverses=reverses,
         )
         self.entries.append(entry)
+        self.touched.lots.add(lot.lot_id)
         self.changed = True
         return entry
 
     def touch_conversation(self, conversation: BilledConversation) -> None:
         """Put a changed conversation on the next update and into the next checkpoint."""
         self.unpublished_conversations[conversation.conversation_id] = conversation
-        self.touched_conversations.add(conversation.conversation_id)
+        self.touched.conversations.add(conversation.conversation_id)
         self.changed = True
 
     def add_lot(self, lot: Lot) -> None:
         """Add a lot, whose credit is posted next. `Wallets` sets the timers of `new_lots` and empties the list."""
         self.wallet.lots.add(lot)
         self.new_lots.append(lot)
+        self.touched.lots.add(lot.lot_id)
+        self.reorder_lots()
 
     def forget_conversation(self, conversation: BilledConversation) -> None:
         """Remove a conversation that no late message can reach.
@@ -146,15 +165,34 @@ class Book:
         Its day stays in memory until it has no remembered conversation left.
         """
         del self.conversations[conversation.conversation_id]
-        self.touched_conversations.add(conversation.conversation_id)
+        self.touched.conversations.add(conversation.conversation_id)
+        if self.wallet.status == "provisioned":
+            parts = (part for unit in conversation.units for part in unit.parts)
+            assumed_micros = sum(part.amount_micros for part in parts if part.lot_id == ASSUMED_GRANT)
+            self.wallet.assumed_spent_micros += assumed_micros
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
         self.usage[key].remembered -= 1
-        self.touched_usage.add(key)
+        self.touched.usage.add(key)
 
     def forget_usage(self, key: UsageKey) -> None:
         """Remove a day that no conversation can change any more. Its totals stay in ClickHouse."""
         del self.usage[key]
-        self.touched_usage.add(key)
+        if not self.usage and not self.conversations:
+            # Nothing of the workspace is live. Containers that were large once keep their size, so they are replaced.
+            self.conversations, self.usage, self._spendable = {}, {}, None
+        self.touched.usage.add(key)
+
+    @property
+    def touched(self) -> Touched:
+        """Names of the entries that the next checkpoint has to write."""
+        if self._touched is None:
+            self._touched = Touched()
+        return self._touched
+
+    def take_touched(self) -> Touched:
+        """Return what was touched since the last call."""
+        touched, self._touched = self.touched, None
+        return touched
 
     def add_cause(self, metered: Metered) -> None:
         """Note the Kafka timestamp of a metered update. The oldest goes on the ledger update, for measuring latency."""
@@ -166,7 +204,7 @@ class Book:
         if usage is None:
             usage = self.usage[key] = Usage()
         self.unpublished_usage[key] = usage
-        self.touched_usage.add(key)
+        self.touched.usage.add(key)
         self.changed = True
         return usage
 

@@ -13,6 +13,9 @@ from schemas.ledger import LotKind
 OVERDRAFT = "overdraft"
 """Id of the shared lot that pays what no credit covers. It is the only lot that may fall below zero."""
 
+ASSUMED_GRANT = "assumed"
+"""Id of the free grant of a workspace that its first event created. A command that creates it withdraws the grant."""
+
 _FOR_EVER_MS = 2**62
 
 
@@ -26,8 +29,8 @@ class Lapse(msgspec.Struct, array_like=True, gc=False):
 class Lot(msgspec.Struct, array_like=True, gc=False):
     """One grant or purchase of `credited_micros`. Amounts are in micro-dollars, times in milliseconds of event time.
 
-    The unspent credit is `remaining_micros` plus `lapses`. A late unit from within the term of an expired free lot can
-    still use what has lapsed, because the unit's own time decides what may pay for it.
+    The unspent credit is `remaining_micros` plus `lapses`, or `pending_micros`. A late unit from within the term of an
+    expired free lot can still use what has lapsed, because the unit's own time decides what may pay for it.
     """
 
     lot_id: str
@@ -38,16 +41,24 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     expires_ms: int = _FOR_EVER_MS
     credited_micros: int = 0
     lapses: list[Lapse] = []
+    lapsed_micros: int = 0
+    """The sum of `lapses`."""
+    pending_micros: int = 0
+    """The credit of a grant that event time has not reached yet. It is in no balance."""
+    withdrawn: bool = False
+    """Whether the lot may not pay any more. Credit that a reversal returns to it is taken away at once."""
+    entry_id: str = ""
+    """The id of the entry that credited it; "" while it is pending."""
 
     def pays_at(self, at_ms: int) -> bool:
-        """Whether the lot may pay for a unit at `at_ms`. A free lot does until, and not at, its expiry."""
+        """Whether the lot may pay for a unit at `at_ms`. A free lot does within its term, the end excluded."""
         return self.kind != "free" or self.assigned_ms <= at_ms < self.expires_ms
 
     @property
     def spendable_micros(self) -> int:
-        """The credit that a unit within its term can still use, lapsed credit included."""
+        """The credit that a unit within its term can still use, lapsed and pending credit included."""
         left_micros = self.remaining_micros if self.remaining_micros > 0 else 0
-        return left_micros + sum(lapse.amount_micros for lapse in self.lapses) if self.lapses else left_micros
+        return left_micros + self.lapsed_micros + self.pending_micros
 
 
 class Lots(msgspec.Struct, array_like=True):

@@ -4,7 +4,6 @@ Timers are derived from the state after a restore and are never stored. A timer 
 subject is looked up and checked again.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 
@@ -17,7 +16,9 @@ from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Three kinds of timer, each kind in heaps of (event time in ms, workspace, subject).
+    """Three kinds of timer, each kind in a heap of (event time in ms, workspace, subject).
+
+    The time in a heap is that of the subject, without the late horizon, which a policy may change.
 
     A `watch_` method must be called at each change that its docstring names; a repeated timer does no harm. An
     `expired_` method removes the timers up to a time and yields their subjects. Timers hold names and no objects, so
@@ -25,22 +26,24 @@ class Timers:
     """
 
     def __init__(self, policy: Policy, books: Mapping[str, Book]) -> None:
-        self._reach_ms = policy.gap_ms + policy.horizon_ms
+        self.policy = policy
         self._books = books
         self._lots: list[tuple[int, str, str]] = []
-        self._conversations: defaultdict[int, list[tuple[int, str, str]]] = defaultdict(list)
+        self._conversations: list[tuple[int, str, str]] = []
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """Set the timer for the end of a free lot's term. Called when a lot is added or its term moves.
+        """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves.
 
         An exhausted lot keeps its timer, because a reversal may credit it again before its term ends.
         """
         if lot.kind == "free":
+            if lot.pending_micros:
+                heappush(self._lots, (lot.assigned_ms, book.wallet.workspace_id, lot.lot_id))
             heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id))
 
-    def expired_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
-        """Yield the free lots whose term has ended by `clock_ms`."""
+    def due_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
+        """Yield the free lots whose term has begun or ended by `clock_ms`."""
         while self._lots and self._lots[0][0] <= clock_ms:
             _, workspace_id, lot_id = heappop(self._lots)
             book = self._books[workspace_id]
@@ -52,40 +55,53 @@ class Timers:
         An open conversation gets no timer: it may have gone on without a metered update.
         """
         if conversation.state != "open":
-            heap = self._conversations[conversation.origin_partition]
-            heappush(heap, (self._expires_ms(conversation), book.wallet.workspace_id, conversation.conversation_id))
+            heappush(
+                self._conversations, (conversation.last_ms, book.wallet.workspace_id, conversation.conversation_id)
+            )
 
-    def expired_conversations(self, partition: int, watermark_ms: int) -> Iterator[tuple[Book, BilledConversation]]:
-        """Yield the conversations of a partition of chat-events that no event can touch any more.
+    def expired_conversations(self, watermark_ms: int, safe_offset: int) -> Iterator[tuple[Book, BilledConversation]]:
+        """Yield the conversations that no event can touch any more.
 
-        Open conversations are left out, and those of a workspace that is not created yet: their charges are held.
+        Open conversations are left out, and those of a workspace that is not created yet: their charges are held. So
+        are those with an origin above `safe_offset`: a repeat of them could still come. There are some if a shorter
+        horizon has come into force and the sessionizer repeats what it wrote before a crash.
         """
-        heap = self._conversations[partition]
-        while heap and heap[0][0] <= watermark_ms:
-            _, workspace_id, conversation_id = heappop(heap)
+        repeatable: list[tuple[int, str, str]] = []
+        heap = self._conversations
+        oldest_ms = watermark_ms - self._reach_ms
+        while heap and heap[0][0] < oldest_ms:
+            timer = heappop(heap)
+            _, workspace_id, conversation_id = timer
             book = self._books[workspace_id]
             conversation = book.conversations.get(conversation_id)
-            if conversation is None or self._expires_ms(conversation) > watermark_ms:
+            if conversation is None or conversation.last_ms >= oldest_ms:
                 continue
             if conversation.state == "open" or book.wallet.status == "unknown":
                 continue  # It is watched again when it closes or is charged.
+            if conversation.origin_offset > safe_offset:
+                repeatable.append(timer)
+                continue
             yield book, conversation
+        for timer in repeatable:
+            heappush(heap, timer)
 
     def watch_usage(self, book: Book, key: UsageKey) -> None:
         """Set the timer from when on no event within the horizon can belong to a day.
 
         Called when the day is added, and again when it has lost its last remembered conversation.
         """
-        heappush(self._usage, ((key.day + 1) * DAY_MS + self._reach_ms, book.wallet.workspace_id, *key))
+        heappush(self._usage, ((key.day + 1) * DAY_MS, book.wallet.workspace_id, *key))
 
-    def expired_usage(self, slowest_ms: int) -> Iterator[tuple[Book, UsageKey]]:
-        """Yield the days that no event can change any more. Every source has reached event time `slowest_ms`."""
-        while self._usage and self._usage[0][0] <= slowest_ms:
+    def expired_usage(self, watermark_ms: int) -> Iterator[tuple[Book, UsageKey]]:
+        """Yield the days that no event can change any more."""
+        while self._usage and self._usage[0][0] <= watermark_ms - self._reach_ms:
             _, workspace_id, bot_id, day = heappop(self._usage)
             book, key = self._books[workspace_id], UsageKey(bot_id, day)
             usage = book.usage.get(key)
             if usage is not None and not usage.remembered:
                 yield book, key
 
-    def _expires_ms(self, conversation: BilledConversation) -> int:
-        return conversation.last_ms + self._reach_ms + 1
+    @property
+    def _reach_ms(self) -> int:
+        """How far behind the watermark a conversation's last message may be and still be joined by a new one."""
+        return self.policy.gap_ms + self.policy.horizon_ms

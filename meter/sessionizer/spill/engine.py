@@ -1,8 +1,9 @@
 """The kernel for a state larger than memory: interactions that nothing happens to are moved to a store on disk.
 
 Before a batch is processed, every interaction that it may concern is moved back to memory: those of its events, those
-that have accepted one of its ids, those that become due by its time, and at the end of a feed all that are open. So the
-kernel decides as if the whole state were in memory, and no rule is written twice.
+that become due by its time, and at the end of a feed all that are open. Buckets of ids leave memory for good; if the
+store has an id that the batch asks for, the kernel gets a copy for this batch. So the kernel decides as if the whole
+state were in memory, and no rule is written twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,9 @@ from typing import Final
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.sessions import sessionize
-from meter.core.sessions.state_codec import pack_key
+from meter.core.sessions.accepted_ids import SHORT_ID_BYTES
+from meter.core.sessions.keys import pack_key
+from meter.core.sessions.timeliness import untimely
 from meter.kafka.fetched import Fetched
 from meter.sessionizer.engine import Processed
 from meter.sessionizer.kernel_engine import KernelEngine
@@ -23,9 +25,12 @@ from meter.sessionizer.spill.store import DUE, INTERACTION, NEVER_MS, SEEN, Stor
 from schemas.events import ClockTick, decode_event
 from schemas.ids import event_key
 from schemas.instants import to_ms
+from schemas.policy import PolicyRecord
 
 GROUP: Final = 1024
 """How many interactions are moved to the store at a time."""
+BUCKETS: Final = 4
+"""How many buckets of ids are moved to the store at a time."""
 _KEPT: Final = 0.75
 """The share of `above_bytes` that stays in memory when room is made, so that not every batch has to make room."""
 _NUMBERS: Final = count(1)
@@ -39,11 +44,14 @@ class SpillingEngine(KernelEngine):
 
     spills = True
 
-    def __init__(self, policy: Policy, partition: int, directory: Path, above_bytes: int) -> None:
-        super().__init__(policy, partition)
+    def __init__(
+        self, policy: Policy, partition: int, partitions: int = 1, *, directory: Path, above_bytes: int
+    ) -> None:
+        super().__init__(policy, partition, partitions)
         self.store = Store(directory / f"{partition}-{next(_NUMBERS)}")
         self.above_bytes = above_bytes
         self._stored = 0
+        self._has_stored_ids = False
         self._next_due_ms = NEVER_MS
         """No interaction in the store is due before this time."""
         self._spill_cursor = 1
@@ -72,19 +80,31 @@ class SpillingEngine(KernelEngine):
     def process(self, records: Sequence[Fetched]) -> Processed:
         self._make_room()
         self._begin(records)
-        if self._stored:
+        if self._stored or self._has_stored_ids:
             self._bring_back_for(records)
-        processed = self._process(records)
-        self.store.remove(self._kernel.forgotten())
+        return self.go_on()
+
+    def go_on(self) -> Processed:
+        processed = super().go_on()
+        self._forget_buckets()
         return processed
 
-    def _make_room(self) -> None:
-        """Move interactions to the store if memory is over its bound, but none that changed since the last checkpoint.
+    def _forget_buckets(self) -> None:
+        for number in self._kernel.forgotten():
+            self.store.forget_bucket(number)
 
-        Ends at the latest when the cursor has reached the end twice: then every interaction has been looked at.
+    def _make_room(self) -> None:
+        """Move ids and interactions to the store if memory is over its bound, but none that changed since the last
+        checkpoint.
+
+        Ids go first: few of them are asked for again. Ends at the latest when the cursor has reached the end twice:
+        then every interaction has been looked at.
         """
         if not self._may_spill or self.used_bytes <= self.above_bytes:
             return
+        while self.used_bytes > self.above_bytes * _KEPT and (pairs := self._kernel.spill_ids(BUCKETS)):
+            self.store.write(pairs)
+            self._has_stored_ids = True
         passes = 0
         while self.used_bytes > self.above_bytes * _KEPT and passes < 2:
             pairs, spilled, cursor = self._kernel.spill(self._spill_cursor, GROUP)
@@ -104,10 +124,10 @@ class SpillingEngine(KernelEngine):
         for index in others:
             record = records[index]
             event = read(record.value, decode_event)
-            if isinstance(event, Rejected):
+            if isinstance(event, Rejected | PolicyRecord):
                 continue
             at_ms = to_ms(event.time)
-            if sessionize.untimely(event, at_ms, record.timestamp, self._policy) is not None:
+            if untimely(event, at_ms, record.timestamp, self._in_force.policy) is not None:
                 continue
             until_ms = max(until_ms, at_ms)
             if isinstance(event, ClockTick):
@@ -115,8 +135,8 @@ class SpillingEngine(KernelEngine):
                 continue
             data = event.data
             wanted.add(_stored_key((data.workspace_id, data.bot_id, data.channel, data.channel_user_id)))
-            ids.append(SEEN + event_key(data.workspace_id, event.source, event.id))
-        wanted.update(self._holders(ids))
+            ids.append(SEEN + event_key(data.workspace_id, event.source, event.id)[:SHORT_ID_BYTES])
+        self._lend(ids)
         if until_ms >= self._next_due_ms:
             due, self._next_due_ms = self.store.due(self._next_due_ms, until_ms)
             wanted.update(due)
@@ -124,12 +144,14 @@ class SpillingEngine(KernelEngine):
             wanted.update(self.store.still_open())
         self._bring_back(wanted)
 
-    def _holders(self, ids: list[bytes]) -> set[bytes]:
-        """Keys of the interactions that have accepted one of these ids, as far as the store has the ids."""
-        return {INTERACTION + digest for digest in self.store.get(sorted(ids)) if digest is not None}
+    def _lend(self, ids: list[bytes]) -> None:
+        """Give the kernel what the store has of these ids, for the batch that has begun."""
+        keys = sorted(ids)
+        found = [(key, value) for key, value in zip(keys, self.store.get(keys), strict=True) if value is not None]
+        self._kernel.lend(found)
 
     def _bring_back(self, interactions: set[bytes]) -> None:
-        """Move the interactions of these keys back to memory, those that the store has. Their ids stay in the store."""
+        """Move the interactions of these keys back to memory, those that the store has."""
         wanted = sorted(interactions)
         found = [(key, value) for key, value in zip(wanted, self.store.get(wanted), strict=True) if value is not None]
         self._kernel.bring_back([value for _, value in found])
@@ -160,10 +182,7 @@ class SpillingEngine(KernelEngine):
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         super().finish(floor, watermark_ms, closed_messages)
         for group in self.store.loaded(floor):
-            # Ids of this group that an interaction in the store has too: both have to be in memory, where the newer
-            # event gets the id.
-            self._bring_back(self._holders(self._kernel.bring_back(group)))
-            self.store.remove(self._kernel.forgotten())
+            self._kernel.bring_back(group)
             self._make_room()
         self.store.drop_loaded()
 

@@ -1,14 +1,15 @@
 """The store of a partition's interactions on disk: RocksDB, used as scratch space.
 
 Checkpoints in the state topic make state durable, so the store need not outlive the worker: RocksDB keeps no log of its
-writes, and a worker begins with an empty directory. `meter/kernel/spill.c` says what keys and values hold.
+writes, and a worker begins with an empty directory. `meter/kernel/spill.c` and `spill_ids.c` say what keys and values
+hold.
 """
 
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,11 +25,16 @@ from rocksdict import (
     WriteOptions,
 )
 
-INTERACTION: Final = b"i"
+from meter.core.sessions.state_codec import unpack_bucket
+from meter.stage.blocks import unpack
+
+BUCKET: Final = b"b"
 DUE: Final = b"d"
+INTERACTION: Final = b"i"
 LOADED: Final = b"l"
 SEEN: Final = b"s"
-"""The kinds of keys, by their first byte: an interaction, when one is due, an entry of a checkpoint, an event's id."""
+"""The kinds of keys, by their first byte: a bucket of ids, when an interaction is due, an interaction, an entry of a
+checkpoint, an event's id."""
 _AFTER_LOADED: Final = b"m"
 
 NEVER_MS: Final = 2**62
@@ -37,10 +43,10 @@ _MOST_OFFSET: Final = 2**63 - 1
 _DUE_END: Final = 9
 """Where the time ends in a due key: its kind, milliseconds since 1970 in eight bytes (big-endian), a digest."""
 _DIGEST_END: Final = 17
-"""Where the digest or id ends in any other key, after its kind."""
-_HEAD_BYTES: Final = 12
-"""Before the entry in an interaction's value: when it is due, then how many of its ids are shadowed."""
-_SHADOWED_BYTES: Final = 4
+"""Where the digest, or what is in its place, ends in a LOADED key, after its kind."""
+_HEAD_BYTES: Final = 8
+"""Before the entry in an interaction's value: when it is due. The value of a bucket is its entry alone."""
+_NUMBER_BYTES: Final = 8
 _GROUP: Final = 1024
 
 _BLOOM_BITS: Final = 10
@@ -107,19 +113,29 @@ class Store:
         The first cursor is b"". The next one is None at the end.
         """
         block = bytearray()
-        for key, value in self._from(INTERACTION + cursor):
-            if key[1:] == cursor:
-                continue
+        for key, value in chain(self._after(cursor, BUCKET), self._after(cursor, INTERACTION)):
             if len(block) >= size_bytes:
                 return bytes(block), cursor
-            block += value[_entry_start(value) :]
-            cursor = key[1:]
+            block += value[_HEAD_BYTES:] if key[:1] == INTERACTION else value
+            cursor = key
         return bytes(block), None
+
+    def forget_bucket(self, number: int) -> None:
+        """Remove a bucket and its ids, but not an id that came again and is of a later bucket now."""
+        name = number.to_bytes(_NUMBER_BYTES)
+        (block,) = self.get([BUCKET + name])
+        assert block is not None, "a bucket leaves the store when it is forgotten, and never before"
+        ((_, value),) = unpack(block)
+        assert value is not None
+        keys = sorted({SEEN + each.short_id for each in unpack_bucket(value)})
+        own = [key for key, of in zip(keys, self.get(keys), strict=True) if of is not None and of.startswith(name)]
+        self.remove([BUCKET + name, *own])
 
     def loaded(self, floor: int) -> Iterator[list[bytes]]:
         """Yield the values under LOADED, in groups: of each key the one with the highest offset.
 
-        A key is left out where that offset is not above `floor`, or where it has ended.
+        Buckets come first, in the order of their numbers. A key is left out where that offset is not above
+        `floor`, or where it has ended.
         """
         group: list[bytes] = []
         previous = b""
@@ -132,6 +148,11 @@ class Store:
                 yield group
                 group = []
         yield group
+
+    def _after(self, cursor: bytes, kind: bytes) -> Iterator[Pair]:
+        """Yield the pairs of a kind whose keys come after `cursor`, in order."""
+        first = max(cursor, kind)
+        return (pair for pair in self._from(first) if pair[0] != cursor) if first[:1] == kind else iter(())
 
     def drop_loaded(self) -> None:
         """Remove all keys of the kind LOADED."""
@@ -151,11 +172,6 @@ def due_ms_of(key: bytes) -> int:
 def due_key(interaction_key: bytes, value: bytes) -> bytes:
     """The due key that belongs to an interaction with this value."""
     return DUE + value[: _DUE_END - 1] + interaction_key[1:]
-
-
-def _entry_start(value: bytes) -> int:
-    shadowed = int.from_bytes(value[_HEAD_BYTES - _SHADOWED_BYTES : _HEAD_BYTES], "little")
-    return _HEAD_BYTES + _SHADOWED_BYTES * shadowed
 
 
 def _close_and_delete(db: Rdict, directory: Path) -> None:

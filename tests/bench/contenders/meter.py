@@ -20,6 +20,7 @@ from prometheus_client.samples import Sample
 
 from meter import worker as app
 from meter.cli import main as cli
+from meter.core.policy import Policy
 from meter.settings import Settings
 from schemas.topics import METER_GROUP, WALLET_INPUTS
 from tests.bench.measured import Clock
@@ -103,8 +104,8 @@ def run(task: Task, stages: str) -> None:
     watch = Watch(task, stages)
     made = app.make_app
 
-    def make_watched(settings: Settings, datadir: str) -> app.MeterApp:
-        worker = made(settings, datadir)
+    def make_watched(settings: Settings, policy: Policy, datadir: str) -> app.MeterApp:
+        worker = made(settings, policy, datadir)
         worker.sensors.add(FirstBatch(watch.clock))
         return worker
 

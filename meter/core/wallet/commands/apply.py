@@ -6,6 +6,7 @@ from meter.core.policy import Policy
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.commands.credit import add_credit
+from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done, Repeated
 from meter.core.wallet.commands.plan import change_plan, name_bot
 from meter.core.wallet.commands.workspace import create_workspace
@@ -20,28 +21,31 @@ from schemas.commands import (
     WorkspaceCreated,
 )
 from schemas.ids import digest, event_key
-from schemas.instants import to_ms
+from schemas.instants import rfc3339, to_ms
 from schemas.ledger import LotKind
 
 
-def apply_command(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
+def apply_command(book: Book, command: AnyCommand, policy: Policy, now: Moment) -> Done | Repeated | Rejected:
     """Apply one command to its workspace's book.
 
     A command is identified by (source, id) for ever. The same content under it is a repeat and changes nothing. It is
-    refused if it has other content (`conflict`), if its time is before 1970 (`too_old`), or if the function for the
-    command refuses it. A refused command changes nothing in the wallet and leaves its id free.
+    refused if it has other content (`conflict`), if its time is before 1970 (`too_old`), if it is a purchase from more
+    than 5 minutes after its arrival (`future`), or if the function for the command refuses it. A refused command
+    changes nothing in the wallet and leaves its id free.
 
-    After `Done` with `rebill` the caller must charge the remembered conversations again. `clock_ms` is the event time
-    at which lapses show.
+    After `Done` with `rebill` the caller must charge the remembered conversations again.
     """
     key = event_key(command.data.workspace_id, command.source, command.id).hex()
     content = _content(command)
     known = book.wallet.commands.get(key)
     if known is not None:
         return Repeated() if known == content else Rejected("conflict", f"id: {command.id} was another command before")
-    outcome = _apply(book, command, policy, clock_ms)
+    at_ms = to_ms(command.time)
+    refused = _untimely(command, at_ms, now.arrived_ms, policy)
+    outcome = refused or _apply(book, command, at_ms, policy, now)
     if not isinstance(outcome, Rejected):
         book.wallet.commands[key] = content
+        book.touched.commands.add(key)
     return outcome
 
 
@@ -54,14 +58,20 @@ def _content(command: AnyCommand) -> str:
     return digest(type(command).__name__, str(instants), msgspec.json.encode(data).decode()).hex()
 
 
-def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Done | Repeated | Rejected:
-    """Apply a command that is new. Refuses `too_old` commands, and grants that expire before they begin (`invalid`)."""
-    at_ms = to_ms(command.time)
+def _untimely(command: AnyCommand, at_ms: int, arrived_ms: int, policy: Policy) -> Rejected | None:
     if at_ms < 0:
         return Rejected("too_old", "time: is before 1970 and cannot take effect")
+    if isinstance(command, CreditsPurchased) and at_ms > arrived_ms + policy.future_ms:
+        ahead_s = (at_ms - arrived_ms) / 1000
+        return Rejected("future", f"time: {rfc3339(at_ms)} is {ahead_s:.3f} s ahead of its arrival")
+    return None
+
+
+def _apply(book: Book, command: AnyCommand, at_ms: int, policy: Policy, now: Moment) -> Done | Repeated | Rejected:
+    """Apply a command that is new. Refuses grants that expire before they begin (`invalid`)."""
     match command:
         case WorkspaceCreated():
-            return create_workspace(book, command, at_ms, policy, clock_ms)
+            return create_workspace(book, command, at_ms, policy, now)
         case BotCreated():
             return name_bot(book, command, at_ms, policy)
         case GrantAssigned(data=data):
@@ -69,10 +79,10 @@ def _apply(book: Book, command: AnyCommand, policy: Policy, clock_ms: int) -> Do
             if expires_ms <= at_ms:
                 return Rejected("invalid", "data.expires_at: must be later than the command's time")
             lot = Lot(f"grant:{data.grant_id}", "free", "", 0, at_ms, expires_ms)
-            return add_credit(book, lot, data.amount_micros, clock_ms)
+            return add_credit(book, lot, data.amount_micros, now)
         case CreditsPurchased(data=data):
             kind: LotKind = "designated" if data.bot_id else "shared"
             lot = Lot(f"order:{data.order_id}", kind, data.bot_id or "", 0, at_ms)
-            return add_credit(book, lot, data.amount_micros, clock_ms)
+            return add_credit(book, lot, data.amount_micros, now)
         case PlanChanged():
             return change_plan(book, command, at_ms, policy)

@@ -2,35 +2,40 @@
 
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
-from meter.core.wallet.book import Book, Bot
+from meter.core.wallet.book import Book
 from meter.core.wallet.commands.outcome import Done
-from meter.core.wallet.plan_terms import Term
+from meter.core.wallet.plan_terms import INHERITED, Term
+from meter.core.wallet.wallet import Bot
 from schemas.commands import (
     BotCreated,
     PlanChanged,
+    PlanData,
     PlanName,
+    WorkspaceData,
 )
 
 
 def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Done | Rejected:
     """Set a bot's name and owner; give it its own plan from `at_ms` on if the command has one.
 
-    An enterprise plan without a price takes the enterprise price of the workspace's plan at `at_ms`, or of its first
-    plan if none is in force yet. Refused as `invalid` if that plan has no enterprise price. A later command for the
-    same bot replaces its name and owner.
+    An enterprise plan without a price takes the workspace's enterprise price of that time, as it is known whenever a
+    conversation is charged, or its first one. Refused as `invalid` if the workspace has none yet. Of several commands
+    for one bot the last one by (time, source, id) says its name and owner.
     """
     data = command.data
     bot = book.wallet.bots.get(data.bot_id, Bot())
     if data.plan is not None:
-        of_workspace = book.wallet.plan.at(at_ms) or book.wallet.plan.first
-        inherited = of_workspace.price_micros if of_workspace and of_workspace.plan == "enterprise" else None
+        inherited = None if book.wallet.plan.enterprise_micros(at_ms) is None else INHERITED
         given = inherited if data.session_price_micros is None else data.session_price_micros
         price_micros = price_of(data.plan, given, policy)
         if price_micros is None:
             return Rejected("invalid", "data.session_price_micros: required, because the workspace has none to inherit")
-        bot.plan.add(Term(at_ms, data.plan, price_micros))
-    bot.name, bot.owner = data.name, data.owner
+        bot.plan.add(Term(at_ms, data.plan, price_micros, (command.source, command.id)))
+    named = at_ms, command.source, command.id
+    if named >= bot.named:
+        bot.name, bot.owner, bot.named = data.name, data.owner, named
     book.wallet.bots[data.bot_id] = bot
+    book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=data.plan is not None)
 
@@ -44,13 +49,19 @@ def change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) ->
     price_micros = price_of(data.plan, data.session_price_micros, policy)
     if price_micros is None:
         return Rejected("invalid", "data.session_price_micros: required on the enterprise plan")
-    term = Term(at_ms, data.plan, price_micros)
+    term = Term(at_ms, data.plan, price_micros, (command.source, command.id), session_micros(data))
     if data.bot_id is None:
         book.wallet.plan.add(term)
     else:
         book.wallet.bots.setdefault(data.bot_id, Bot()).plan.add(term)
+        book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=True)
+
+
+def session_micros(data: PlanData | WorkspaceData) -> int:
+    """The enterprise price that a command names, INHERITED if it names none."""
+    return INHERITED if data.session_price_micros is None else data.session_price_micros
 
 
 def price_of(plan: PlanName, session_price_micros: int | None, policy: Policy) -> int | None:

@@ -1,0 +1,1 @@
+"""Questions of the aggregator to Kafka outside of a worker."""

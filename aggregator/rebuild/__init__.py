@@ -1,0 +1,1 @@
+"""Filling ClickHouse again from Kafka."""

@@ -1,0 +1,22 @@
+"""The check at a worker's start that ClickHouse and Kafka belong to each other (docs/adr/0022)."""
+
+from aggregator.clickhouse import holdings
+from aggregator.clickhouse.client import ClickHouse
+from aggregator.core.holdings import Present, why_not
+
+
+class HoldingsError(Exception):
+    """ClickHouse does not hold what Kafka's topics and the group say. The message says what to do."""
+
+
+def require_fit(clickhouse: ClickHouse, present: Present) -> None:
+    """Raise HoldingsError unless a worker may write. A ClickHouse that holds nothing yet becomes that of these topics.
+
+    `present` must be older than this call: a worker writes to ClickHouse before it commits an offset, so what is read
+    from ClickHouse afterwards is never behind.
+    """
+    held = holdings.read(clickhouse)
+    if reason := why_not(held, present):
+        raise HoldingsError(reason)
+    if held.state == "nothing":
+        holdings.hold(clickhouse, present.cluster, "whole", held.version + 1)

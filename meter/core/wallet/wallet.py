@@ -1,0 +1,68 @@
+"""The wallet of a workspace, as a checkpoint holds it: plans, bots, lots, commands and balances."""
+
+from typing import Literal
+
+import msgspec
+
+from meter.core.wallet.lots import Lots
+from meter.core.wallet.plan_terms import Timeline
+
+Status = Literal["unknown", "provisioned", "created"]
+"""unknown: not created yet, and nothing is charged; provisioned: its first event created it; created: a command did."""
+
+
+class Bot(msgspec.Struct, array_like=True):
+    """A bot as its command named it, with its own plan. An empty timeline means the workspace's plan."""
+
+    name: str = ""
+    owner: str = ""
+    plan: Timeline = msgspec.field(default_factory=Timeline)
+    named: tuple[int, str, str] = (-1, "", "")
+    """Time, source and id of the command that said the name and the owner."""
+
+
+class Wallet(msgspec.Struct, array_like=True):
+    """The lots, plans, bots and balances of a workspace.
+
+    `free_micros` and `paid_micros` are the sums over the lots of that kind, kept up to date by `Book.post`. `seq` is
+    the number of the newest entry.
+    """
+
+    workspace_id: str
+    status: Status = "unknown"
+    owner: str = ""
+    name: str = ""
+    seq: int = 0
+    plan: Timeline = msgspec.field(default_factory=Timeline)
+    bots: dict[str, Bot] = {}
+    lots: Lots = msgspec.field(default_factory=Lots)
+    commands: dict[str, str] = {}
+    """Key of each command that took effect -> digest of its content. Kept for ever, so that any repeat is found."""
+    free_micros: int = 0
+    paid_micros: int = 0
+    lapsed_micros: int = 0
+    since: int = -1
+    """The wallet-inputs offset of the first input that changed the workspace; -1 before."""
+    conversations: int = 0
+    messages: int = 0
+    occurrences: int = 0
+    """These three are control totals: see `schemas.ledger.ControlTotals`."""
+    credited_micros: int = 0
+    """All credit that was ever given, pending grants included."""
+    charged_micros: int = 0
+    """All charges that stand. Neither of the two exceeds `schemas.money.MOST_MICROS`."""
+    has_withdrawn: bool = False
+    """Whether the assumed grant was withdrawn, because a command created the workspace after all."""
+    assumed_spent_micros: int = 0
+    """What the assumed grant has paid for conversations that are forgotten."""
+    is_rebilling: bool = False
+    """Whether conversations wait to be charged again, in slices (`rebilling.py`)."""
+    slices: int = 0
+    """The number of the slice that is due next. It never goes back."""
+    looks: int = 0
+    """The number of slices that only look for conversations to charge again, before the first is charged."""
+
+
+def without_parts(wallet: Wallet) -> Wallet:
+    """The wallet without its lots, bots and commands, which are entries of their own in a checkpoint."""
+    return msgspec.structs.replace(wallet, lots=Lots(), bots={}, commands={})

@@ -1,0 +1,1 @@
+"""The acts of operators when topics, state and offsets do not fit each other any more."""

@@ -1,0 +1,89 @@
+"""Comparing the life of the topics that a mark names with the one that the brokers have now (docs/adr/0020).
+
+An offset means a record only within one life of a topic. Every function here raises RefusalError where going on would
+bill something twice or not at all.
+"""
+
+from faust.types import TP
+
+from meter.stage.mark import Life
+from meter.stage.refusals import LostRecordsError, RefusalError
+from schemas.metered import SafePoint
+from schemas.topic_identity import TopicIdentity
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
+
+
+class OtherLifeError(RefusalError):
+    """The topics are not those that the state was saved with."""
+
+
+def check_partitions(source: Topic, state: Topic, life: Life) -> None:
+    """Check that both topics have the same number of partitions: partition n of one is the state of partition n."""
+    found, saved = life.source.partitions, life.state.partitions
+    if found != saved:
+        raise OtherLifeError(_repartitioned(source, f"{state.name} has {saved}", found))
+
+
+def check_life(source: Topic, state: Topic, saved: Life, now: Life) -> None:
+    """Check that the brokers have the topics with which a mark was saved."""
+    partitions = now.source.partitions
+    if saved.source.partitions != partitions:
+        were = f"its state in {state.name} was saved with {saved.source.partitions}"
+        raise OtherLifeError(_repartitioned(source, were, partitions))
+    if not saved.source.is_same_life(now.source):
+        raise OtherLifeError(
+            f"{_changed(source, saved.source, now.source)} since the state in {state.name} was saved, "
+            "so the saved offsets mean other records; run `python -m meter accept-loss`, which writes down what was "
+            "lost and goes on with the new topic, or `python -m meter begin-anew`, which empties all topics"
+        )
+    if not saved.state.is_same_life(now.state):
+        raise OtherLifeError(
+            f"{_changed(state, saved.state, now.state)} while workers wrote to it, so it holds only a part; "
+            "run `python -m meter rebuild`, which makes the state again from the topics"
+        )
+
+
+def check_offsets(tp: TP, next_offset: int, beginning: int, end: int) -> None:
+    """Check that a stage can go on at `next_offset`: the log has records from `beginning` up to `end` - 1."""
+    if beginning > next_offset:
+        raise LostRecordsError.between(tp, next_offset, beginning)
+    if end < next_offset:
+        raise OtherLifeError(
+            f"{tp.topic}/{tp.partition} ends at offset {end}, and its state was saved after offset {next_offset - 1}: "
+            "the broker has lost records that were acknowledged, or this is a copy with other offsets; "
+            "run `python -m meter accept-loss`, which writes down what was lost and goes on at the end"
+        )
+
+
+def check_state_is_there(tp: TP, state: Topic, beginning: int, committed: int | None) -> None:
+    """Check that a partition without a mark never had one, unless all of its records can be read again."""
+    if beginning > 0 and committed is not None and committed > beginning:
+        raise OtherLifeError(
+            f"{state.name}/{tp.partition} holds no checkpoint, although the group has read {tp.topic}/{tp.partition} "
+            f"up to offset {committed - 1} and the records before {beginning} are deleted; "
+            "run `python -m meter rebuild`, which makes the state again from the topics"
+        )
+
+
+def check_origin(point: SafePoint, own: TopicIdentity) -> None:
+    """Check that chat-events has as many partitions as wallet-inputs: partition n of one fills n of the other.
+
+    `own` is the identity of wallet-inputs.
+    """
+    if own.partitions and point.partitions and point.partitions != own.partitions:
+        were = f"{WALLET_INPUTS.name} has {own.partitions}"
+        raise OtherLifeError(_repartitioned(CHAT_EVENTS, were, point.partitions))
+
+
+def _repartitioned(source: Topic, saved: str, partitions: int) -> str:
+    return (
+        f"{source.name} has {partitions} partitions, and {saved}: workspaces are in other partitions now; "
+        "this version cannot move their state; `python -m meter begin-anew` makes all topics again, empty, with "
+        "KAFKA_PARTITIONS"
+    )
+
+
+def _changed(topic: Topic, saved: TopicIdentity, now: TopicIdentity) -> str:
+    if saved.cluster_id != now.cluster_id:
+        return f"{topic.name} is in another cluster ({now.cluster_id}, not {saved.cluster_id})"
+    return f"{topic.name} was deleted and created again (its id is {now.topic_id}, not {saved.topic_id})"

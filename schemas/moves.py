@@ -1,0 +1,81 @@
+"""Headers of a moved record, which say where it lay before (docs/adr/0017).
+
+A record that lies in another partition than its workspace's is written again to the right one: the same bytes, under
+the key workspace_id, with these headers. Any Kafka client can write such headers itself. So they never let a record do
+what it could not do without them.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from schemas.headers import Headers, size_of
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
+
+MOVED_FROM: Final = "moved-from"
+"""TOPIC/PARTITION/OFFSET of where the record lay. A dead letter keeps it with the record's other headers."""
+RECEIVED_MS: Final = "moved-received-ms"
+"""The record's Kafka timestamp there, in milliseconds since 1970."""
+
+KEPT_HEADER_BYTES: Final = 64 * 1024
+"""How many bytes of a record's own headers move with it. A header that does not fit is left out."""
+
+_ORIGINS: Final = {
+    CHAT_EVENTS.name: (CHAT_EVENTS.name,),
+    WALLET_INPUTS.name: (WALLET_INPUTS.name, ACCOUNT_COMMANDS.name),
+}
+"""Topic -> the topics from which records move to it."""
+
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
+
+
+class Move(NamedTuple):
+    """Where a record lay, and when it had arrived there."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_ms: int
+
+    @property
+    def location(self) -> str:
+        """TOPIC/PARTITION/OFFSET."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def headers(self, own: Headers) -> list[tuple[str, bytes | None]]:
+        """Return the moved record's headers: those of the move, and `own`, as many as KEPT_HEADER_BYTES hold.
+
+        Left out of `own` are headers with the two names of a move.
+        """
+        headers: list[tuple[str, bytes | None]] = [
+            (MOVED_FROM, self.location.encode()),
+            (RECEIVED_MS, str(self.received_ms).encode()),
+        ]
+        left_bytes = KEPT_HEADER_BYTES
+        for name, value in own:
+            size_bytes = size_of([(name, value)])
+            if name not in (MOVED_FROM, RECEIVED_MS) and size_bytes <= left_bytes:
+                left_bytes -= size_bytes
+                headers.append((name, value))
+        return headers
+
+
+def move_of(headers: Headers, topic: str) -> Move | None:
+    """Return the move that brought a record of `topic` to where it lies; None if it was not moved.
+
+    Headers that no move writes count as none: a header that is absent, there twice, not well-formed, or that names a
+    topic from which nothing moves to `topic`.
+    """
+    found = [(name, value) for name, value in headers if name in (MOVED_FROM, RECEIVED_MS)]
+    if len(found) != 2 or len(dict(found)) != 2:
+        return None
+    origin, _, where = (dict(found)[MOVED_FROM] or b"").partition(b"/")
+    numbers = [*where.split(b"/"), dict(found)[RECEIVED_MS] or b""]
+    if len(numbers) != 3 or not all(_NUMBER.fullmatch(number) for number in numbers):
+        return None
+    name = origin.decode("utf-8", "replace")
+    return Move(name, *map(int, numbers)) if name in _ORIGINS.get(topic, ()) else None
+
+
+def without_move(headers: Headers) -> Headers:
+    """Return the headers without those of a move."""
+    return tuple(header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS))

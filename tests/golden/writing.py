@@ -1,0 +1,144 @@
+"""What this version writes for a small fixed feed, and what a reader finds in it."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from meter.charger.charger import Charger
+from meter.core.policy import Policy
+from meter.kafka.records import Record
+from meter.sessionizer.python_engine import CoreEngine
+from meter.sessionizer.sessionizer import Sessionizer
+from schemas import formats
+from schemas.events import encode_tick
+from schemas.replays import Claim, Receipt
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, REPLAYS, WALLET_INPUTS, WALLET_STATE
+from tests.golden.topics import NOW_MS, Reader, Topics
+from tests.properties.view import view
+
+DIRECTORY: Final = Path(__file__).parent
+RECORDS: Final = "records.json"
+MEANING: Final = "meaning.json"
+
+Line = dict[str, Any] | bytes
+
+_DAY: Final = "2025-12-30T"
+
+
+def directory() -> Path:
+    """Where the files of the present formats are."""
+    numbers = formats.STATE_FORMAT, formats.METERED_FORMAT, formats.LEDGER_FORMAT
+    return DIRECTORY / ".".join(str(number) for number in numbers)
+
+
+async def written() -> dict[str, str]:
+    """The golden files of this version: content by file name."""
+    topics = Topics()
+    sessionizer, charger = _readers(topics)
+    for command in _COMMANDS:
+        topics.add(WALLET_INPUTS.name, 0, _record(command))
+    await sessionizer.leave_out(6, "value: 3 workers ended while they processed this record: E: e")
+    for part in (_EVENTS[:3], _EVENTS[3:]):
+        for line in part:
+            topics.add(CHAT_EVENTS.name, 0, _record(line))
+        await sessionizer.read()
+        await charger.read()
+    for each in _REPLAY:
+        topics.add(REPLAYS.name, 0, each)
+    kept = topics.as_json()
+    return {RECORDS: _json(kept), MEANING: _json(await meaning(kept))}
+
+
+async def meaning(kept: dict[str, Any]) -> dict[str, Any]:
+    """What this version finds in records: both stages restore their state from them, and a final tick ends the feed."""
+    topics = Topics()
+    topics.add_json(kept)
+    topics.add(CHAT_EVENTS.name, 0, Record(None, encode_tick(NOW_MS, final=True)))
+    for reader in _readers(topics):
+        await reader.read()
+    found = view(topics)
+    named = {
+        "entries": found.entries,
+        "conversations": {"/".join(key): fact for key, fact in found.conversations.items()},
+        "usage": {"/".join(map(str, key)): fact for key, fact in found.usage.items()},
+        "balances": found.balances,
+        "totals": found.totals,
+        "dead": {letter.letter_id: letter for letter in found.dead.values()},
+    }
+    builtins: dict[str, Any] = msgspec.to_builtins(named)
+    return builtins
+
+
+def _readers(topics: Topics) -> tuple[Reader, Reader]:
+    policy = Policy()
+
+    def make_sessionizer(partition: int, partitions: int) -> Sessionizer:
+        return Sessionizer(policy, partition, CoreEngine, partitions)
+
+    return (
+        Reader(topics, CHAT_EVENTS, CONVERSATION_STATE, make_sessionizer),
+        Reader(topics, WALLET_INPUTS, WALLET_STATE, partial(Charger, policy)),
+    )
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def _record(line: Line) -> Record:
+    if isinstance(line, bytes):
+        return Record(None, line)
+    return Record(line["data"]["workspace_id"].encode(), json.dumps(line, separators=(",", ":")).encode())
+
+
+def _envelope(kind: str, event_id: str, time: str, **data: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": event_id, "source": "/g", "type": kind, "time": _DAY + time, "data": data}
+
+
+def _message(event_id: str, time: str, workspace: str, actor: str) -> dict[str, Any]:
+    return _envelope("chat.message", event_id, time, **_who(workspace), **_says(actor))
+
+
+def _who(workspace: str) -> dict[str, Any]:
+    return {"workspace_id": workspace, "bot_id": "b", "channel": "web", "channel_user_id": "u"}
+
+
+def _says(actor: str) -> dict[str, Any]:
+    return {"direction": "in" if actor in ("user", "developer") else "out", "actor": actor}
+
+
+_COMMANDS: Final = (
+    _envelope(
+        "billing.workspace.created", "c-1", "08:00:00.000Z",
+        workspace_id="standard", name="S", owner="s@example.com", plan="standard", free_grant_micros=300_000,
+    ),
+    _envelope(
+        "billing.workspace.created", "c-2", "08:00:00.000Z",
+        workspace_id="enterprise", name="E", owner="e@example.com", plan="enterprise", session_price_micros=350_000,
+    ),
+    _envelope(
+        "billing.credits.purchased", "c-3", "08:30:00.000Z",
+        workspace_id="standard", amount_micros=5_000_000, bot_id=None, order_id="o-1", method="card",
+    ),
+)  # fmt: skip
+
+_EVENTS: Final = (
+    _message("e-1", "09:00:00.000Z", "standard", "user"),
+    _message("e-2", "09:00:01.000Z", "standard", "bot"),
+    _message("e-3", "09:01:00.000Z", "enterprise", "user"),
+    _message("e-4", "09:20:00.000Z", "enterprise", "user"),
+    _message("e-4", "09:20:00.000Z", "enterprise", "user"),
+    _envelope("chat.notification.alert", "e-5", "09:21:00.000Z", **_who("standard"), **_says("bot")),
+    _message("e-6", "09:21:30.000Z", "standard", "user"),
+    _message("e-7", "09:22:00.000Z", "standard", "agent"),
+    b"not json",
+    _message("e-8", "09:40:00.000Z", "standard", "user"),
+)
+
+_REPLAY: Final = (
+    Record(b"chat-events/0/8", b"{}", Claim("chat-events/0/8", "nonce", b"{}").headers()),
+    Record(b"chat-events/0/8", b"", Receipt("chat-events/0/8", "nonce", "chat-events/0/10").headers()),
+)
