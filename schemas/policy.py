@@ -26,6 +26,9 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     """One version of the policy. The fields are those of `meter.core.policy.Policy` that may change.
 
     The version after `version` has that number plus 1. Times are in milliseconds, money in micro-dollars.
+
+    `seal_key` is in the first record of the topic `policies` and in no other record: a random text that only the
+    product can read. `seal` proves that the writer knows it: any client can write chat-events, and must not set prices.
     """
 
     version: Annotated[int, msgspec.Meta(ge=FIRST_VERSION, le=2**53)]
@@ -35,6 +38,8 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     conversation_micros: _Micros
     free_grant_micros: _Micros
     grant_life_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_GRANT_LIFE_MS)]
+    seal: str = ""
+    seal_key: str = ""
 
 
 encode_policy = msgspec.json.Encoder().encode

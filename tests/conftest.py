@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # The plugin that runs several processes reads the groups at the same moment.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that start brokers and workers in one process, one after another: each needs a processor."""
     for item in items:

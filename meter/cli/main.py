@@ -195,8 +195,14 @@ def produce_command(feeds: tuple[Path, ...], close: bool) -> None:
         asyncio.run(admin.require_topics(settings.kafka_bootstrap_servers))
         with show_progress() as progress:
             progress.phase("producing", sum(path.stat().st_size for path in files))
-            written = asyncio.run(produce(settings, files, progress.advance, close=close))
-    click.echo(f"{written} lines written")
+            produced = asyncio.run(produce(settings, files, progress.advance, close=close))
+    click.echo(f"{produced.written} lines written")
+    if produced.refused:
+        click.echo(
+            f"{produced.refused} of them cannot be read and become dead letters: look at them with "
+            "`python -m meter dead-letters list`",
+            err=True,
+        )
 
 
 @main.command("drained")

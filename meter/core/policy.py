@@ -1,7 +1,11 @@
 """The rulings of the project that the rules take as parameters (DOMAIN, marked R there), and their versions."""
 
+from hmac import compare_digest
+from hmac import digest as hmac_digest
+
 import msgspec
 
+from meter.core.rejection import Rejected
 from schemas.instants import DAY_MS, MINUTE_MS
 from schemas.money import STANDARD_CONVERSATION_MICROS, STANDARD_FREE_GRANT_MICROS
 from schemas.policy import FIRST_VERSION, DebitOrder, PolicyRecord, UnknownWorkspace
@@ -30,6 +34,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The price of a conversation on Standard."""
     free_grant_micros: int = STANDARD_FREE_GRANT_MICROS
     """The initial grant on Standard, if the command names no other."""
+    seal_key: str = ""
+    """The key with which policy records are sealed. The topic `policies` gives it; it never changes."""
 
 
 class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +43,12 @@ class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: Policy
     version: int = FIRST_VERSION
+
+    def refusal_of(self, record: PolicyRecord) -> Rejected | None:
+        """Return the refusal of a record that the product has not written: its seal is wrong. None if it is right."""
+        if compare_digest(record.seal.encode(), _seal(self.policy.seal_key, record).encode()):
+            return None
+        return Rejected("invalid_field", "seal: only `python -m meter policy set` writes a policy")
 
     def after(self, record: PolicyRecord) -> "PolicyInForce":
         """The policy in force after `record`: this one if the record's version is not newer."""
@@ -46,8 +58,14 @@ class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
         return PolicyInForce(policy=msgspec.structs.replace(self.policy, **values), version=record.version)
 
     def record(self) -> PolicyRecord:
-        """The record that puts this policy in force."""
-        return PolicyRecord(version=self.version, **{name: getattr(self.policy, name) for name in _CHANGEABLE})
+        """The record that puts this policy in force, sealed."""
+        record = PolicyRecord(version=self.version, **{name: getattr(self.policy, name) for name in _CHANGEABLE})
+        return msgspec.structs.replace(record, seal=_seal(self.policy.seal_key, record))
 
 
-_CHANGEABLE = tuple(name for name in PolicyRecord.__struct_fields__ if name != "version")
+_CHANGEABLE = tuple(name for name in PolicyRecord.__struct_fields__ if name not in ("version", "seal", "seal_key"))
+
+
+def _seal(seal_key: str, record: PolicyRecord) -> str:
+    values = [record.version, *(getattr(record, name) for name in _CHANGEABLE)]
+    return hmac_digest(seal_key.encode(), repr(values).encode(), "sha256").hex()

@@ -34,6 +34,8 @@ class Feeder:
         """The newest event time of all lines so far, commands included; None before the first."""
         self.written = 0
         """How many records the broker has acknowledged, without those of `close`."""
+        self.refused = 0
+        """How many lines so far cannot be read as events or commands. The meter makes dead letters of them."""
         self._newest_ms = 0
         self._reached_ms: dict[int, int] = {}  # Partition -> the newest event time sent to it.
         self._events: list[tuple[int, Record]] = []
@@ -45,6 +47,7 @@ class Feeder:
         `on_written` is called with a number of events each time that many are about to be written.
         """
         for line in lines:
+            self.refused += line.at_ms is None
             if line.is_command:
                 await self._flush_events()
                 self._commands.append(Record(line.key, line.value))

@@ -4,6 +4,7 @@ All versions are in partition 0. A record counts if its version is the one after
 processes write the same version at once, the first in the log counts for both, and the other process reads that.
 """
 
+from secrets import token_hex
 from typing import NamedTuple
 
 import msgspec
@@ -38,7 +39,8 @@ async def read_policies(bootstrap: str) -> list[Version]:
     async for record in records(bootstrap, POLICIES, {_PARTITION: 0}):
         policy = _readable(record.value)
         if policy is not None and policy.version == FIRST_VERSION + len(found):
-            before = found[-1].in_force if found else PolicyInForce(policy=Policy(), version=FIRST_VERSION - 1)
+            begun = Policy(seal_key=policy.seal_key)
+            before = found[-1].in_force if found else PolicyInForce(policy=begun, version=FIRST_VERSION - 1)
             found.append(Version(before.after(policy), record.timestamp))
     return found
 
@@ -63,7 +65,7 @@ async def begun_policies(topics: KafkaTopics, bootstrap: str, first: Policy) -> 
     """
     found = await read_policies(bootstrap)
     if not found:
-        await _write(topics, PolicyInForce(policy=first))
+        await _write(topics, PolicyInForce(policy=msgspec.structs.replace(first, seal_key=token_hex(32))))
         found = await read_policies(bootstrap)
     return found
 
@@ -80,7 +82,10 @@ async def set_policy(topics: KafkaTopics, bootstrap: str, wanted: PolicyInForce)
 
 
 async def _write(topics: KafkaTopics, policy: PolicyInForce) -> None:
-    await topics.write_one(POLICIES.name, _PARTITION, Record(None, encode_policy(policy.record())))
+    record = policy.record()
+    if policy.version == FIRST_VERSION:
+        record = msgspec.structs.replace(record, seal_key=policy.policy.seal_key)
+    await topics.write_one(POLICIES.name, _PARTITION, Record(None, encode_policy(record)))
 
 
 async def announce(topics: KafkaTopics, policy: PolicyInForce) -> dict[int, int]:

@@ -13,7 +13,7 @@ from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.sessions import accepted_ids
-from meter.core.sessions.event_kinds import EVENT_CLASSES, ChatMessage, class_of
+from meter.core.sessions.event_kinds import EVENT_CLASSES, class_of
 from meter.core.sessions.timeliness import late, untimely
 from meter.kafka.fetched import Fetched, RawRecords
 from meter.kafka.records import BATCH_BYTES, Packed, Record
@@ -23,7 +23,7 @@ from meter.sessionizer.misplaced import Misplaced
 from meter.stage.blocks import BLOCK_BYTES
 from meter.stage.dead_letter import dead_letter
 from schemas.dead_letters import DeadLetter
-from schemas.events import ClockTick, decode_event
+from schemas.events import AnyChatEvent, ClockTick, decode_event
 from schemas.instants import to_ms
 from schemas.policy import PolicyRecord
 from schemas.topics import CHAT_EVENTS
@@ -129,7 +129,7 @@ class KernelEngine:
         while (at := self._kernel.process()) < len(records):
             record = records[at]
             event = read(record.value, decode_event)
-            if isinstance(event, PolicyRecord):
+            if isinstance(event, PolicyRecord) and self._in_force.refusal_of(event) is None:
                 outcomes["policy"] += 1
                 if self._switches(event):
                     switched = self._in_force
@@ -163,10 +163,12 @@ class KernelEngine:
     def _pack(self, partitions: int) -> list[Packed]:
         return [Packed(*each) for each in self._kernel.pack(partitions, BATCH_BYTES)]
 
-    def _step(self, event: ChatMessage | ClockTick, record: Fetched) -> Record | Rejected | None:
+    def _step(self, event: AnyChatEvent, record: Fetched) -> Record | Rejected | None:
         """Process an event that the kernel has handed back. Returns why it is rejected, or the record that it is moved
-        as; None if it was processed.
+        as; None if it was processed. A policy comes here only if it is refused.
         """
+        if isinstance(event, PolicyRecord):
+            return self._in_force.refusal_of(event)
         misplaced = self._misplaced.judge(event, record)
         if misplaced is not None:
             return misplaced

@@ -143,6 +143,14 @@ def test_lines_are_written_as_they_are(tmp_path: Path) -> None:
     assert of(log, WALLET_INPUTS.name) == [commands]
 
 
+def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    """So that the person who feeds them hears of it at once, and not from the dead letters."""
+    lines = [chat(0), b"not json", chat(1).replace(b"user", b"robot"), command("bot.created", 0, bot_id="b")]
+    feeder = Feeder(MemoryLog(1, NOW), Policy())  # type: ignore[arg-type]
+    finish(feeder.feed(read_feeds(written(tmp_path, lines))))
+    assert (feeder.written, feeder.refused) == (4, 2)
+
+
 def test_everything_of_a_workspace_goes_to_one_partition(tmp_path: Path) -> None:
     """Keyed by it: events, commands, and lines that are refused later but name it. What names none has no key."""
     lines = [

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from meter.cli.main import main
 from meter.core.policy import Policy, PolicyInForce
@@ -54,13 +55,19 @@ async def test_all_who_begin_a_policy_at_once_have_the_same(broker: str, topics:
 
 async def test_of_two_changes_at_once_one_is_refused(broker: str, topics: KafkaTopics) -> None:
     """Each version has one meaning, whatever else the topic holds."""
-    await begun_policies(topics, broker, hours(24).policy)
+    (first,) = await begun_policies(topics, broker, hours(24).policy)
+
+    def keyed(horizon_h: int, version: int = 1) -> PolicyInForce:
+        wanted = hours(horizon_h, version)
+        return structs.replace(wanted, policy=structs.replace(wanted.policy, seal_key=first.in_force.policy.seal_key))
+
     await topics.write_one(POLICIES.name, 0, Record(None, b"no policy"))
-    await set_policy(topics, broker, hours(72, version=2))
+    await set_policy(topics, broker, keyed(72, version=2))
     with pytest.raises(PolicyError, match="python -m meter policy"):
-        await set_policy(topics, broker, hours(48, version=2))
-    await set_policy(topics, broker, hours(12, version=3))
-    assert [version.in_force for version in await read_policies(broker)] == [hours(24), hours(72, 2), hours(12, 3)]
+        await set_policy(topics, broker, keyed(48, version=2))
+    await set_policy(topics, broker, keyed(12, version=3))
+    assert [version.in_force for version in await read_policies(broker)] == [keyed(24), keyed(72, 2), keyed(12, 3)]
+    assert len(first.in_force.policy.seal_key) == 64
 
 
 async def test_a_version_is_announced_to_every_partition(topics: KafkaTopics) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from meter.core.policy import Policy, PolicyInForce
+from meter.core.rejection import Rejected
 from meter.core.sessions.accepted_ids import SHORT_ID_BYTES, AcceptedId, AcceptedIds, tag_of
 from meter.core.sessions.conversations import Conversation, Interaction, InteractionKey, join
 from meter.core.sessions.event_kinds import class_of, kind_of
@@ -60,8 +61,11 @@ class Sessions:
         """The earliest time of an event that is not late. It never goes back, also when the horizon becomes longer."""
         return max(self.floor_ms, self.watermark_ms - self.policy.horizon_ms)
 
-    def _read_policy(self, record: PolicyRecord) -> PolicyRead:
+    def _read_policy(self, record: PolicyRecord) -> PolicyRead | Rejected:
         """Put a newer policy in force. What the former horizon has given up is not known any more: it stays late."""
+        refused = self.in_force.refusal_of(record)
+        if refused is not None:
+            return refused
         before, self.floor_ms = self.in_force, self.oldest_ms
         self.in_force = before.after(record)
         return PolicyRead(self.in_force is not before)

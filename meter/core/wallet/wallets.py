@@ -66,7 +66,7 @@ class Wallets:
             case SafePoint():
                 apply_safe_point(self._books, wallet_input)
             case PolicyRecord():
-                self._apply_policy(wallet_input)
+                return self._apply_policy(wallet_input)
             case _:
                 return self._apply_command(wallet_input, arrived_ms)
         return None
@@ -95,12 +95,16 @@ class Wallets:
             rebill(self._books, book)
         return outcome if isinstance(outcome, Rejected) else None
 
-    def _apply_policy(self, record: PolicyRecord) -> None:
+    def _apply_policy(self, record: PolicyRecord) -> Rejected | None:
         """Put a newer policy in force, and charge what was held until then if it is not held any more."""
+        refused = self.in_force.refusal_of(record)
+        if refused is not None:
+            return refused
         before, self.in_force = self.in_force, self.in_force.after(record)
         self._books.adopt(self.in_force.policy)
         if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
             self._charge_held()
+        return None
 
     def _charge_held(self) -> None:
         """Create each unknown workspace from its first remembered event on, and charge its conversations."""
