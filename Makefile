@@ -34,14 +34,14 @@ $(DEV_READY): $(READY)
 $(BENCH_READY): $(DEV_READY)
 	$(call install,what the benchmark compares,20,--extra bench)
 
-# Tests with real processes run in one of these, one after another; the rest is shared (tests/conftest.py).
+# With 2, tests that start brokers and workers run in one process, one after another, and all others beside them.
 JOBS ?= 2
 
 run: $(READY) ## meter the sample traffic on the embedded engines and show the result
 	@$(PY) -m meter demo --data build/run
 
 test: $(DEV_READY) check ## every test that can run on this machine
-	@$(PY) -m pytest --numprocesses $(JOBS) --dist loadgroup
+	@$(PY) deploy/suite.py $(JOBS)
 
 check: $(DEV_READY) ## ruff, mypy --strict, import-linter
 	@$(VENV)/bin/ruff check .

@@ -33,6 +33,10 @@ class KafkaUnusableError(Exception):
     """Kafka does not answer, or its topics cannot be used. The message is one sentence that says what to do."""
 
 
+STOP_S: Final = 5.0
+"""How long a client may take to stop."""
+
+
 @contextmanager
 def _in_one_sentence(bootstrap_servers: str) -> Iterator[None]:
     """Turn an error of the client into KafkaUnusableError. The client's own log is off meanwhile."""
@@ -75,7 +79,20 @@ async def consumer_of(bootstrap_servers: str, group: str | None) -> AsyncIterato
         await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a client, within STOP_S.
+
+    The client cancels its tasks and waits for them. One that is cancelled in its first step, or while a fetch fails,
+    ends the client's wait with a cancellation, or never ends. All commits are acknowledged before, so nothing is lost.
+    """
+    await asyncio.sleep(0)  # Each task of the client takes its first step.
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping], timeout=STOP_S)
+    if not stopping.cancel() and not stopping.cancelled():
+        stopping.result()  # Raises the client's error, if there is one.
 
 
 async def survey(bootstrap_servers: str) -> Present:

@@ -47,6 +47,8 @@ def topics_command(repair: bool) -> None:
         compared = asyncio.run(admin.compare_topics(bootstrap, repairs=repair))
         if not compared.refusal:
             asyncio.run(agreed_policy(settings, idempotent=False))
+    for difference in compared.repaired:
+        click.echo(f"repaired {difference.sentence}")
     for difference in compared.settings.differences:
         click.echo(f"differs  {difference.sentence}")
     for name, identity in compared.identities.items():

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, for_code
 
 from meter.kafka.identity import ask_identity
-from meter.kafka.topic_settings import Settings, read_settings, repair
+from meter.kafka.topic_settings import Difference, Settings, read_settings, repair
 from schemas.topic_identity import TopicIdentity, uneven
 from schemas.topics import TOPICS, Topic, missing_topics, no_broker
 
@@ -66,12 +66,15 @@ async def compare_topics(bootstrap: str, *, repairs: bool = False) -> "Compared"
         missing = missing_topics(TOPICS, await admin.list_topics())
         if missing:
             raise TopicsMissingError(missing)
-        settings = await read_settings(admin)
+        settings, repaired = await read_settings(admin), list[Difference]()
         if repairs and settings.differences:
-            await repair(admin, settings.differences)
+            repaired = settings.differences
+            await repair(admin, repaired)
             settings = await read_settings(admin)
         identities = {topic.name: await ask_identity(admin._client, topic.name) for topic in TOPICS}
-    return Compared(uneven({name: each.partitions for name, each in identities.items()}), settings, identities)
+    return Compared(
+        uneven({name: each.partitions for name, each in identities.items()}), settings, identities, repaired
+    )
 
 
 class Compared(NamedTuple):
@@ -80,6 +83,8 @@ class Compared(NamedTuple):
     uneven: str | None
     settings: Settings
     identities: dict[str, TopicIdentity]
+    repaired: list[Difference]
+    """What differed before it was repaired."""
 
     @property
     def refusal(self) -> str | None:

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from meter.kafka.admin import compare_topics
+from meter.kafka.reader import records
 from meter.kafka.topics import KafkaTopics
+from meter.operations.accept_loss import LOST
 from meter.operations.cluster import Ends, OperationError, commit, ends_of, found_in, require_stopped
 from meter.operations.marks import remove_state
 from meter.operations.stages import StageTopics
 from meter.settings import Settings
-from schemas.topics import METER_GROUP
+from schemas.dead_letters import CODE, TOPIC
+from schemas.topics import DEAD_LETTERS, METER_GROUP
 
 
 class Again(NamedTuple):
@@ -27,7 +30,8 @@ class Again(NamedTuple):
 async def plan(settings: Settings, stages: Sequence[StageTopics]) -> list[Again]:
     """Return what would be made again.
 
-    Raises OperationError while workers run, or if records are deleted that the state is made of.
+    Raises OperationError while workers run, if records are deleted that the state is made of, and if a loss was
+    accepted.
     """
     bootstrap = settings.kafka_bootstrap_servers
     compared = await compare_topics(bootstrap)
@@ -35,7 +39,13 @@ async def plan(settings: Settings, stages: Sequence[StageTopics]) -> list[Again]
         raise OperationError(compared.uneven)
     await require_stopped(bootstrap, settings.kafka_session_timeout_s)
     planned: list[Again] = []
+    accepted = await _accepted_losses(bootstrap)
     for stage in stages:
+        if stage.source.name in accepted:
+            raise OperationError(
+                f"a loss of {stage.source.name} was accepted, and {stage.state.name} would not count it if it were "
+                "made again: keep the state that there is, or run `python -m meter begin-anew`"
+            )
         ends = await ends_of(bootstrap, stage.source, compared.identities[stage.source.name].partitions)
         for partition, each in sorted(ends.items()):
             if each.beginning > 0:
@@ -46,6 +56,16 @@ async def plan(settings: Settings, stages: Sequence[StageTopics]) -> list[Again]
                 )
             planned.append(Again(stage, partition, each))
     return planned
+
+
+async def _accepted_losses(bootstrap: str) -> set[str]:
+    """Return the topics of which a loss was accepted: there is a dead letter that says so."""
+    found: set[str] = set()
+    async for letter in records(bootstrap, DEAD_LETTERS):
+        headers = dict(letter.headers)
+        if headers.get(CODE) == LOST.encode():
+            found.add((headers.get(TOPIC) or b"").decode("utf-8", "replace"))
+    return found
 
 
 async def rebuild(settings: Settings, planned: Sequence[Again]) -> None:

@@ -92,7 +92,8 @@ class Quarantine:
         starts = self._evidence.next_start(self._newest)
         if open_attempts or starts.count >= CAREFUL_STARTS:
             self.careful = Careful([Suspects(each.first, each.last) for each in open_attempts])
-            logger.warning("%s: start %d from one checkpoint, going on carefully", self._topic, starts.count)
+            # Not a warning: starts that bring no record, as of an idle partition, count alike.
+            logger.info("%s: start %d from one checkpoint, going on carefully", self._topic, starts.count)
         await self._write_one(Record(STARTS, encode(starts), self._headers))
 
     async def leave_out(self, offset: int, reason: str) -> None:

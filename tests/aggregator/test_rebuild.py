@@ -178,3 +178,21 @@ async def uneven_topics(bootstrap: str) -> None:
         )
     finally:
         await admin.close()
+
+
+def test_empty_topics_are_a_rebuild_of_nothing(running: Broker, clickhouse: ClickHouse) -> None:
+    """After `begin-anew` nothing is there to read; the client stops all the same, again and again."""
+    asyncio.run(make_topics(running.bootstrap, anew=True))
+    for _ in range(5):
+        fill(running, clickhouse, from_start=True)
+    start(running, clickhouse)
+    assert state(clickhouse)[0] == [(0, 0)]
+
+
+def test_few_records_are_a_rebuild_that_ends(running: Broker, clickhouse: ClickHouse) -> None:
+    """The client is stopped while its first fetches are still under way."""
+    asyncio.run(make_topics(running.bootstrap, anew=True))
+    asyncio.run(produce(running, history()[:5], letters()[:1]))
+    for _ in range(5):
+        fill(running, clickhouse, from_start=True)
+    assert state(clickhouse)[0][0][0] == 5

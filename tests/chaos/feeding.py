@@ -133,7 +133,7 @@ class Feeding(threading.Thread):
     async def _write_poison(
         self, log: KafkaTopics, stranger: Stranger, poison: list[Poison], *, in_transaction: bool
     ) -> None:
-        """Where the broker is killed, nobody knows whether a transaction was committed, so there are none."""
+        """Where the broker is killed, no client knows whether its transaction was committed, so there are none."""
         if in_transaction and poison and self._plan.seed % BROKER_ROUND:
             await stranger.write([(each.topic, each.key, each.value) for each in poison])
             return

@@ -50,7 +50,7 @@ async def _has_offsets(admin: AIOKafkaAdminClient) -> bool:
 
 
 async def read_all(bootstrap: str, topic: str) -> list[Record]:
-    """Every committed record of a topic that nobody writes to any more."""
+    """Every committed record of a topic to which no process writes any more."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,

@@ -48,8 +48,8 @@ RECOMPRESSED = (
 )
 """Topics of the product, each with a codec that an operator chose for it."""
 
-DERIVED = {"workspace_id", "conversation_id", "entry_id", "unit_id", "lot_id", "reverses"}
-"""Columns whose values follow from the name of the workspace."""
+DERIVED = {"workspace_id", "conversation_id", "entry_id", "unit_id", "lot_id", "reverses", "booked_at"}
+"""Columns whose values follow from the name of the workspace, or from when its records arrived."""
 
 
 def workspace_of(codec: str) -> str:
