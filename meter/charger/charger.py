@@ -149,7 +149,7 @@ class Charger:
     def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
         """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
         comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
-        refused = self._wallets.step(point, record.offset)
+        refused = self._wallets.step(point, record.offset, self._moves.arrived_ms(record))
         if refused is not None:
             self._refuse(batch, record, refused)
         else:

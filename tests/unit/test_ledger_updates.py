@@ -1,12 +1,16 @@
 """How a batch becomes updates."""
 
+from dataclasses import replace
+
 from aiokafka import ConsumerRecord
 
 from meter.charger.charger import UPDATE_INPUTS, Charger
 from meter.core.policy import Policy
+from schemas.instants import DAY_MS
 from schemas.ledger import LedgerUpdate, decode_ledger_update
+from schemas.metered import SafePoint
 from schemas.topics import LEDGER
-from tests.bench_wallet.records import conversation, stored
+from tests.bench_wallet.records import START_MS, conversation, stored
 from tests.packed_records import listed
 
 
@@ -33,3 +37,13 @@ def test_a_workspace_has_one_ledger_update_of_a_batch() -> None:
     updates = updates_of(batch)
     assert sorted(update.workspace_id for update in updates) == [f"w-{number}" for number in range(7)]
     assert all(update.version == len(batch) - 1 for update in updates)
+
+
+def test_every_entry_is_booked_when_its_input_arrived() -> None:
+    """A charge and the grant that it brings by their metered update; a lapse by the safe point that moves time on."""
+    point = SafePoint(origin_partition=0, origin_offset=9, watermark_ms=START_MS + 100 * DAY_MS)
+    records = [stored(conversation("w", 0, 5), 0), stored(point, 1)]
+    arrivals = [START_MS + 1, START_MS + 101]
+    inputs = [replace(record, timestamp=at_ms) for record, at_ms in zip(records, arrivals, strict=True)]
+    booked = [(entry.kind, entry.booked_ms) for update in updates_of(inputs) for entry in update.entries]
+    assert booked == [("grant", arrivals[0]), ("charge", arrivals[0]), ("lapse", arrivals[1])]
