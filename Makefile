@@ -34,7 +34,7 @@ $(DEV_READY): $(READY)
 $(BENCH_READY): $(DEV_READY)
 	$(call install,what the benchmark compares,20,--extra bench)
 
-# With 2, tests that start brokers and workers run in one process, one after another, and all others beside them.
+# With 2, tests run in two streams side by side (deploy/suite.py).
 JOBS ?= 2
 
 run: $(READY) ## meter the sample traffic on the embedded engines and show the result

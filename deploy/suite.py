@@ -1,34 +1,42 @@
-"""The whole suite in one process, or in two side by side: `make test` calls it.
+"""The whole suite in one process, or in two streams side by side: `make test` calls it.
 
-Tests that start brokers and workers wait most of the time, so the others run beside them. What the second process says
-is shown when both have ended.
+Tests that start brokers and workers wait most of the time, so other tests run beside them. What the second stream says is
+shown when both have ended.
 """
 
 import subprocess
 import sys
 import tempfile
-from typing import Final
+from threading import Thread
+from typing import IO, Final
 
 PYTEST: Final = [sys.executable, "-m", "pytest"]
+FIRST: Final = ["-m", "integration", "--ignore=tests/cli"]
+BESIDE: Final = (["-m", "not integration"], ["-m", "integration", "tests/cli"])
+"""The parts of the second stream, one after another. With FIRST they are every test, each once."""
+
+
+def run_beside(said: IO[bytes], statuses: list[int]) -> None:
+    """Run the second stream, write what it says to `said`, and add the exit status of each part to `statuses`."""
+    for part in BESIDE:
+        statuses.append(subprocess.run([*PYTEST, *part], stdout=said, stderr=subprocess.STDOUT, check=False).returncode)
 
 
 def main(jobs: int) -> int:
-    """Run the suite in one process, or in two if `jobs` is above 1. Return 0 if all tests passed, else 1."""
+    """Run the suite in one stream, or in two if `jobs` is above 1. Return 0 if all tests passed, else 1."""
     if jobs < 2:
         return min(1, subprocess.run(PYTEST, check=False).returncode)
-    print("tests without processes of their own run beside these; their lines come at the end", flush=True)
+    print("other tests run beside these; their lines come at the end", flush=True)
     with tempfile.TemporaryFile() as said:
-        beside = subprocess.Popen([*PYTEST, "-m", "not integration"], stdout=said, stderr=subprocess.STDOUT)
-        try:
-            first = subprocess.run([*PYTEST, "-m", "integration"], check=False).returncode
-            second = beside.wait()
-        finally:
-            if beside.poll() is None:
-                beside.terminate()
-            said.seek(0)
-            sys.stdout.buffer.write(said.read())
-            sys.stdout.flush()
-    return 1 if first or second else 0
+        statuses: list[int] = []
+        beside = Thread(target=run_beside, args=(said, statuses))
+        beside.start()
+        statuses.append(subprocess.run([*PYTEST, *FIRST], check=False).returncode)
+        beside.join()
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+        sys.stdout.flush()
+    return 1 if any(statuses) else 0
 
 
 if __name__ == "__main__":

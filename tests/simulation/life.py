@@ -186,6 +186,7 @@ def _head(lines: list[bytes]) -> list[bytes]:
 
 def live_all(seeds: range, most_events: int = MOST_EVENTS) -> Lives:
     """Live one life a seed."""
+    disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # Everything goes wrong here, on purpose.
     lives = Lives()
     for seed in seeds:
@@ -194,6 +195,7 @@ def live_all(seeds: range, most_events: int = MOST_EVENTS) -> Lives:
             lives.lived += 1
         except Exception:
             lives.failed.append((seed, traceback.format_exc(limit=-6)))
+    logging.disable(disabled)
     return lives
 
 
