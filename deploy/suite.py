@@ -1,7 +1,7 @@
 """The whole suite in one process, or in two streams side by side: `make test` calls it.
 
-Tests that start brokers and workers wait most of the time, so other tests run beside them. What the second stream says is
-shown when both have ended.
+Tests that start brokers and workers wait most of the time, so other tests run beside them. What the second stream says
+is shown when both have ended.
 """
 
 import subprocess
@@ -18,8 +18,8 @@ BESIDE: Final = (["-m", "not integration"], ["-m", "integration", "tests/cli"])
 
 def run_beside(said: IO[bytes], statuses: list[int]) -> None:
     """Run the second stream, write what it says to `said`, and add the exit status of each part to `statuses`."""
-    for part in BESIDE:
-        statuses.append(subprocess.run([*PYTEST, *part], stdout=said, stderr=subprocess.STDOUT, check=False).returncode)
+    commands = [[*PYTEST, *part] for part in BESIDE]
+    statuses.extend(subprocess.run(each, stdout=said, stderr=said, check=False).returncode for each in commands)
 
 
 def main(jobs: int) -> int:
