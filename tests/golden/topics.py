@@ -15,6 +15,7 @@ from meter.stage.found import BLOCK
 from meter.stage.stage import Stage
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import CONVERSATION_STATE, WALLET_STATE, Topic
+from tests.one_member import OneMember
 from tests.packed_records import unpacked
 from tests.properties.memory_log import MemoryLog
 
@@ -92,35 +93,11 @@ def _bytes(kept: Any) -> bytes | None:
     return kept.encode() if isinstance(kept, str) else base64.b64decode(kept["base64"])
 
 
-class OnlyMember:
-    """A group with one member, and a clock that stands: the ports of a stage."""
-
-    generation = 1
-    is_moving = False
+class OnlyMember(OneMember):
+    """The group of a stage, and a clock that stands."""
 
     def __init__(self, topics: Topics) -> None:
-        self._topics = topics
-
-    def assigned(self, topic: str) -> list[TP]:
-        return [TP(topic, 0)]
-
-    def end(self, tp: TP) -> int:
-        return len(self._topics.topics[tp.topic, tp.partition])
-
-    async def beginning(self, _: TP) -> int:
-        return 0
-
-    async def committed(self, _: TP) -> int | None:
-        return None
-
-    async def position(self, _: TP) -> int | None:
-        return None
-
-    async def seek(self, _: TP, __: int) -> None:
-        raise AssertionError("nothing is dropped here")
-
-    async def commit(self, _: TP, __: int) -> bool:
-        return True
+        super().__init__(lambda tp: len(topics.topics[tp.topic, tp.partition]))
 
     def monotonic(self) -> float:
         return 0.0

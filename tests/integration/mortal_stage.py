@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from faust.types import TP
 
@@ -20,6 +19,7 @@ from meter.stage.fold import Output
 from meter.stage.stage import Stage
 from meter.worker import or_crash
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
+from tests.one_member import OneMember
 from tests.sessionizer_engines import chosen
 
 POISON = b"poison"
@@ -46,51 +46,23 @@ class Mortal(Sessionizer):
         return super().process(records)
 
 
-class Only:
-    """The one member of a group."""
-
-    generation = 1
-    is_moving = False
-
-    def __init__(self, topics: KafkaTopics) -> None:
-        self._topics = topics
-        self.ends: dict[TP, int] = {}
-
-    def assigned(self, topic: str) -> list[TP]:
-        return [TP(topic, 0)]
-
-    def end(self, tp: TP) -> int:
-        return self.ends[tp]
-
-    async def beginning(self, _: TP) -> int:
-        return 0
-
-    async def committed(self, _: TP) -> int | None:
-        return None
-
-    async def position(self, _: TP) -> int | None:
-        return None
-
-    async def commit(self, _: TP, __: int) -> bool:
-        return True
-
-
 async def main(broker: str, how: str) -> None:
     """Read to the end."""
     Mortal.how = how
     topics = KafkaTopics(broker, idempotent=False)
     await topics.start()
-    group: Any = Only(topics)
+    ends: dict[TP, int] = {}
+    group = OneMember(ends.__getitem__)
 
     def make_fold(partition: int, partitions: int) -> Mortal:
         return Mortal(Policy(), partition, chosen(), partitions)
 
     stage = Stage(topics, group, CHAT_EVENTS, CONVERSATION_STATE, make_fold, checkpoint_ms=60_000, session_ms=10_000)
     tp = TP(CHAT_EVENTS.name, 0)
-    group.ends[tp] = await topics.end(*tp)
+    ends[tp] = await topics.end(*tp)
     await or_crash(stage.run_periodic())
     (partition,) = stage._partitions.values()
-    async for records in topics.read(tp.topic, 0, partition.next_offset, group.ends[tp] - 1):
+    async for records in topics.read(tp.topic, 0, partition.next_offset, ends[tp] - 1):
         await or_crash(stage.process(Batch(tp, partition.next_offset, records, records[-1].offset), 1))
     stage._checkpoint_s = 0.0
     await or_crash(stage.run_periodic())

@@ -86,7 +86,7 @@ def test_of_commands_for_one_instant_the_last_by_source_and_id_stands(
 def test_the_command_that_creates_a_workspace_decides_its_grant(
     created: dict[str, Any], arrivals: list[Arrival], delay: int, taken: list[Turn]
 ) -> None:
-    """Ruling 4a: amount and term, whatever came before it. What is left of free and paid credit is the oracle's."""
+    """Ruling 4a: amount and term, also for earlier events. What is left of free and paid credit is the oracle's."""
     text = command("workspace.created", START - 1, "late", "stranger", **created)
     lines = arranged(arrivals, [Arrival(START + delay * STEP, text)])
     with slices_of(1):
@@ -102,7 +102,7 @@ def test_the_command_that_creates_a_workspace_decides_its_grant(
 def test_a_rebilling_in_slices_comes_to_the_same(
     lines: list[bytes], taken: list[Turn], conversations: int, entries: int
 ) -> None:
-    """Wherever it pauses, whatever is touched, forgotten or changed again in between, whichever worker crashes."""
+    """At any pause, with conversations touched, forgotten or changed again in between, and with any crash."""
     with slices_of(conversations, entries):
         found = metered(lines, NOW, taken, POLICY)
     audit(found)

@@ -58,7 +58,7 @@ def sent(letter: DeadLetter) -> tuple[Record, bytes]:
 def test_a_letter_fits_its_topic_and_is_read_as_it_was_written(
     key: bytes | None, value: bytes | None, its_headers: Headers, reason: str
 ) -> None:
-    """With all that Kafka adds; whatever the record is, and also where its headers have the names of the letter's."""
+    """With all that Kafka adds, for any record, and also where its headers have the names of the letter's."""
     letter = letter_of(key, value, its_headers, reason)
     record, batch = sent(letter)
     assert len(batch) <= MOST_BYTES

@@ -38,7 +38,7 @@ def test_a_loss_follows_from_the_mark_and_the_log(
 
 
 def test_a_loss_that_is_being_accepted_is_found_as_it_was_planned() -> None:
-    """The mark that is written meanwhile fits no topic, and gives the same loss whatever the log has become."""
+    """The mark that is written meanwhile fits no topic, and gives the same loss however the log has changed."""
     loss = Loss("shorter", "chat-events", 1, 6, 9, 9, 2, 77)
     between = saved(10, plan_of(loss, NOW))
     assert not between.mark.life.source.is_same_life(NOW)

@@ -57,7 +57,7 @@ def placed(arrivals: list[Arrival], partitions: list[int]) -> list[Put]:
 def test_any_assignment_to_partitions_is_billed_as_one_pass(
     make_engine: MakeEngine, arrivals: list[Arrival], partitions: list[int], taken: list[Turn]
 ) -> None:
-    """Events within the horizon of each other cost the same in whatever partitions they lie, and whatever crashes."""
+    """Events within the horizon of each other cost the same in all partitions, and through crashes."""
     log = run(placed(arrivals, partitions), END, taken, make_engine=make_engine).log
     found, expected = view(log), meter([*accounts(), *(each.text for each in arrivals)], END + DAY_MS)
     assert totals(found) == oracle_totals(expected)
@@ -83,7 +83,7 @@ places = st.tuples(st.sampled_from((WALLET_INPUTS, ACCOUNT_COMMANDS)), st.intege
 def test_misplaced_commands_make_no_second_wallet(
     lines: list[bytes], at: list[tuple[Topic, int]], taken: list[Turn]
 ) -> None:
-    """Whatever topic and partition the commands came by, and whatever crashes, each workspace has one wallet with all
+    """By any topic and partition, and through crashes, each workspace has one wallet with all
     that they gave it."""
     log = run((Put(text, to, None, topic) for text, (topic, to) in zip(lines, at, strict=True)), END, taken).log
     found = view(log)

@@ -1,4 +1,4 @@
-"""Policies in the log: each takes effect at its place, however batches are cut and whatever crashes."""
+"""Policies in the log: each takes effect at its place, however batches are cut and through crashes."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -136,7 +136,7 @@ def paid(found: View, workspace: str) -> dict[str, set[tuple[str, int]]]:
 
 @given(among_speakers("rich", priced), turns)
 def test_price_and_debit_order_are_those_at_the_place_of_the_charge(lines: list[bytes], taken: list[Turn]) -> None:
-    """Each conversation costs, and is paid by, what the policy before it says, whatever is cut or crashes."""
+    """Each conversation costs, and is paid by, what the policy before it says, through any cut and crash."""
     rich = [
         command("workspace.created", START - DAY_MS, "c-1", "rich", plan="standard"),
         command("credits.purchased", START - DAY_MS, "c-2", "rich", order_id="o", amount_micros=10**9, method="card"),
@@ -176,7 +176,7 @@ def test_what_was_held_is_charged_once_it_is_not_held_any_more(
 
 @given(among_speakers("stranger", lambda n: priced(n) | unknown(n // 2)), turns, st.integers(1, 9))
 def test_the_log_of_wallets_read_again_gives_the_same_history(lines: list[bytes], taken: list[Turn], size: int) -> None:
-    """Entry by entry: number, unit, lot and amount, whatever the batches of the second reading."""
+    """Entry by entry: number, unit, lot and amount, for any batches of the second reading."""
     bought = {"order_id": "o", "amount_micros": 900_001, "method": "card"}
     log = driven([command("credits.purchased", START, "c-2", "stranger", **bought), *lines], NOW, taken, POLICY)
     again: dict[str, Entry] = {}

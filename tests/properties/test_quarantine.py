@@ -47,7 +47,7 @@ class Fold:
 
 
 class NoTopics:
-    """Where outputs go that nobody reads."""
+    """Where outputs go that no test reads."""
 
     async def append_keyed(self, topic: str, records: Iterable[Record]) -> list[Delivery]:  # noqa: ARG002
         return []

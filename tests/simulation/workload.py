@@ -18,7 +18,7 @@ def drawn(rng: Random, most: int, now_ms: int, *, within_a_day: bool) -> list[by
     """A feed of at most `most` chat events, before what is repeated, contradicted and malformed.
 
     Of a feed within a day no line can be late, nothing is contradicted and nothing malformed: its lines mean the same
-    in whatever order they arrive.
+    in every order of arrival.
     """
     events = rng.randint(max(1, most // 6), most)
     days = 1 if within_a_day else rng.choice((1, 1, 2, 4))

@@ -29,7 +29,7 @@ def test_blank_lines_and_carriage_returns_are_no_events(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.gz", "A.GZ", "a.ndjson"])
 def test_a_gzipped_file_is_seen_in_its_bytes(tmp_path: Path, name: str) -> None:
-    """Whatever it is called; and a plain file may be called .gz."""
+    """Under any name; and a plain file may be called .gz."""
     assert read(tmp_path / name, gzip.compress(BOM + b"{}\n[]\n")) == [b"{}", b"[]"]
     assert read(tmp_path / name, b"{}\n[]") == [b"{}", b"[]"]
 

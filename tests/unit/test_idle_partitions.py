@@ -75,7 +75,7 @@ def test_a_live_partition_is_ticked_however_long_the_outage_was() -> None:
 
 
 def test_a_partition_of_old_events_is_never_ticked() -> None:
-    """Neither by the worker that read them nor by the next one, whatever is refused there meanwhile."""
+    """Neither by the worker that read them nor by the next one, also if it refuses records meanwhile."""
     sessionizer = spoken_at(NOW - 30 * DAY_MS, NOW - 29 * DAY_MS)
     assert restarted(sessionizer).idle(NOW) == []
     list(sessionizer.process([record(1, b"no event at all")]))

@@ -80,7 +80,7 @@ def test_only_account_commands_pass_account_commands(value: bytes | None, code: 
 
 
 def test_a_command_from_outside_is_moved_and_counted() -> None:
-    """Under the key of its workspace, from whatever partition; the counts outlive a restart."""
+    """Under the key of its workspace, from any partition; the counts outlive a restart."""
     mover = CommandMover(2, 4)
     given = [
         stored(ACCOUNT_COMMANDS.name, 2, at, Record(None, value), 5) for at, value in enumerate((GRANT, b"", GRANT))

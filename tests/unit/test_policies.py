@@ -54,7 +54,7 @@ async def test_all_who_begin_a_policy_at_once_have_the_same(broker: str, topics:
 
 
 async def test_of_two_changes_at_once_one_is_refused(broker: str, topics: KafkaTopics) -> None:
-    """Each version has one meaning, whatever else the topic holds."""
+    """Each version has one meaning, also if the topic holds other records."""
     (first,) = await begun_policies(topics, broker, hours(24).policy)
 
     def keyed(horizon_h: int, version: int = 1) -> PolicyInForce:
@@ -112,6 +112,6 @@ def test_a_worker_whose_variables_contradict_the_policy_is_refused() -> None:
 
 
 def test_a_variable_that_is_not_set_claims_nothing() -> None:
-    """The group's policy counts, whatever the defaults are."""
+    """The group's policy counts, and not the defaults."""
     for nothing in ({}, {"METER_LATE_HORIZON_H": ""}):
         require_agreement(load(nothing), hours(72, version=2), nothing)

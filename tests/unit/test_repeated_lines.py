@@ -53,7 +53,7 @@ def lines(clock: Clock) -> Iterator[Lines]:
 
 
 def test_a_repeated_line_is_written_once_and_then_says_how_many(lines: Lines, clock: Clock) -> None:
-    """Whatever values are in it: an outage has one text and many ports, errors and numbers."""
+    """The values in it do not matter: an outage has one text and many ports, errors and numbers."""
     log = logging.getLogger("aiokafka.client")
     for number in range(50):
         log.warning("Unable connect to node with id %s: %s", number, f"refused {number}")

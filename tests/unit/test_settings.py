@@ -111,7 +111,7 @@ def test_rulings_follow_the_settings() -> None:
     ],
 )
 def test_a_worker_runs_the_stages_that_are_named(value: str, stages: set[str]) -> None:
-    """All unless some are asked for, in whatever order they are written."""
+    """All unless some are asked for, in any order."""
     assert load({"METER_STAGES": value}).stages() == stages
 
 

@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS ledger_entries
     lot_kind LowCardinality(String),
     amount_micros Int64,
     occurred_at DateTime64(3, 'UTC'),
+    booked_at DateTime64(3, 'UTC'),
+    day Date,
     reverses String,
     version UInt64
 )

@@ -34,8 +34,40 @@ SELECT
     lot_kind,
     amount_micros,
     occurred_at,
+    booked_at,
+    day,
     reverses
 FROM ledger_entries FINAL;
+
+-- Conversations that a late message joined to another one. What they were charged is reversed in the ledger.
+CREATE VIEW IF NOT EXISTS absorbed_conversations AS
+SELECT
+    workspace_id,
+    conversation_id,
+    bot_id,
+    channel,
+    channel_user_id,
+    first_at,
+    last_at,
+    toDate(first_at, 'UTC') AS day,
+    absorbed_into
+FROM conversation_facts FINAL
+WHERE state = 'absorbed' OR absorbed_into != '';
+
+-- Conversations of which something was reversed: how often, how much, and what they are charged in all by now.
+CREATE VIEW IF NOT EXISTS reversed_conversations AS
+SELECT
+    workspace_id,
+    conversation_id,
+    any(entries.bot_id) AS bot_id,
+    countIf(kind = 'reversal') AS reversals,
+    sumIf(amount_micros, kind = 'reversal') AS reversed_micros,
+    -sum(amount_micros) AS charged_micros,
+    maxIf(booked_at, kind = 'reversal') AS reversed_at
+FROM ledger_entries AS entries FINAL
+WHERE conversation_id != '' AND kind IN ('charge', 'reversal')
+GROUP BY workspace_id, conversation_id
+HAVING reversals > 0;
 
 -- Days without units and charges are left out: the last conversation of such a day moved to another day, or the day
 -- has only messages that are never billed. Those are in usage_daily_facts.
