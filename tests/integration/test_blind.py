@@ -22,6 +22,7 @@ def test_a_worker_that_knew_no_topics_learns_of_them(broker: Broker, tmp_path: P
         deployment.produce(lines)
         worker.ready()
         deployment.do("meter", "drained", "--timeout", "30")
-        assert "Ignoring missing topic: 'chat-events'" in worker.log, "it knew its topics: the test shows nothing"
+        # A line that repeats is written once, and which of the topics it names is left to chance.
+        assert "Ignoring missing topic: " in worker.log, "it knew its topics: the test shows nothing"
         deployment.drain()
     assert_exact(tmp_path, lines, in_order=True)
