@@ -1,5 +1,6 @@
 """Creating the topics of `schemas/topics.py`, and checking that they exist."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -13,6 +14,9 @@ from schemas.topic_identity import TopicIdentity, uneven
 from schemas.topics import TOPICS, Topic, missing_topics, no_broker
 
 _ALREADY_EXISTS: Final = 36
+
+KNOWN_S: Final = 10.0
+"""Longest wait until brokers know a topic that was created."""
 
 
 class BrokerAwayError(Exception):
@@ -50,11 +54,20 @@ async def create_topics(bootstrap: str, partitions: int, replication: int) -> li
     async with connected(bootstrap) as admin:
         wanted = [NewTopic(topic.name, partitions, replication, topic_configs=topic.config) for topic in TOPICS]
         response = await admin.create_topics(wanted)
+        await _known(admin)
     codes = {error[0]: error[1] for error in response.topic_errors}
     for name, code in codes.items():
         if code not in (0, _ALREADY_EXISTS):
             raise for_code(code)(f"topic {name} could not be created")
     return [(topic, codes[topic.name] == 0) for topic in TOPICS]
+
+
+async def _known(admin: AIOKafkaAdminClient) -> None:
+    """Wait until the broker lists all topics, KNOWN_S at most: it answers a creation before it has learned of it."""
+    for _ in range(200):
+        if not missing_topics(TOPICS, await admin.list_topics()):
+            return
+        await asyncio.sleep(KNOWN_S / 200)
 
 
 async def compare_topics(bootstrap: str, *, repairs: bool = False) -> "Compared":

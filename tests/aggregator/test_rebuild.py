@@ -61,6 +61,10 @@ async def make_topics(bootstrap: str, *, anew: bool = False) -> None:
                     break
                 await asyncio.sleep(0.05)
         await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+        for _ in range(200):
+            if set(names) <= set(await admin.list_topics()):  # Kafka answers before its brokers have learned of them.
+                break
+            await asyncio.sleep(0.05)
     finally:
         await admin.close()
 
