@@ -9,8 +9,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-STATE_FORMAT: Final = 1
-"""Of both state topics: marks with what they hold, and blocks with their entries."""
+STATE_FORMAT: Final = 2
+"""Of both state topics: marks with what they hold, and blocks with their entries.
+
+2: terms of plans, lapses, and the units of long conversations are entries of their own.
+"""
 
 METERED_FORMAT: Final = 1
 """Of what the sessionizer writes to wallet-inputs: metered updates and safe points."""

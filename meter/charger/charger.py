@@ -9,7 +9,7 @@ import msgspec
 
 from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
-from meter.charger.entries import changed_entries, keys_of, value_of
+from meter.charger.entries import Entries, keys_of
 from meter.charger.state import Mark, decode_mark, encode, restore_books
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
@@ -56,6 +56,7 @@ class Charger:
         self._wallets = Wallets(policy, partition)
         self._used_up: set[str] = set()
         """Workspaces that had no credit left in their last update. For a metric only."""
+        self._entries = Entries()
         self._loading = Loading()
         self._sweep = Sweep(self._keys, self._value_of)
 
@@ -213,7 +214,7 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        return pack(changed_entries(self._wallets.take_touched()))
+        return pack(self._entries.changed(self._wallets.take_touched()))
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
@@ -223,7 +224,7 @@ class Charger:
         return chain.from_iterable(keys_of(workspace_id, book) for workspace_id, book in self._wallets.books.items())
 
     def _value_of(self, key: bytes) -> bytes | None:
-        return value_of(self._wallets.books, key)
+        return self._entries.value_of(self._wallets.books, key)
 
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""

@@ -1,62 +1,118 @@
 """The entries of a checkpoint of the charger: which there are of a book, which changed, and the value of each.
 
-Lots, bots and commands are entries of their own and not part of the wallet's, so that an entry stays small and a
-checkpoint writes only those that changed, however many a workspace has.
+Each entry is bounded, because names are (docs/adr/0030). What a workspace may have many of is not in its wallet's
+entry: lots, bots, commands and the terms of plans are entries of their own, and long lists lie on pages. So a
+checkpoint also writes only those that changed.
 """
 
 from collections.abc import Iterator, Mapping
 
+from msgspec.structs import replace
+
 from meter.charger.state import Key, decode_key, encode, encode_key
+from meter.charger.unit_pages import UnitPages, changed_unit_pages
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.pages import changed_pages, fit_inline, page, pages_of, rows_of
+from meter.core.wallet.plan_terms import Timeline
 from meter.core.wallet.wallet import without_parts
 from meter.stage.blocks import Entry
 
 
 def keys_of(workspace_id: str, book: Book) -> Iterator[bytes]:
     """The keys of all entries of a book."""
+    return (encode_key(Key(kind, workspace_id, name, number)) for kind, name, number in _all(book))
+
+
+def _all(book: Book) -> Iterator[tuple[str, str, int]]:
     wallet = book.wallet
-    yield encode_key(Key("wallet", workspace_id))
-    yield from (encode_key(Key("lot", workspace_id, lot_id)) for lot_id in wallet.lots.by_id)
-    yield from (encode_key(Key("bot", workspace_id, bot_id)) for bot_id in wallet.bots)
-    yield from (encode_key(Key("command", workspace_id, command)) for command in wallet.commands)
-    yield from (encode_key(Key("conversation", workspace_id, each)) for each in book.conversations)
-    yield from (encode_key(Key("usage", workspace_id, day.bot_id, day.day)) for day in book.usage)
+    yield "wallet", "", 0
+    for lot_id, lot in wallet.lots.by_id.items():
+        yield "lot", lot_id, 0
+        yield from (("lot_lapses", lot_id, number) for number in range(pages_of(len(lot.lapses))))
+    yield from (("term", "", from_ms) for from_ms in wallet.plan.instants())
+    for bot_id, bot in wallet.bots.items():
+        yield "bot", bot_id, 0
+        yield from (("term", bot_id, from_ms) for from_ms in bot.plan.instants())
+    yield from (("command", command, 0) for command in wallet.commands)
+    for name, conversation in book.conversations.items():
+        yield "conversation", name, 0
+        if not fit_inline(conversation.units):
+            yield from (("units", name, number) for number in range(pages_of(rows_of(conversation.units))))
+    yield from (("usage", day.bot_id, day.day) for day in book.usage)
 
 
-def changed_entries(books: Mapping[str, Book]) -> Iterator[Entry]:
-    """The entries that were added, changed or ended since the last call, of the books that changed."""
-    for workspace_id, book in books.items():
-        touched = book.take_touched()
-        keys = [Key("wallet", workspace_id)]
-        keys += [Key("lot", workspace_id, lot_id) for lot_id in touched.lots]
-        keys += [Key("bot", workspace_id, bot_id) for bot_id in touched.bots]
-        keys += [Key("command", workspace_id, command) for command in touched.commands]
-        keys += [Key("conversation", workspace_id, each) for each in touched.conversations]
-        keys += [Key("usage", workspace_id, day.bot_id, day.day) for day in touched.usage]
-        for key in keys:
-            yield encode_key(key), _value(book, key)
+def _changed(book: Book) -> Iterator[tuple[str, str, int]]:
+    touched, lots = book.take_touched(), book.wallet.lots.by_id
+    yield "wallet", "", 0
+    yield from (("lot", lot_id, 0) for lot_id in touched.lots)
+    for lot_id, tail in touched.lapses.items():
+        yield from (("lot_lapses", lot_id, each) for each in changed_pages(*tail, len(lots[lot_id].lapses)))
+    yield from (("bot", bot_id, 0) for bot_id in touched.bots)
+    yield from (("term", bot_id, from_ms) for bot_id, from_ms in touched.terms)
+    yield from (("command", command, 0) for command in touched.commands)
+    yield from (("conversation", each, 0) for each in touched.conversations)
+    for name, tail in touched.units.items():
+        conversation = book.conversations.get(name)
+        units = conversation.units if conversation else ()
+        yield from (("units", name, each) for each in changed_unit_pages(units, tail))
+    yield from (("usage", day.bot_id, day.day) for day in touched.usage)
 
 
-def value_of(books: Mapping[str, Book], key: bytes) -> bytes | None:
-    """The value of an entry; None if it has ended."""
-    decoded = decode_key(key)
-    return _value(books[decoded.workspace_id], decoded)
+class Entries:
+    """Reads the values of entries from books."""
+
+    def __init__(self) -> None:
+        self._unit_pages = UnitPages()
+
+    def changed(self, books: Mapping[str, Book]) -> Iterator[Entry]:
+        """The entries that were added, changed or ended since the last call, of the books that changed."""
+        for workspace_id, book in books.items():
+            for kind, name, number in _changed(book):
+                key = Key(kind, workspace_id, name, number)
+                yield encode_key(key), self._value(book, key)
+
+    def value_of(self, books: Mapping[str, Book], key: bytes) -> bytes | None:
+        """The value of an entry; None if it has ended."""
+        decoded = decode_key(key)
+        return self._value(books[decoded.workspace_id], decoded)
+
+    def _value(self, book: Book, key: Key) -> bytes | None:
+        found = self._found(book, key)
+        return None if found is None else encode(found)
+
+    def _found(self, book: Book, key: Key) -> object:
+        wallet = book.wallet
+        match key.kind:
+            case "wallet":
+                return without_parts(wallet)
+            case "lot":
+                lot = wallet.lots.by_id.get(key.name)
+                return lot and replace(lot, lapses=[])
+            case "lot_lapses":
+                return page(wallet.lots.by_id[key.name].lapses, key.day) or None
+            case "bot":
+                bot = wallet.bots.get(key.name)
+                return bot and replace(bot, plan=Timeline())
+            case "term":
+                timeline = wallet.bots[key.name].plan if key.name else wallet.plan
+                return timeline.of(key.day) or None
+            case "command":
+                return wallet.commands.get(key.name)
+            case "conversation":
+                return _without_pages(book, key.name)
+            case "units":
+                return self._units(book, key)
+            case _:
+                return book.usage.get(UsageKey(key.name, key.day))
+
+    def _units(self, book: Book, key: Key) -> object:
+        conversation = book.conversations.get(key.name)
+        return conversation and (self._unit_pages.page(conversation.units, key.day) or None)
 
 
-def _value(book: Book, key: Key) -> bytes | None:
-    found: object
-    match key.kind:
-        case "wallet":
-            found = without_parts(book.wallet)
-        case "lot":
-            found = book.wallet.lots.by_id.get(key.name)
-        case "bot":
-            found = book.wallet.bots.get(key.name)
-        case "command":
-            found = book.wallet.commands.get(key.name)
-        case "conversation":
-            found = book.conversations.get(key.name)
-        case _:
-            found = book.usage.get(UsageKey(key.name, key.day))
-    return None if found is None else encode(found)
+def _without_pages(book: Book, conversation_id: str) -> object:
+    conversation = book.conversations.get(conversation_id)
+    if conversation is None or fit_inline(conversation.units):
+        return conversation
+    return replace(conversation, units=())

@@ -1,14 +1,18 @@
 """The charger's checkpoint format, in MessagePack: keys, values and the mark; and restoring the books from them."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import msgspec
 
+from meter.charger.earlier_format import adopt_lapses, adopt_terms, adopt_units
+from meter.charger.unit_pages import units_of
 from meter.core.policy import PolicyInForce
-from meter.core.wallet.billed_conversations import BilledConversation
+from meter.core.wallet.billed_conversations import BilledConversation, Unit
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
-from meter.core.wallet.lots import Lot
+from meter.core.wallet.lots import Lapse, Lot
+from meter.core.wallet.plan_terms import Term
 from meter.core.wallet.source import Source
 from meter.core.wallet.wallet import Bot, Wallet
 
@@ -26,7 +30,12 @@ class Mark(msgspec.Struct, array_like=True):
 
 
 class Key(NamedTuple):
-    """The key of an entry: wallet, lot, bot, command, conversation, or usage of one bot on one UTC day."""
+    """The key of an entry. `name` and `day` depend on its kind.
+
+    wallet: none. lot, bot, command, conversation: its id. usage: the bot and the UTC day. term: the bot, or "" for the
+    workspace, and the time from which its terms are in force. lot_lapses, units: the lot or the conversation, and the
+    number of the page.
+    """
 
     kind: str
     workspace_id: str
@@ -40,36 +49,60 @@ decode_mark = msgspec.msgpack.Decoder(Mark).decode
 decode_key = msgspec.msgpack.Decoder(Key).decode
 _decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
 _decode_lot = msgspec.msgpack.Decoder(Lot).decode
+_decode_lapses = msgspec.msgpack.Decoder(list[Lapse]).decode
 _decode_bot = msgspec.msgpack.Decoder(Bot).decode
+_decode_terms = msgspec.msgpack.Decoder(list[Term]).decode
 _decode_command = msgspec.msgpack.Decoder(str).decode
 _decode_conversation = msgspec.msgpack.Decoder(BilledConversation).decode
+_decode_units = msgspec.msgpack.Decoder(list[Unit]).decode
 _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 
 def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
     """Build the books from a checkpoint's entries, given as key and value, by workspace id.
 
-    Wallets come first, because all else is put into the book of its wallet. Raises ValueError where an entry cannot be
-    decoded, KeyError where it has no wallet.
+    Entries are put into the book of their wallet in the order of their keys: a lot before its lapses, a bot before its
+    terms, pages by number. Raises ValueError where an entry cannot be decoded, KeyError where it has no wallet.
     """
     keyed = sorted((decode_key(key), value) for key, value in records.items())
-    books = {key.workspace_id: Book(_decode_wallet(value)) for key, value in keyed if key.kind == "wallet"}
+    books = {key.workspace_id: _book(value) for key, value in keyed if key.kind == "wallet"}
+    rows: defaultdict[tuple[str, str], list[Unit]] = defaultdict(list)
     for key, value in keyed:
-        if key.kind != "wallet":
+        if key.kind == "units":
+            rows[key.workspace_id, key.name] += _decode_units(value)
+        elif key.kind != "wallet":
             _put(books[key.workspace_id], key, value)
+    for (workspace_id, conversation_id), some in rows.items():
+        books[workspace_id].conversations[conversation_id].units = units_of(some)
     return books
 
 
+def _book(value: bytes) -> Book:
+    book = Book(_decode_wallet(value))
+    adopt_terms(book, "", book.wallet.plan)
+    return book
+
+
 def _put(book: Book, key: Key, value: bytes) -> None:
+    wallet = book.wallet
     match key.kind:
         case "lot":
-            book.wallet.lots.by_id[key.name] = _decode_lot(value)
+            lot = wallet.lots.by_id[key.name] = _decode_lot(value)
+            adopt_lapses(book, lot)
+        case "lot_lapses":
+            wallet.lots.by_id[key.name].lapses += _decode_lapses(value)
         case "bot":
-            book.wallet.bots[key.name] = _decode_bot(value)
+            bot = wallet.bots[key.name] = _decode_bot(value)
+            adopt_terms(book, key.name, bot.plan)
+        case "term":
+            timeline = wallet.bots[key.name].plan if key.name else wallet.plan
+            for term in _decode_terms(value):
+                timeline.add(term)
         case "command":
-            book.wallet.commands[key.name] = _decode_command(value)
+            wallet.commands[key.name] = _decode_command(value)
         case "conversation":
-            book.conversations[key.name] = _decode_conversation(value)
+            conversation = book.conversations[key.name] = _decode_conversation(value)
+            adopt_units(book, conversation)
         case _:
             book.usage[UsageKey(key.name, key.day)] = _decode_usage(value)
 

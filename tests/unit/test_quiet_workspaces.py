@@ -3,7 +3,7 @@
 import gc
 import tracemalloc
 
-from meter.charger.entries import changed_entries
+from meter.charger.entries import Entries
 from meter.core.policy import Policy
 from meter.core.wallet.wallets import Wallets
 from schemas.instants import DAY_MS
@@ -25,7 +25,7 @@ def test_a_workspace_without_anything_live_is_small() -> None:
         point = SafePoint(origin_partition=0, origin_offset=WORKSPACES * EACH, watermark_ms=START_MS + 10 * DAY_MS)
         wallets.step(point, WORKSPACES * EACH)
         wallets.drain_updates(0, WORKSPACES * EACH)
-        for _ in changed_entries(wallets.take_touched()):
+        for _ in Entries().changed(wallets.take_touched()):
             pass
         gc.collect()
         assert tracemalloc.get_traced_memory()[0] / WORKSPACES < QUIET_BYTES

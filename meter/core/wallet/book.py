@@ -5,8 +5,10 @@ import msgspec
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
+from meter.core.wallet.plan_terms import BEGINNING_MS, Term
+from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
-from meter.core.wallet.wallet import Wallet
+from meter.core.wallet.wallet import Bot, Wallet
 from schemas.instants import DAY_MS, day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
@@ -29,19 +31,6 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     def of_lot(cls, bot_id: str, at_ms: int) -> "Posting":
         """Return the subject of an entry that is about no unit."""
         return cls(bot_id, "", "", at_ms, day_of(at_ms))
-
-
-class Touched:
-    """The names of what changed in a book since the last checkpoint. A book that nothing touches has none of it."""
-
-    __slots__ = ("bots", "commands", "conversations", "lots", "usage")
-
-    def __init__(self) -> None:
-        self.conversations: set[str] = set()
-        self.usage: set[UsageKey] = set()
-        self.lots: set[str] = set()
-        self.bots: set[str] = set()
-        self.commands: set[str] = set()
 
 
 class Book:
@@ -152,6 +141,17 @@ class Book:
         self.touched.conversations.add(conversation.conversation_id)
         self.changed = True
 
+    def add_term(self, term: Term, bot_id: str = "") -> None:
+        """Put a plan in force, for the workspace or for one bot, which need not be known yet."""
+        wallet = self.wallet
+        (wallet.bots.setdefault(bot_id, Bot()).plan if bot_id else wallet.plan).add(term)
+        self.touched.terms.add((bot_id, term.from_ms))
+
+    def forget_assumed_plan(self) -> None:
+        """Remove the plan that was assumed when the workspace was provisioned."""
+        self.wallet.plan.forget_assumed()
+        self.touched.terms.add(("", BEGINNING_MS))
+
     def add_lot(self, lot: Lot) -> None:
         """Add a lot, whose credit is posted next. `Wallets` sets the timers of `new_lots` and empties the list."""
         self.wallet.lots.add(lot)
@@ -165,9 +165,11 @@ class Book:
         Its day stays in memory until it has no remembered conversation left.
         """
         del self.conversations[conversation.conversation_id]
+        units, conversation.units = conversation.units, ()
+        self.touched.note_units(conversation, units, 0)
         self.touched.conversations.add(conversation.conversation_id)
         if self.wallet.status == "provisioned":
-            parts = (part for unit in conversation.units for part in unit.parts)
+            parts = (part for unit in units for part in unit.parts)
             assumed_micros = sum(part.amount_micros for part in parts if part.lot_id == ASSUMED_GRANT)
             self.wallet.assumed_spent_micros += assumed_micros
         key = UsageKey(conversation.bot_id, day_of(conversation.first_ms))
@@ -181,6 +183,11 @@ class Book:
             # Nothing of the workspace is live. Containers that were large once keep their size, so they are replaced.
             self.conversations, self.usage, self._spendable = {}, {}, None
         self.touched.usage.add(key)
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything was touched since the last call of `take_touched`."""
+        return self._touched is not None
 
     @property
     def touched(self) -> Touched:

@@ -39,8 +39,12 @@ class Books:
         self.policy = self.timers.policy = policy
 
     def restore(self, books: dict[str, Book]) -> None:
-        """Load the books of a checkpoint, and derive the timers from them."""
+        """Load the books of a checkpoint, and derive the timers from them.
+
+        Those that the next checkpoint has to write in another format are touched already.
+        """
         self.by_id.update(books)
+        self.touched |= {workspace_id: book for workspace_id, book in books.items() if book.is_touched}
         for book in books.values():
             for lot in book.wallet.lots.by_id.values():
                 self.timers.watch_lot(book, lot)

@@ -17,17 +17,19 @@ def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_m
     plans; the workspace must have a plan. The caller must take the conversation out of the usage totals before, and add
     it after.
     """
+    before = conversation.units
     if book.wallet.has_withdrawn:
         paid_by_it = (number for number, unit in enumerate(conversation.units) if _uses_withdrawn(unit))
-        _reverse_from(book, conversation, next(paid_by_it, len(conversation.units)), clock_ms)
+        _reverse_from(book, conversation, next(paid_by_it, len(before)), clock_ms)
     term = _term(book, conversation, policy)
     if (conversation.plan, conversation.price_micros) != (term.plan, term.price_micros):
         _reverse_from(book, conversation, 0, clock_ms)
         conversation.plan, conversation.price_micros = term.plan, term.price_micros
     due = _units_due(conversation)
     _reverse_from(book, conversation, due, clock_ms)
+    kept = len(conversation.units)
     charged: list[Unit] = []
-    for number in range(len(conversation.units), due):
+    for number in range(kept, due):
         unit_id, at_ms = _unit(conversation, number, policy)
         day = day_of(conversation.first_ms)
         about = Posting(conversation.bot_id, unit_id, conversation.conversation_id, at_ms, day)
@@ -36,6 +38,8 @@ def settle(book: Book, conversation: BilledConversation, policy: Policy, clock_m
         _add_charge(book, conversation, parts, +1)
     if charged:
         conversation.units += tuple(charged)
+    if conversation.units is not before:
+        book.touched.note_units(conversation, before, kept)
 
 
 def needs_settling(book: Book, conversation: BilledConversation, policy: Policy) -> bool:
@@ -107,6 +111,7 @@ def _debit_lot(book: Book, lot: Lot, amount_micros: int, about: Posting) -> Part
 def _undo_lapses(book: Book, lot: Lot, missing_micros: int, about: Posting) -> None:
     """Undo the newest lapses of a lot by `missing_micros`, so that a late unit from within its term can be paid."""
     while missing_micros > 0:
+        book.touched.note_lapses(lot)
         latest = lot.lapses[-1]
         recalled_micros = min(missing_micros, latest.amount_micros)
         book.post(lot, "lapse_reversal", recalled_micros, about, reverses=latest.entry_id)
@@ -172,6 +177,7 @@ def lapse(book: Book, lot: Lot, clock_ms: int) -> None:
         return
     amount_micros = lot.remaining_micros
     entry = book.post(lot, "lapse", -amount_micros, Posting.of_lot("", lot.expires_ms))
+    book.touched.note_lapses(lot)
     lot.lapses.append(Lapse(entry.entry_id, amount_micros))
     lot.lapsed_micros += amount_micros
     book.wallet.lapsed_micros += amount_micros

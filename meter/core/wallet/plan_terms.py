@@ -1,6 +1,8 @@
 """Plans over time. The plan in force at its first message charges a conversation (DOMAIN, Prices)."""
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -29,36 +31,51 @@ class Term(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.from_ms, self.cause
 
 
-_BEGINNING_MS = -1
-"""A time before any event and any command, which are refused before 0."""
+BEGINNING_MS = -1
+"""From when on an assumed plan is in force: before any event and any command, which are refused before 0."""
 
 
 class Timeline(msgspec.Struct, array_like=True):
     """The terms of a workspace or of a bot, by time. Commands may arrive in any order of their times.
 
-    Of the terms of one instant the last one stands. The others are kept, because a bot may have inherited their price.
+    Of the terms of one instant the last one stands. The last one that names an enterprise price is kept beside it,
+    because a bot may have inherited that price. So an instant has at most two terms, however many commands name it.
     """
 
     terms: list[Term] = []
+    priced: list[Term] = []
+    """Those of `terms` that name an enterprise price, derived from them."""
 
     def add(self, term: Term) -> None:
         """Add a term. The order of the additions does not matter."""
-        insort(self.terms, term, key=lambda each: each.rank)
+        insort(self.terms, term, key=_rank)
+        first, end = self._instant(term.from_ms)
+        same = self.terms[first:end]
+        kept = [each for each in same if each is same[-1] or each is _last_priced(same)]
+        self.terms[first:end] = kept
+        first = bisect_left(self.priced, term.from_ms, key=_from_ms)
+        end = bisect_right(self.priced, term.from_ms, key=_from_ms)
+        self.priced[first:end] = [each for each in kept if each.session_micros != INHERITED]
 
-    def assume(self, plan: PlanName, price_micros: int) -> None:
-        """Add a term before all others. Called when a workspace is provisioned, because no command named a plan."""
-        self.add(Term(_BEGINNING_MS, plan, price_micros))
+    def of(self, from_ms: int) -> tuple[Term, ...]:
+        """The terms of one instant: none, one or two."""
+        first, end = self._instant(from_ms)
+        return tuple(self.terms[first:end])
+
+    def instants(self) -> Iterable[int]:
+        """The times from which terms are in force, each once."""
+        return dict.fromkeys(each.from_ms for each in self.terms)
 
     def forget_assumed(self) -> None:
         """Remove the assumed term. Called when a command creates a provisioned workspace and names its plan."""
-        self.terms = [each for each in self.terms if each.from_ms != _BEGINNING_MS]
+        self.terms = [each for each in self.terms if each.from_ms != BEGINNING_MS]
 
     def at(self, at_ms: int) -> Term | None:
         """The term in force at `at_ms`; None before the first term."""
-        for term in reversed(self.terms):
-            if term.from_ms <= at_ms:
-                return term
-        return None
+        if self.terms and self.terms[-1].from_ms <= at_ms:  # As nearly always.
+            return self.terms[-1]
+        after = bisect_right(self.terms, at_ms, key=_from_ms)
+        return self.terms[after - 1] if after else None
 
     @property
     def first(self) -> Term | None:
@@ -67,11 +84,22 @@ class Timeline(msgspec.Struct, array_like=True):
 
     def enterprise_micros(self, at_ms: int) -> int | None:
         """The newest enterprise price named for `at_ms` or before, else the earliest one; None if there is none."""
-        priced = [each for each in self.terms if each.session_micros != INHERITED]
-        if not priced:
+        if not self.priced:
             return None
-        first_ms = max(at_ms, priced[0].from_ms)
-        return [each.session_micros for each in priced if each.from_ms <= first_ms][-1]
+        first_ms = max(at_ms, self.priced[0].from_ms)
+        return self.priced[bisect_right(self.priced, first_ms, key=_from_ms) - 1].session_micros
+
+    def _instant(self, from_ms: int) -> tuple[int, int]:
+        """The numbers of the first term of an instant, and of the first one after it."""
+        return bisect_left(self.terms, from_ms, key=_from_ms), bisect_right(self.terms, from_ms, key=_from_ms)
+
+
+_rank = attrgetter("rank")
+_from_ms = attrgetter("from_ms")
+
+
+def _last_priced(terms: list[Term]) -> Term | None:
+    return next((each for each in reversed(terms) if each.session_micros != INHERITED), None)
 
 
 def in_force(workspace: Timeline, bot: Timeline | None, at_ms: int) -> Term:

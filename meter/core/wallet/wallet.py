@@ -1,4 +1,4 @@
-"""The wallet of a workspace, as a checkpoint holds it: plans, bots, lots, commands and balances."""
+"""The wallet of a workspace: plans, bots, lots, commands and balances."""
 
 from typing import Literal
 
@@ -64,5 +64,5 @@ class Wallet(msgspec.Struct, array_like=True):
 
 
 def without_parts(wallet: Wallet) -> Wallet:
-    """The wallet without its lots, bots and commands, which are entries of their own in a checkpoint."""
-    return msgspec.structs.replace(wallet, lots=Lots(), bots={}, commands={})
+    """The wallet without its plan, lots, bots and commands, which are entries of their own in a checkpoint."""
+    return msgspec.structs.replace(wallet, plan=Timeline(), lots=Lots(), bots={}, commands={})

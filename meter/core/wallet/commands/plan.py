@@ -23,18 +23,17 @@ def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Don
     for one bot the last one by (time, source, id) says its name and owner.
     """
     data = command.data
-    bot = book.wallet.bots.get(data.bot_id, Bot())
     if data.plan is not None:
         inherited = None if book.wallet.plan.enterprise_micros(at_ms) is None else INHERITED
         given = inherited if data.session_price_micros is None else data.session_price_micros
         price_micros = price_of(data.plan, given, policy)
         if price_micros is None:
             return Rejected("invalid", "data.session_price_micros: required, because the workspace has none to inherit")
-        bot.plan.add(Term(at_ms, data.plan, price_micros, (command.source, command.id)))
+        book.add_term(Term(at_ms, data.plan, price_micros, (command.source, command.id)), data.bot_id)
+    bot = book.wallet.bots.setdefault(data.bot_id, Bot())
     named = at_ms, command.source, command.id
     if named >= bot.named:
         bot.name, bot.owner, bot.named = data.name, data.owner, named
-    book.wallet.bots[data.bot_id] = bot
     book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=data.plan is not None)
@@ -50,10 +49,8 @@ def change_plan(book: Book, command: PlanChanged, at_ms: int, policy: Policy) ->
     if price_micros is None:
         return Rejected("invalid", "data.session_price_micros: required on the enterprise plan")
     term = Term(at_ms, data.plan, price_micros, (command.source, command.id), session_micros(data))
-    if data.bot_id is None:
-        book.wallet.plan.add(term)
-    else:
-        book.wallet.bots.setdefault(data.bot_id, Bot()).plan.add(term)
+    book.add_term(term, data.bot_id or "")
+    if data.bot_id is not None:
         book.touched.bots.add(data.bot_id)
     book.changed = True
     return Done(rebill=True)

@@ -9,7 +9,7 @@ from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done, Repeated
 from meter.core.wallet.commands.plan import price_of, session_micros
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot
-from meter.core.wallet.plan_terms import Term
+from meter.core.wallet.plan_terms import BEGINNING_MS, Term
 from schemas.commands import WorkspaceCreated
 from schemas.money import MOST_MICROS
 
@@ -38,10 +38,10 @@ def create_workspace(
     if amount_micros > MOST_MICROS - wallet.credited_micros:
         return Rejected("amount_too_large", "data.free_grant_micros: the wallet was given more than it can count")
     if wallet.status == "provisioned":
-        wallet.plan.forget_assumed()
+        book.forget_assumed_plan()
         withdraw(book, wallet.lots.by_id[ASSUMED_GRANT])
     cause = command.source, command.id
-    wallet.plan.add(Term(at_ms, data.plan, price_micros, cause, session_micros(data)))
+    book.add_term(Term(at_ms, data.plan, price_micros, cause, session_micros(data)))
     amount_micros -= min(amount_micros, wallet.assumed_spent_micros)
     if amount_micros:
         lot = Lot(INITIAL_GRANT, "free", "", 0, at_ms, at_ms + policy.grant_life_ms)
@@ -55,7 +55,7 @@ def provision(book: Book, at_ms: int, policy: Policy, clock_ms: int) -> None:
     """Make an unknown workspace a Standard one, with a plan before all others and a free grant from `at_ms` on."""
     book.wallet.status = "provisioned"
     # The assumed plan must be before the plan of any command.
-    book.wallet.plan.assume("standard", policy.conversation_micros)
+    book.add_term(Term(BEGINNING_MS, "standard", policy.conversation_micros))
     lot = Lot(ASSUMED_GRANT, "free", "", 0, at_ms, at_ms + policy.grant_life_ms)
     # An event of that time is there, so the grant has begun.
     add_credit(book, lot, policy.free_grant_micros, Moment(max(at_ms, clock_ms), at_ms))
