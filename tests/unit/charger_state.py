@@ -1,0 +1,107 @@
+"""A charger by hand, with the entries that its checkpoints have written."""
+
+from typing import Any
+
+import msgspec
+
+from meter.charger.charger import Charger
+from meter.charger.state import Key, encode, encode_key
+from meter.core.policy import Policy
+from meter.core.wallet.book import Book
+from meter.stage.blocks import pack, unpack
+from schemas.metered import WalletInput, decode_wallet_input
+from schemas.topics import WALLET_INPUTS
+from tests.bench_wallet.records import stored
+
+
+class State:
+    """A charger of partition 0, told inputs and saved. `entries` is what a restore would find."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.charger = Charger(policy or Policy(), 0)
+        self.charger.finish(None, -1)
+        self.entries: dict[bytes, bytes] = {}
+        self._due: list[WalletInput] = []
+        self._offset = 0
+
+    @classmethod
+    def of(cls, entries: dict[bytes, bytes], mark: bytes) -> "State":
+        """A charger restored from entries."""
+        state = cls()
+        state.entries = dict(entries)
+        for block in pack(entries.items()):
+            state.charger.load(0, block)
+        state.charger.finish(mark, -1)
+        return state
+
+    def tell(self, *inputs: WalletInput) -> None:
+        """Process inputs as one batch. What it orders for itself waits for `finish_slices`."""
+        records = [stored(each, self._offset + number) for number, each in enumerate(inputs)]
+        self._offset += len(records)
+        for output in self.charger.process(records):
+            if output.topic == WALLET_INPUTS:
+                assert isinstance(output.records, list)
+                self._due += [decode_wallet_input(record.value or b"") for record in output.records]
+
+    def finish_slices(self) -> None:
+        """Process what the charger has ordered for itself, until it orders nothing."""
+        while self._due:
+            due, self._due = self._due, []
+            self.tell(*due)
+
+    def save(self) -> int:
+        """Make a checkpoint. Returns the bytes of the largest entry that there is now."""
+        for key, value in self._changed():
+            if value is None:
+                self.entries.pop(key, None)
+            else:
+                self.entries[key] = value
+        return max(len(key) + len(value) for key, value in self.entries.items())
+
+    def changed_bytes(self) -> int:
+        """Make a checkpoint that is not kept. Returns its bytes."""
+        return sum(len(key) + len(value or b"") for key, value in self._changed())
+
+    def _changed(self) -> list[tuple[bytes, bytes | None]]:
+        return [entry for block in self.charger.changed() for entry in unpack(block)]
+
+    def known(self) -> dict[str, Any]:
+        """What the charger knows of each workspace."""
+        return {name: _builtins(book) for name, book in self.charger._wallets.books.items()}
+
+    def restored(self) -> dict[str, Any]:
+        """What a charger would know that is restored from the entries; those of now, if nothing was saved since."""
+        self.save()
+        return State.of(self.entries, self.charger.mark()).known()
+
+    def in_format_1(self) -> dict[bytes, bytes]:
+        """The entries as a version of state format 1 would have written them."""
+        found: dict[bytes, bytes] = {}
+        for name, book in self.charger._wallets.books.items():
+            wallet = book.wallet
+            found[encode_key(Key("wallet", name))] = encode(
+                msgspec.structs.replace(wallet, lots=type(wallet.lots)(), bots={}, commands={})
+            )
+            for kind, each in (("lot", wallet.lots.by_id), ("bot", wallet.bots), ("command", wallet.commands)):
+                found |= {encode_key(Key(kind, name, part)): encode(value) for part, value in each.items()}
+            found |= {encode_key(Key("conversation", name, part)): encode(v) for part, v in book.conversations.items()}
+            found |= {encode_key(Key("usage", name, *day)): encode(usage) for day, usage in book.usage.items()}
+        return found
+
+
+def _builtins(book: Book) -> dict[str, Any]:
+    found: dict[str, Any] = _named(
+        {"wallet": book.wallet, "conversations": book.conversations, "usage": list(book.usage.items())}
+    )
+    return found
+
+
+def _named(value: Any) -> Any:
+    """Structs as dicts by field name, whatever form their codec has."""
+    if isinstance(value, msgspec.Struct):
+        return {field: _named(getattr(value, field)) for field in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {key: _named(each) for key, each in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_named(each) for each in value]
+    return value
