@@ -18,6 +18,9 @@ STATE_FORMAT: Final = 2
 METERED_FORMAT: Final = 1
 """Of what the sessionizer writes to wallet-inputs: metered updates and safe points."""
 
+HELD_FORMAT: Final = 2
+"""Of the charger's orders to charge what was held. Above METERED_FORMAT, so that a version without them refuses one."""
+
 LEDGER_FORMAT: Final = 1
 """Of ledger updates."""
 
@@ -36,6 +39,7 @@ def refuse_newer(subject: str, found: int, known: int) -> None:
 
 
 Metered = Annotated[int, msgspec.Meta(ge=1, le=METERED_FORMAT)]
+Held = Annotated[int, msgspec.Meta(ge=HELD_FORMAT, le=HELD_FORMAT)]
 Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
 
 

@@ -92,6 +92,17 @@ class RebillSlice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     slice: Int64
 
 
+class HeldSlice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.held"):
+    """An order of the charger to itself: charge the next workspaces of `partition` that were held under a policy.
+
+    The wallets do the slice only if they wait for this number `slice`. So a repeat does nothing.
+    """
+
+    partition: Int64
+    slice: Int64
+    format: formats.Held = formats.HELD_FORMAT
+
+
 class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="meter.safepoint"):
     """A promise that every metered update of partition `origin_partition` up to `origin_offset` is already in this log.
 
@@ -112,7 +123,7 @@ class SafePoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     format: formats.Metered = formats.METERED_FORMAT
 
 
-WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | RebillSlice | PolicyRecord | AnyCommand
+WalletInput = ConversationMetered | OccurrenceMetered | SafePoint | RebillSlice | HeldSlice | PolicyRecord | AnyCommand
 
 decode_wallet_input: Form[WalletInput] = Form(WalletInput)
 """The form of wallet inputs. See `schemas.events.decode_event`."""

@@ -13,6 +13,7 @@ from schemas.instants import DAY_MS, HOUR_MS
 
 UnknownWorkspace = Literal["provision", "hold"]
 DebitOrder = Literal["free_first", "paid_first"]
+ChargesHeld = Literal["at_once", "in_slices"]
 
 FIRST_VERSION: Final = 1
 MAX_HORIZON_MS: Final = 8_760 * HOUR_MS
@@ -27,6 +28,9 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
     The version after `version` has that number plus 1. Times are in milliseconds, money in micro-dollars.
 
+    `charges_held` says how the wallets charge what was held, if this version provisions what the one before it held. It
+    is `at_once` in the records of earlier versions of the product, so that their logs keep their meaning.
+
     `seal_key` is in the first record of the topic `policies` and in no other record: a random text that only the
     product can read. `seal` proves that the writer knows it: any client can write chat-events, and must not set prices.
     """
@@ -38,6 +42,7 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     conversation_micros: _Micros
     free_grant_micros: _Micros
     grant_life_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_GRANT_LIFE_MS)]
+    charges_held: ChargesHeld = "at_once"
     seal: str = ""
     seal_key: str = ""
 

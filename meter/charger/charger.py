@@ -26,10 +26,13 @@ from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.ledger import LedgerUpdate
-from schemas.metered import Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
+from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from schemas.versions import version_of
+
+_OfAll = SafePoint | PolicyRecord | HeldSlice
+"""Inputs that concern all workspaces: their order to all others matters."""
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
@@ -53,7 +56,7 @@ class Charger:
         self._first_policy = PolicyInForce(policy=policy)
         self._life = NO_LIFE
         self._refused = 0
-        self._wallets = Wallets(policy, partition)
+        self._wallets = Wallets(self._first_policy, partition)
         self._used_up: set[str] = set()
         """Workspaces that had no credit left in their last update. For a metric only."""
         self._entries = Entries()
@@ -68,8 +71,7 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        in_force = saved.in_force or self._first_policy
-        self._wallets = Wallets(in_force.policy, self._partition, saved.source, in_force.version)
+        self._wallets = Wallets(saved.in_force or self._first_policy, self._partition, saved.source, saved.held)
         loaded, self._loading = self._loading.finish(floor), Loading()
         books = restore_books(loaded)
         self._wallets.restore(books)
@@ -89,7 +91,7 @@ class Charger:
             if isinstance(given, Rejected):
                 self._refuse_newer(record)
                 self._refuse(batch, record, given)
-            elif isinstance(given, SafePoint | PolicyRecord):
+            elif isinstance(given, _OfAll):
                 if isinstance(given, SafePoint):
                     check_origin(given, self._life.source)
                 self._charge(batch, inputs, record.offset - 1)
@@ -110,7 +112,7 @@ class Charger:
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
-        yield Output(WALLET_INPUTS, self._due_slices())
+        yield from self._due_slices()
         comparisons = [
             Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
         ]
@@ -147,8 +149,8 @@ class Charger:
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
-    def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
-        """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
+    def _reach(self, batch: ChargedBatch, record: Fetched, point: _OfAll) -> None:
+        """Apply an input that concerns all workspaces; compare counts as of a safe point first."""
         comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
         refused = self._wallets.step(point, record.offset, self._moves.arrived_ms(record))
         if refused is not None:
@@ -183,9 +185,13 @@ class Charger:
         for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
             batch.add_update(update, has_used_up=self._has_just_used_up(update))
 
-    def _due_slices(self) -> list[Record]:
+    def _due_slices(self) -> Iterator[Output]:
         """The inputs with which this partition goes on charging conversations again, each read back as an input."""
-        return [Record(each.workspace_id.encode(), _encode_json(each)) for each in self._wallets.take_due_slices()]
+        due = [
+            Record(None if isinstance(each, HeldSlice) else each.workspace_id.encode(), _encode_json(each))
+            for each in self._wallets.take_due_slices()
+        ]
+        yield Output(WALLET_INPUTS, due, self._partition)
 
     def _has_just_used_up(self, update: LedgerUpdate) -> bool:
         assert update.balance is not None, "only a part of an update has none"
@@ -228,7 +234,7 @@ class Charger:
 
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
-        return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force))
+        return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force, self._wallets.held))
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: the charger produces nothing at confirmation."""

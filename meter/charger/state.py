@@ -11,6 +11,7 @@ from meter.core.policy import PolicyInForce
 from meter.core.wallet.billed_conversations import BilledConversation, Unit
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
+from meter.core.wallet.held import Held
 from meter.core.wallet.lots import Lapse, Lot
 from meter.core.wallet.plan_terms import Term
 from meter.core.wallet.source import Source
@@ -21,12 +22,13 @@ class Mark(msgspec.Struct, array_like=True):
     """The mark of a checkpoint.
 
     `source`: what is known of the partition of chat-events with the same number. `refused`: how many inputs of this
-    partition of wallet-inputs were refused so far. `in_force`: the policy.
+    partition of wallet-inputs were refused so far. `in_force`: the policy. `held`: how far what was held is charged.
     """
 
     source: Source = msgspec.field(default_factory=Source)
     refused: int = 0
     in_force: PolicyInForce | None = None
+    held: Held = msgspec.field(default_factory=Held)
 
 
 class Key(NamedTuple):

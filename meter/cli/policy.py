@@ -129,7 +129,7 @@ async def _set(settings: Settings, changes: dict[str, Any], timeout_s: float | N
         wanted = msgspec.structs.replace(before.policy, **changes)
         now = before
         if wanted != before.policy:
-            now = PolicyInForce(policy=wanted, version=before.version + 1)
+            now = PolicyInForce(policy=wanted, version=before.version + 1, charges_held="in_slices")
             await set_policy(topics, bootstrap, now)
         offsets = await announce(topics, now)
     finally:

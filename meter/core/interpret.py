@@ -9,7 +9,7 @@ import msgspec
 from meter.core.rejection import Rejected
 from meter.core.strict_json import Fields
 from schemas.forms import Form
-from schemas.metered import Metered, RebillSlice, SafePoint
+from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint
 from schemas.policy import PolicyRecord
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ T = TypeVar("T")
 SHOWN_CHARACTERS: Final = 64
 """How much of a wrong text a reason quotes."""
 
-OWN: Final = (Metered, SafePoint, RebillSlice, PolicyRecord)
+OWN: Final = (Metered, SafePoint, RebillSlice, HeldSlice, PolicyRecord)
 """What only the product writes, ticks aside. Its own program chose how often a field is there."""
 
 _TIMES: Final = ("time", "expires_at")

@@ -8,7 +8,7 @@ import msgspec
 from meter.core.rejection import Rejected
 from schemas.instants import DAY_MS, MINUTE_MS
 from schemas.money import STANDARD_CONVERSATION_MICROS, STANDARD_FREE_GRANT_MICROS
-from schemas.policy import FIRST_VERSION, DebitOrder, PolicyRecord, UnknownWorkspace
+from schemas.policy import FIRST_VERSION, ChargesHeld, DebitOrder, PolicyRecord, UnknownWorkspace
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +39,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy and its version. Each fold keeps the one in force at its place in the log, and saves it in its mark."""
+    """A policy and its version. Each fold keeps the one in force at its place in the log, and saves it in its mark.
+
+    `charges_held`: how the wallets charge what was held, once this version provisions it.
+    """
 
     policy: Policy
     version: int = FIRST_VERSION
+    charges_held: ChargesHeld = "at_once"
 
     def refusal_of(self, record: PolicyRecord) -> Rejected | None:
         """Return the refusal of a record that the product has not written: its seal is wrong. None if it is right."""
@@ -55,17 +59,22 @@ class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True):
         if record.version <= self.version:
             return self
         values = {name: getattr(record, name) for name in _CHANGEABLE}
-        return PolicyInForce(policy=msgspec.structs.replace(self.policy, **values), version=record.version)
+        policy = msgspec.structs.replace(self.policy, **values)
+        return PolicyInForce(policy=policy, version=record.version, charges_held=record.charges_held)
 
     def record(self) -> PolicyRecord:
         """The record that puts this policy in force, sealed."""
-        record = PolicyRecord(version=self.version, **{name: getattr(self.policy, name) for name in _CHANGEABLE})
+        values = {name: getattr(self.policy, name) for name in _CHANGEABLE}
+        record = PolicyRecord(version=self.version, charges_held=self.charges_held, **values)
         return msgspec.structs.replace(record, seal=_seal(self.policy.seal_key, record))
 
 
-_CHANGEABLE = tuple(name for name in PolicyRecord.__struct_fields__ if name not in ("version", "seal", "seal_key"))
+_OWN = ("version", "charges_held", "seal", "seal_key")
+_CHANGEABLE = tuple(name for name in PolicyRecord.__struct_fields__ if name not in _OWN)
 
 
 def _seal(seal_key: str, record: PolicyRecord) -> str:
     values = [record.version, *(getattr(record, name) for name in _CHANGEABLE)]
+    if record.charges_held != "at_once":  # The seals of earlier versions have no such value.
+        values.append(record.charges_held)
     return hmac_digest(seal_key.encode(), repr(values).encode(), "sha256").hex()

@@ -1,5 +1,9 @@
 """How hard the property tests search: as hard as a minute allows. A failure prints the blob that repeats it."""
 
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
@@ -12,3 +16,10 @@ settings.register_profile("thorough", settings.get_profile("meter"), max_example
 """Fifty times as hard, for a night."""
 
 settings.load_profile("meter")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pages() -> Iterator[None]:
+    """Pages of two rows, so that the units of a few sessions and a few lapses take several."""
+    with patch("meter.core.wallet.pages.PAGE_ROWS", 2):
+        yield

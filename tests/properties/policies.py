@@ -9,13 +9,14 @@ from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record
 from meter.stage.ports import Topics
 from schemas.events import encode_tick
-from schemas.policy import decode_policy, encode_policy
+from schemas.policy import ChargesHeld, decode_policy, encode_policy
 from schemas.topics import CHAT_EVENTS
 
 
 def policy_line(version: int, policy: Policy) -> bytes:
-    """A version of the policy as a line of a feed."""
-    return encode_policy(PolicyInForce(policy=policy, version=version).record())
+    """A version of the policy as a line of a feed. Every third one is of an earlier version of the product."""
+    how: ChargesHeld = "at_once" if version % 3 == 0 else "in_slices"
+    return encode_policy(PolicyInForce(policy=policy, version=version, charges_held=how).record())
 
 
 def is_policy(line: Line) -> bool:

@@ -1,9 +1,6 @@
 """The bill does not depend on which of several commands arrives first, nor on where a rebilling pauses."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +9,7 @@ from hypothesis import strategies as st
 from tests.oracle.oracle import meter
 from tests.properties.money import audit, balances, oracle_balances, oracle_totals, totals
 from tests.properties.pipeline import Turn, driven, metered
+from tests.properties.slices import slices_of
 from tests.properties.view import view
 from tests.properties.worlds import (
     BOTS,
@@ -30,18 +28,6 @@ from tests.properties.worlds import (
     hard_feeds,
     turns,
 )
-
-
-@contextmanager
-def slices_of(conversations: int, entries: int = 10**9) -> Iterator[None]:
-    """Slices so small that a few conversations are many of them."""
-    with (
-        patch("meter.core.wallet.rebilling.SLICE_CONVERSATIONS", conversations),
-        patch("meter.core.wallet.rebilling.SLICE_ENTRIES", entries),
-        patch("meter.core.wallet.rebilling.LOOKED_AT", 3),
-    ):
-        yield
-
 
 PLANS: tuple[dict[str, Any], ...] = (
     {"plan": "standard"},

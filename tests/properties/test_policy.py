@@ -16,9 +16,11 @@ from schemas.topics import LEDGER, WALLET_INPUTS
 from tests.feeds.lines import DAY_MS, HOUR_MS
 from tests.oracle.oracle import meter
 from tests.packed_records import listed
+from tests.properties.memory_log import MemoryLog
 from tests.properties.money import audit
 from tests.properties.pipeline import Turn, driven
 from tests.properties.policies import policy_line
+from tests.properties.slices import slices_of
 from tests.properties.test_sessionize import chains, undivided
 from tests.properties.view import View, view
 from tests.properties.worlds import GAP, HORIZON, NOW, POLICY, START, STEP, WHO, chat, command, turns
@@ -100,17 +102,20 @@ def test_what_was_late_once_stays_late_after_a_restart() -> None:
 # What a unit costs, who pays for it, and whether it is charged.
 
 
-def speakers(count: int, workspace: str) -> list[bytes]:
-    """So many conversations, each of another user, in order of time."""
-    return [chat(START + n * STEP, f"e-{n}", (workspace, "b", "web", f"u-{n}"), actor="user") for n in range(count)]
+def speakers(count: int, workspace: str, workspaces: int = 1) -> list[bytes]:
+    """So many conversations, each of another user, in order of time. Those of several workspaces take turns."""
+    return [
+        chat(START + n * STEP, f"e-{n}", (f"{workspace}{n % workspaces or ''}", "b", "web", f"u-{n}"), actor="user")
+        for n in range(count)
+    ]
 
 
 @st.composite
-def among_speakers(draw: st.DrawFn, workspace: str, values: Callable[[int], Any]) -> list[bytes]:
+def among_speakers(draw: st.DrawFn, workspace: str, values: Callable[[int], Any], workspaces: int = 1) -> list[bytes]:
     """Conversations, and policies at any places among them."""
     lines: list[bytes] = []
     versions = 0
-    for line in speakers(draw(st.integers(1, 12)), workspace):
+    for line in speakers(draw(st.integers(1, 12)), workspace, workspaces):
         for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2)))):
             lines.append(changed(versions, **values(draw(st.integers(0, 5)))))
             versions += 1
@@ -156,29 +161,43 @@ def unknown(number: int) -> dict[str, Any]:
     return {"unknown_workspace": "hold" if number % 2 else "provision"}
 
 
-@given(among_speakers("stranger", unknown), st.sampled_from(("hold", "provision")), turns)
+@given(among_speakers("stranger", unknown, 3), st.sampled_from(("hold", "provision")), turns, st.integers(1, 3))
 def test_what_was_held_is_charged_once_it_is_not_held_any_more(
-    lines: list[bytes], first: Any, taken: list[Turn]
+    lines: list[bytes], first: Any, taken: list[Turn], size: int
 ) -> None:
-    """All units of a workspace are charged, once each, from the first time on that it is provisioned; before, none."""
-    found = view(driven(lines, NOW, taken, msgspec.structs.replace(POLICY, unknown_workspace=first)))
-    now, is_provisioned, spoken = first, False, 0
+    """All units of a workspace are charged, once each, from the first time on that it is provisioned; before, none.
+
+    So it is in slices of any size, and if the policy holds again before the last slice.
+    """
+    with slices_of(size):
+        found = view(driven(lines, NOW, taken, msgspec.structs.replace(POLICY, unknown_workspace=first)))
+    now, provisioned, spoken = first, set[str](), Counter[str]()
     for line in map(msgspec.json.decode, lines):
         if line["type"] == "meter.policy":
             now = line["unknown_workspace"]
         else:
-            spoken += 1
-        is_provisioned |= now == "provision" and spoken > 0
-    charges = Counter(len(each) for each in paid(found, "stranger").values())
-    assert charges == {int(is_provisioned): spoken}
+            spoken[line["data"]["workspace_id"]] += 1
+        provisioned |= set(spoken) if now == "provision" else set()
+    for workspace_id, number in spoken.items():
+        users = {fact.channel_user_id for (name, _), fact in found.conversations.items() if name == workspace_id}
+        charges = Counter(len(each) for user, each in paid(found, workspace_id).items() if user in users)
+        assert charges == {int(workspace_id in provisioned): number}
     audit(found)
 
 
-@given(among_speakers("stranger", lambda n: priced(n) | unknown(n // 2)), turns, st.integers(1, 9))
+@given(among_speakers("stranger", lambda n: priced(n) | unknown(n // 2), 3), turns, st.integers(1, 9))
 def test_the_log_of_wallets_read_again_gives_the_same_history(lines: list[bytes], taken: list[Turn], size: int) -> None:
     """Entry by entry: number, unit, lot and amount, for any batches of the second reading."""
     bought = {"order_id": "o", "amount_micros": 900_001, "method": "card"}
-    log = driven([command("credits.purchased", START, "c-2", "stranger", **bought), *lines], NOW, taken, POLICY)
+    with slices_of(1):
+        log = driven([command("credits.purchased", START, "c-2", "stranger", **bought), *lines], NOW, taken, POLICY)
+        again = read_again(log, size)
+    first = {entry.entry_id: entry for entries in view(log).entries.values() for entry in entries}
+    assert again == first
+
+
+def read_again(log: MemoryLog, size: int) -> dict[str, Entry]:
+    """The entries that new chargers make of the log of wallets, by id."""
     again: dict[str, Entry] = {}
     for partition in range(log.number):
         charger, inputs = Charger(POLICY, partition, log.number), log.topics[WALLET_INPUTS.name, partition]
@@ -186,8 +205,7 @@ def test_the_log_of_wallets_read_again_gives_the_same_history(lines: list[bytes]
             for output in charger.process(inputs[at : at + size]):
                 for record in listed(output.records) if output.topic is LEDGER else ():
                     again |= {each.entry_id: each for each in decode_ledger_update(record.value or b"").entries}
-    first = {entry.entry_id: entry for entries in view(log).entries.values() for entry in entries}
-    assert again == first
+    return again
 
 
 @pytest.mark.parametrize("stage", ["sessionize", "charge"])

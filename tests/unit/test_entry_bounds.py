@@ -121,27 +121,38 @@ def test_a_lot_of_many_lapses_has_small_entries() -> None:
     assert state.changed_bytes() < SMALL_BYTES
 
 
+encoded = msgspec.msgpack.Encoder().encode
+
+LONGEST = "\U0001f4b0" * 512
+"""A name of 512 characters, each of four bytes."""
+
+
+def numbered(number: int) -> str:
+    return f"{number:0>4}" + LONGEST[4:]
+
+
 def names_at_their_longest() -> Iterator[WalletInput]:
-    """Every name has 512 characters of four bytes."""
-    name = "\U0001f4b0" * 512
-    at = {"workspace_id": name, "id": name, "source": name}
-    yield from told(
-        command("workspace.created", plan="enterprise", session_price_micros=200, name=name, owner=name, **at),
+    """A conversation of 200 sessions, of which 150 grants paid the first; and a bot with a plan of its own."""
+    priced: dict[str, Any] = {"plan": "enterprise", "session_price_micros": 200}
+    commands: list[bytes] = [
+        command("workspace.created", ws=LONGEST, id=LONGEST, name=LONGEST, owner=LONGEST, **priced),
         *(
-            command("grant.assigned", **at | {"id": f"{each:0>4}" + name[4:]}, grant_id=f"{each:0>4}" + name[4:],
-                    amount_micros=1)
+            command("grant.assigned", ws=LONGEST, id=numbered(each), grant_id=numbered(each), amount_micros=1)
             for each in range(150)
         ),
-        command("bot.created", bot_id=name, plan="standard", name=name, owner=name, **at | {"id": "b" + name[1:]}),
-    )  # fmt: skip
-    given = msgspec.structs.replace(conversation(1, 200), workspace_id=name, conversation_id=name, bot_id="b")
-    yield msgspec.structs.replace(given, channel=name, channel_user_id=name)
+        command("bot.created", ws=LONGEST, id="b", bot_id=LONGEST, name=LONGEST, owner=LONGEST, **priced),
+    ]
+    for each in told(*commands):
+        yield msgspec.structs.replace(each, source=LONGEST)
+    names = {"workspace_id": LONGEST, "conversation_id": LONGEST, "channel": LONGEST, "channel_user_id": LONGEST}
+    yield msgspec.structs.replace(conversation(1, 200), **names)
 
 
 def test_entries_are_bounded_with_the_longest_names() -> None:
     """A page of units is the largest: 64 rows, each with the names of an entry, of a lot and of a unit."""
     state = State()
     state.tell(*names_at_their_longest())
+    assert max(map(len, map(encoded, state.known()[LONGEST]["conversations"].values()))) > 1024 * 1024
     assert state.save() < 512 * 1024
 
 

@@ -4,30 +4,43 @@ from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
+from meter.core.wallet.held import Held
 from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
 from meter.core.wallet.wallet import Wallet
 from schemas.instants import day_of
-from schemas.metered import RebillSlice
+from schemas.metered import HeldSlice, RebillSlice
 
 
 class Books:
     """All books by workspace id. `book` must be called before a book is changed."""
 
-    def __init__(self, policy: Policy, source: Source) -> None:
+    def __init__(self, policy: Policy, partition: int, source: Source, held: Held) -> None:
         self.policy = policy
+        self.partition = partition
         self.source = source
+        self.held = held
+        self.released: list[str] | None = None
+        """The workspaces that were held and are to be charged, the last one first. Derived when a slice needs it."""
         self.by_id: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
         """Books that changed since the last checkpoint, whose writer replaces the dict."""
         self.open_updates: dict[str, Book] = {}
         """Books that may have changed since the last ledger updates were drained."""
         self.timers = Timers(policy, self.by_id)
-        self.due_slices: list[RebillSlice] = []
-        """The inputs that the partition has to be given next, so that rebilling goes on."""
+        self.due_slices: list[RebillSlice | HeldSlice] = []
+        """The inputs that the partition has to be given next, so that rebilling, or charging what was held, goes on."""
         self._beginning: list[Book] = []
+        self.offset = 0
+        """The offset of the input that is being processed, in wallet-inputs."""
         self.arrived_ms = 0
         """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
+
+    def order_held_slice(self) -> None:
+        """Order the next slice of what was held."""
+        held = self.held
+        held.slice, held.is_due, held.after = held.slice + 1, True, ""
+        self.due_slices.append(HeldSlice(partition=self.partition, slice=held.slice))
 
     @property
     def clock_ms(self) -> int:
@@ -37,6 +50,7 @@ class Books:
     def adopt(self, policy: Policy) -> None:
         """Put a policy in force, for all that is charged and forgotten from now on."""
         self.policy = self.timers.policy = policy
+        self.released = None
 
     def restore(self, books: dict[str, Book]) -> None:
         """Load the books of a checkpoint, and derive the timers from them.
@@ -64,11 +78,11 @@ class Books:
             self._beginning.append(book)
         return book
 
-    def note_beginnings(self, offset: int) -> None:
-        """Note the workspaces that the input at `offset` was the first to change. Called after each input."""
+    def note_beginnings(self) -> None:
+        """Note the workspaces that the present input was the first to change. Called after each input."""
         while self._beginning:
             book = self._beginning.pop()
-            book.wallet.since = offset if book.changed else -1
+            book.wallet.since = self.offset if book.changed else -1
 
     def usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         """The totals of a bot's day, which the caller is about to change."""

@@ -4,8 +4,9 @@ from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.charge import settle
-from meter.core.wallet.commands.workspace import begin_earlier, provision
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.provisioning import provision_from
+from meter.core.wallet.rebilling import rebill
 from schemas.metered import ConversationMetered, OccurrenceMetered
 
 
@@ -19,6 +20,7 @@ def apply_conversation(books: Books, metered: ConversationMetered) -> None:
     previous_day: UsageKey | None = None
     if conversation is None:
         conversation = book.conversations[metered.conversation_id] = BilledConversation.opened_by(metered)
+        _note_first_event(books, book)
         wallet.conversations += 1
     elif conversation.covers(metered):
         return
@@ -27,12 +29,15 @@ def apply_conversation(books: Books, metered: ConversationMetered) -> None:
         _count_messages(books, book, conversation, -1)
     conversation.update_from(metered)
     _count_messages(books, book, conversation, +1)
+    was_unknown = wallet.status == "unknown"
     if wallet.status != "created":
         provision_from(books, book, metered.first_ms)
     if wallet.status != "unknown":
         settle(book, conversation, books.policy, books.clock_ms)
     books.add_usage(book, conversation, previous_day)
     book.add_cause(metered)
+    if was_unknown:
+        _charge_held(books, book, 1)
 
 
 def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
@@ -44,10 +49,30 @@ def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
     source.newest_offset = max(source.newest_offset, metered.origin_offset)
     source.occurrences += 1
     book = books.book(metered.workspace_id)
+    _note_first_event(books, book)
     book.wallet.occurrences += 1
+    was_unknown = book.wallet.status == "unknown"
     provision_from(books, book, metered.at_ms)
     books.usage(book, metered.bot_id, metered.at_ms).count_occurrence(metered.kind)
     book.add_cause(metered)
+    if was_unknown:
+        _charge_held(books, book, 0)
+
+
+def _note_first_event(books: Books, book: Book) -> None:
+    """Note where the events of a workspace begin. Called before a conversation or an occurrence is counted."""
+    wallet = book.wallet
+    if not wallet.conversations and not wallet.occurrences:
+        wallet.events_since = books.offset
+
+
+def _charge_held(books: Books, book: Book, charged: int) -> None:
+    """Charge the conversations that were held before the event that has just provisioned their workspace.
+
+    `charged` of the conversations are charged already.
+    """
+    if book.wallet.status != "unknown" and len(book.conversations) > charged:
+        rebill(books, book)
 
 
 def _count_messages(books: Books, book: Book, conversation: BilledConversation, sign: int) -> None:
@@ -57,18 +82,3 @@ def _count_messages(books: Books, book: Book, conversation: BilledConversation, 
     if conversation.state == "closed":
         source.messages += sign * conversation.messages
         book.wallet.messages += sign * conversation.messages
-
-
-def provision_from(books: Books, book: Book, at_ms: int) -> None:
-    """Create an unknown workspace, with a free grant from the event's time on. An event with an earlier time that
-    arrives later moves the grant's term back. Creates nothing under the policy `hold`.
-    """
-    policy = books.policy
-    if book.wallet.status == "unknown":
-        if policy.unknown_workspace != "provision":
-            return
-        provision(book, at_ms, policy, books.clock_ms)
-    elif at_ms < book.seen_from_ms and book.wallet.status == "provisioned":
-        book.seen_from_ms = at_ms
-        begin_earlier(book, at_ms)
-    books.watch_new_lots(book)

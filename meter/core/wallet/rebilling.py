@@ -69,6 +69,8 @@ def _do_slice(books: Books, book: Book) -> None:
             conversations += 1
         waiting.drop_first()
     wallet.is_rebilling, book.waiting = False, None
+    if books.held.after == wallet.workspace_id:
+        books.order_held_slice()
 
 
 def _go_on(books: Books, book: Book) -> None:

@@ -61,6 +61,8 @@ class Wallet(msgspec.Struct, array_like=True):
     """The number of the slice that is due next. It never goes back."""
     looks: int = 0
     """The number of slices that only look for conversations to charge again, before the first is charged."""
+    events_since: int = -1
+    """The wallet-inputs offset of its first event; -1 before it, and where state of format 1 has events already."""
 
 
 def without_parts(wallet: Wallet) -> Wallet:

@@ -7,14 +7,24 @@ from meter.core.wallet.books import Books
 from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done
-from meter.core.wallet.metering import apply_conversation, apply_occurrence, provision_from
+from meter.core.wallet.held import Held
+from meter.core.wallet.metering import apply_conversation, apply_occurrence
+from meter.core.wallet.provisioning import apply_held_slice, charge_at_once, charge_in_slices
 from meter.core.wallet.rebilling import apply_slice, rebill
 from meter.core.wallet.safe_points import apply_safe_point
 from meter.core.wallet.source import Source
 from schemas.commands import AnyCommand
 from schemas.ledger import LedgerUpdate
-from schemas.metered import ConversationMetered, Metered, OccurrenceMetered, RebillSlice, SafePoint, WalletInput
-from schemas.policy import FIRST_VERSION, PolicyRecord
+from schemas.metered import (
+    ConversationMetered,
+    HeldSlice,
+    Metered,
+    OccurrenceMetered,
+    RebillSlice,
+    SafePoint,
+    WalletInput,
+)
+from schemas.policy import PolicyRecord
 
 _MUCH_LATER_MS = 2**61
 
@@ -26,12 +36,17 @@ class Wallets:
     """
 
     def __init__(
-        self, policy: Policy, partition: int = 0, source: Source | None = None, version: int = FIRST_VERSION
+        self,
+        policy: Policy | PolicyInForce,
+        partition: int = 0,
+        source: Source | None = None,
+        held: Held | None = None,
     ) -> None:
-        self.in_force = PolicyInForce(policy=policy, version=version)
+        self.in_force = PolicyInForce(policy=policy) if isinstance(policy, Policy) else policy
         self.source = source or Source()
+        self.held = held or Held()
         self._partition = partition
-        self._books = Books(policy, self.source)
+        self._books = Books(self.in_force.policy, partition, self.source, self.held)
         self.books = self._books.by_id
         self.restore = self._books.restore
 
@@ -40,9 +55,9 @@ class Wallets:
 
         `arrived_ms` is the time at which Kafka received it first.
         """
-        self._books.arrived_ms = arrived_ms
+        self._books.offset, self._books.arrived_ms = offset, arrived_ms
         refused = self._step(wallet_input, arrived_ms)
-        self._books.note_beginnings(offset)
+        self._books.note_beginnings()
         return refused
 
     @property
@@ -63,6 +78,8 @@ class Wallets:
                 apply_occurrence(self._books, wallet_input)
             case RebillSlice():
                 apply_slice(self._books, wallet_input)
+            case HeldSlice():
+                return self._apply_held(wallet_input)
             case SafePoint():
                 apply_safe_point(self._books, wallet_input)
             case PolicyRecord():
@@ -76,7 +93,7 @@ class Wallets:
         touched, self._books.touched = self._books.touched, {}
         return touched
 
-    def take_due_slices(self) -> list[RebillSlice]:
+    def take_due_slices(self) -> list[RebillSlice | HeldSlice]:
         """The inputs that this partition has to be given, because the last ones left conversations to charge again."""
         due, self._books.due_slices = self._books.due_slices, []
         return due
@@ -103,14 +120,13 @@ class Wallets:
         before, self.in_force = self.in_force, self.in_force.after(record)
         self._books.adopt(self.in_force.policy)
         if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
-            self._charge_held()
+            how = charge_in_slices if self.in_force.charges_held == "in_slices" else charge_at_once
+            how(self._books)
         return None
 
-    def _charge_held(self) -> None:
-        """Create each unknown workspace from its first remembered event on, and charge its conversations."""
-        for workspace_id in sorted(self.books):
-            held_from_ms = self.books[workspace_id].held_from_ms(self._books.clock_ms)
-            if held_from_ms is not None:
-                book = self._books.book(workspace_id)
-                provision_from(self._books, book, held_from_ms)
-                rebill(self._books, book)
+    def _apply_held(self, due: HeldSlice) -> Rejected | None:
+        if due.partition != self._partition:
+            found = f"{due.partition}, but this is {self._partition}"
+            return Rejected("wrong_partition", f"partition: must be the number of its own partition; it is {found}")
+        apply_held_slice(self._books, due)
+        return None
