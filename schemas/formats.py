@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-STATE_FORMAT: Final = 1
+STATE_FORMAT: Final = 2
 """Of both state topics: marks with what they hold, and blocks with their entries."""
 
 METERED_FORMAT: Final = 1

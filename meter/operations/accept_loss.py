@@ -7,9 +7,18 @@ which workers go on comes last. Where a log has to be lifted, a mark in between 
 from msgspec.structs import replace
 
 from meter.kafka.admin import compare_topics
+from meter.kafka.epochs import UNKNOWN
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
-from meter.operations.cluster import OperationError, Saved, commit, ends_of, newest_marks, require_stopped
+from meter.operations.cluster import (
+    OperationError,
+    Saved,
+    commit,
+    ends_of,
+    ends_of_epochs,
+    newest_marks,
+    require_stopped,
+)
 from meter.operations.lift import copy_up, fill
 from meter.operations.losses import Loss, loss_of, plan_of
 from meter.operations.marks import write_mark
@@ -46,10 +55,12 @@ class Accepting:
         source, now = stage.source, self._now[stage.source.name]
         marks = await newest_marks(self._bootstrap, stage.state)
         ends = await ends_of(self._bootstrap, source, now.partitions)
+        epochs = {partition: saved.mark.epoch for partition, saved in marks.items()}
+        epoch_ends = await ends_of_epochs(self._bootstrap, source, epochs)
         losses = []
         for partition, saved in sorted(marks.items()):
             self._saved[source.name, partition] = saved
-            loss = loss_of(source.name, partition, saved, now, ends[partition])
+            loss = loss_of(source.name, partition, saved, now, ends[partition], epoch_ends[partition])
             losses += [loss] if loss else []
         return losses
 
@@ -100,7 +111,8 @@ class Accepting:
         saved = self._saved[loss.topic, loss.partition]
         generation = saved.version.generation + generations
         life = replace(saved.mark.life, generation=generation, source=self._now[loss.topic])
-        mark = replace(saved.mark, life=life, fold=stage.count_lost(saved.mark.fold))
+        # The epoch at `last` may be another, and a wrong one would show a loss: the next checkpoint knows it.
+        mark = replace(saved.mark, life=life, fold=stage.count_lost(saved.mark.fold), epoch=UNKNOWN)
         await write_mark(topics, stage.state, loss.partition, Version(generation, last), mark)
         await commit(self._bootstrap, METER_GROUP, {(loss.topic, loss.partition): last + 1})
 

@@ -1,8 +1,9 @@
 """Finding what was lost between a checkpoint and its source topic, from offsets and identities alone.
 
 A stage goes on after its newest mark. It cannot where the log begins later (records were deleted unread), where the log
-ends earlier (the broker lost records that it had acknowledged, or a copy has other offsets), or where the topic is
-another one of the same name. In the last two cases new records may lie at offsets that the stage has passed already.
+ends earlier (the broker lost records that it had acknowledged, or a copy has other offsets), where such a log was
+written to again beyond the mark, or where the topic is another one of the same name. In the last three cases new
+records may lie at offsets that the stage has passed already. Leader epochs tell from which offset on.
 """
 
 from typing import Final, Literal, NamedTuple, cast
@@ -10,7 +11,7 @@ from typing import Final, Literal, NamedTuple, cast
 from meter.operations.cluster import Ends, Saved
 from schemas.topic_identity import TopicIdentity
 
-Kind = Literal["deleted", "shorter", "another"]
+Kind = Literal["deleted", "shorter", "replaced", "another"]
 
 CLOCKS_MS: Final = 10 * 60_000
 """How far the clocks of brokers and workers may be apart."""
@@ -48,11 +49,20 @@ class Loss(NamedTuple):
             return f"{offsets} were deleted unread, at most {self.last - self.first + 1} records"
         if self.kind == "shorter":
             return f"{offsets} are gone from the log; they were processed, and cannot be processed again"
+        if self.kind == "replaced":
+            gone = f"{offsets} were lost by the broker, and other records have their offsets now"
+            return f"{gone}; they were processed, and cannot be processed again; the others are read"
         return f"the topic was created again; what was not read of the former one, from offset {self.first} on, is gone"
 
 
-def loss_of(topic: str, partition: int, saved: Saved, now: TopicIdentity, ends: Ends) -> Loss | None:
-    """Return what a partition has lost since its mark; None if the stage can go on there."""
+def loss_of(
+    topic: str, partition: int, saved: Saved, now: TopicIdentity, ends: Ends, epoch_end: int | None = None
+) -> Loss | None:
+    """Return what a partition has lost since its mark; None if the stage can go on there.
+
+    `epoch_end` is where the records of the mark's leader epoch end in the log; None if that is not known. Records from
+    there on, up to the mark, were lost, and all that lie there now are new.
+    """
     source, mark_offset = saved.mark.life.source, saved.version.offset
     next_offset = mark_offset + 1
     if plan := _unfinished(topic, partition, source, mark_offset - 1):
@@ -61,6 +71,9 @@ def loss_of(topic: str, partition: int, saved: Saved, now: TopicIdentity, ends: 
         return Loss("another", topic, partition, next_offset, next_offset, mark_offset, ends.beginning)
     if ends.beginning > next_offset:
         return Loss("deleted", topic, partition, next_offset, ends.beginning - 1, mark_offset)
+    if epoch_end is not None and epoch_end < next_offset:
+        kind: Kind = "replaced" if epoch_end < ends.end else "shorter"
+        return Loss(kind, topic, partition, epoch_end, mark_offset, mark_offset, max(epoch_end, ends.beginning))
     if ends.end < next_offset:
         since_ms = saved.saved_ms - CLOCKS_MS
         return Loss("shorter", topic, partition, ends.end, mark_offset, mark_offset, ends.beginning, since_ms)

@@ -37,6 +37,27 @@ def test_a_loss_follows_from_the_mark_and_the_log(
     assert loss_of("chat-events", 1, newest, now, ends) == loss
 
 
+@pytest.mark.parametrize(
+    ("ends", "epoch_end", "loss"),
+    [
+        (Ends(0, 10), 10, None),
+        (Ends(0, 30), 10, None),
+        (Ends(0, 30), 25, None),
+        (Ends(0, 30), None, None),
+        (Ends(0, 30), 9, Loss("replaced", "chat-events", 1, 9, 9, 9, 9)),
+        (Ends(0, 8), 6, Loss("replaced", "chat-events", 1, 6, 9, 9, 6)),
+        (Ends(0, 6), 6, Loss("shorter", "chat-events", 1, 6, 9, 9, 6)),
+        (Ends(7, 30), 6, Loss("replaced", "chat-events", 1, 6, 9, 9, 7)),
+        (Ends(12, 30), 12, Loss("deleted", "chat-events", 1, 10, 11, 9)),
+    ],
+)
+def test_the_epoch_of_the_mark_tells_from_where_on_records_are_new(
+    ends: Ends, epoch_end: int | None, loss: Loss | None
+) -> None:
+    """All of them and no others are copied: the log and the mark agree below that offset."""
+    assert loss_of("chat-events", 1, saved(9), NOW, ends, epoch_end) == loss
+
+
 def test_a_loss_that_is_being_accepted_is_found_as_it_was_planned() -> None:
     """The mark that is written meanwhile fits no topic, and gives the same loss however the log has changed."""
     loss = Loss("shorter", "chat-events", 1, 6, 9, 9, 2, 77)
