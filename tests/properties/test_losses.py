@@ -4,7 +4,7 @@ import pytest
 
 from meter.kafka.topic_settings import differences
 from meter.operations.cluster import Ends, Saved
-from meter.operations.losses import CLOCKS_MS, Loss, loss_of, plan_of
+from meter.operations.losses import CLOCKS_MS, Loss, Times, loss_of, plan_of
 from meter.stage.mark import Life, Version, new_mark
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, LEDGER, TOPICS, WALLET_INPUTS
@@ -60,10 +60,19 @@ def test_the_epoch_of_the_mark_tells_from_where_on_records_are_new(
 
 def test_a_loss_that_is_being_accepted_is_found_as_it_was_planned() -> None:
     """The mark that is written meanwhile fits no topic, and gives the same loss however the log has changed."""
-    loss = Loss("shorter", "chat-events", 1, 6, 9, 9, 2, 77)
+    loss = Loss("shorter", "chat-events", 1, 6, 9, 9, 2, 77, Times(70, 75))
     between = saved(10, plan_of(loss, NOW))
     assert not between.mark.life.source.is_same_life(NOW)
     assert loss_of("chat-events", 1, between, NOW, Ends(0, 500)) == loss
+
+
+def test_the_times_of_a_loss_are_said_as_far_as_they_are_known() -> None:
+    """Of a record that is deleted itself, or not there yet, there is no time."""
+    assert Times(0, 1_000, 2_000).sentence == (
+        "last record before: 1970-01-01T00:00:00.000Z, state saved: 1970-01-01T00:00:01.000Z, "
+        "first record after: 1970-01-01T00:00:02.000Z"
+    )
+    assert Times().sentence == "last record before: not known, state saved: not known, first record after: none yet"
 
 
 def test_our_own_settings_differ_in_nothing() -> None:
