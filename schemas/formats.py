@@ -10,9 +10,9 @@ from typing import Annotated, Final
 import msgspec
 
 STATE_FORMAT: Final = 2
-"""Of both state topics: marks with what they hold, and blocks with their entries.
+"""Of the state topics: marks with what they hold, and blocks with their entries.
 
-2: terms of plans, lapses, and the units of long conversations are entries of their own.
+2: terms of plans, lapses, and the units of long conversations are entries of their own. A mark has a leader epoch.
 """
 
 METERED_FORMAT: Final = 1

@@ -71,6 +71,7 @@ def accept_loss_command(yes: bool, output_format: str) -> None:
     log that ends too early is lifted above the checkpoint, and its new records are written once more there.
 
     Stop all workers of the meter first. Killed at any moment, give the command again. As JSON, each loss is one line.
+    Each loss has Kafka's times of the last record before and the first one after it, and when the state was saved.
 
     \b
     Examples:
@@ -103,9 +104,12 @@ def _line(loss: Loss, output_format: str) -> str:
             "partition": loss.partition,
             "first_offset": loss.first,
             "last_offset": loss.last,
+            "last_before_at": loss.times.last_before_at,
+            "saved_at": loss.times.saved_at,
+            "first_after_at": loss.times.first_after_at,
         }
         return msgspec.json.encode(fields).decode()
-    return f"{loss.topic}/{loss.partition}: {loss.sentence}"
+    return f"{loss.topic}/{loss.partition}: {loss.sentence}; {loss.times.sentence}"
 
 
 @click.command("rebuild")

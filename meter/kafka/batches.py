@@ -16,13 +16,14 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
 from meter.kafka.checksum import checksum
+from meter.kafka.epochs import UNKNOWN
 
 Aborted: TypeAlias = Sequence[tuple[int, int]]
 """The aborted transactions that a broker names with a fetch: of each its producer's id and its first offset."""
 
-HEAD: Final = struct.Struct(">qi5xIhiqqq6xi")
-"""Of a batch's header: base offset, length, checksum, attributes, last offset delta, first and largest timestamp,
-producer id, count.
+HEAD: Final = struct.Struct(">qiixIhiqqq6xi")
+"""Of a batch's header: base offset, length, leader epoch, checksum, attributes, last offset delta, first and largest
+timestamp, producer id, count.
 """
 
 AT_MAGIC: Final = 16
@@ -50,6 +51,7 @@ class Placed(NamedTuple):
     timestamp_ms: int = 0
     producer: int = -1
     records_count: int = 1
+    epoch: int = UNKNOWN
 
     @property
     def is_plain(self) -> bool:
@@ -73,7 +75,7 @@ def placed(data: bytes) -> Iterator[Placed]:
 
 
 def _new(data: bytes, at: int) -> Placed | None:
-    base, length, crc, attributes, delta, _, last_ms, producer, count = HEAD.unpack_from(data, at)
+    base, length, epoch, crc, attributes, delta, _, last_ms, producer, count = HEAD.unpack_from(data, at)
     end = at + NOT_IN_LENGTH + length
     if end < at + HEAD.size:
         # No checksum covers the length, and a negative one would make this loop endless.
@@ -82,7 +84,7 @@ def _new(data: bytes, at: int) -> Placed | None:
         return None
     if checksum(data[at + NOT_IN_CHECKSUM : end]) != crc:
         raise CorruptRecordException(DAMAGED)
-    return Placed(at, end, MAGIC, base, base + delta, attributes, last_ms, producer, count)
+    return Placed(at, end, MAGIC, base, base + delta, attributes, last_ms, producer, count, epoch)
 
 
 def _old(data: bytes, at: int) -> Placed | None:

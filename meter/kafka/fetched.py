@@ -29,6 +29,7 @@ from meter.kafka.batches import (
 )
 from meter.kafka.checksum import checksum
 from meter.kafka.decoding import decoded, records_of
+from meter.kafka.epochs import UNKNOWN
 from meter.kafka.odd_headers import TolerantRecords
 from schemas.delivery import Fetched as Fetched  # For the meter, with all else that a fetch is.
 
@@ -38,13 +39,15 @@ class Batch(msgspec.Struct, frozen=True):
 
     `base` is the offset at which the fetch began, at or below the first record's; `last_offset` is the last offset that
     the fetch went over. No record between the two is missing: offsets that are absent are not records, but transaction
-    markers and what was aborted. If all are absent, `records` is empty.
+    markers and what was aborted. If all are absent, `records` is empty. `epoch` is the leader epoch of the newest Kafka
+    batch in the fetch, UNKNOWN where brokers have none.
     """
 
     tp: TP
     base: int
     records: Sequence[Fetched]
     last_offset: int
+    epoch: int = UNKNOWN
 
 
 UNPACKED_BYTES: Final = 8 * 1024 * 1024
@@ -71,6 +74,7 @@ class RawRecords(Sequence[Fetched]):
         self.bytes_count = 0
         self.first_offset, self.last_offset = start, start - 1
         self.last_timestamp_ms = 0
+        self.epoch = UNKNOWN
         self._records_count = 0
         self._list: list[Fetched] | None = None
         self._scan(COMPRESSED | CONTROL if all_count else COMPRESSED | CONTROL | TRANSACTIONAL)
@@ -82,7 +86,7 @@ class RawRecords(Sequence[Fetched]):
                 raise NotPlainError
             if at + HEAD.size > len(data):
                 break
-            base, length, crc, attributes, delta, _, last_ms, _, count = HEAD.unpack_from(data, at)
+            base, length, epoch, crc, attributes, delta, _, last_ms, _, count = HEAD.unpack_from(data, at)
             end = at + NOT_IN_LENGTH + length
             if end < at + HEAD.size:
                 # No checksum covers the length, and a negative one would make this loop endless.
@@ -96,7 +100,7 @@ class RawRecords(Sequence[Fetched]):
             if self._records_count == 0:
                 self.first_offset = max(start, base)
             self._records_count += max(0, base + count - max(start, base))
-            self.bytes_count, self.last_timestamp_ms = end, last_ms
+            self.bytes_count, self.last_timestamp_ms, self.epoch = end, last_ms, epoch
             self.last_offset = max(start - 1, base + delta)
 
     def __len__(self) -> int:
@@ -183,6 +187,19 @@ def last_timestamp_ms(records: Sequence[Fetched]) -> int:
     if isinstance(records, RawRecords):
         return records.last_timestamp_ms
     return records[-1].timestamp if records else 0
+
+
+def epoch_of(data: bytes, records: Sequence[Fetched]) -> int:
+    """The leader epoch of the last complete batch of a fetch, of which `records` are what counts.
+
+    It may be newer than that of the last record. UNKNOWN if there is no batch, or if brokers have no epochs.
+    """
+    if isinstance(records, RawRecords) and records.data is data:
+        return records.epoch
+    epoch = UNKNOWN
+    for batch in placed(data):
+        epoch = batch.epoch
+    return epoch
 
 
 def since(records: Sequence[Fetched], offset: int) -> Sequence[Fetched]:

@@ -71,6 +71,14 @@ async def one(bootstrap: str, topic: Topic, partition: int, offset: int) -> Cons
     return None
 
 
+async def first(bootstrap: str, topic: Topic, partition: int, start: int) -> ConsumerRecord | None:
+    """Return the first record at or after offset `start`, which must not be deleted; None if there is none yet."""
+    async with aclosing(records(bootstrap, topic, {partition: start})) as found:
+        async for record in found:
+            return record
+    return None
+
+
 async def _to_the_end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield committed records until the broker answers that there are no more, or none before an open transaction.
 

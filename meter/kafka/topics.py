@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from meter.kafka.epochs import ask_end_of_epoch
 from meter.kafka.identity import ask_identity
 from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
 from schemas.delivery import READ_COMMITTED
@@ -67,17 +68,15 @@ class KafkaTopics:
         producer = AIOKafkaProducer(**self._settings)
         try:
             await producer.start()
-        except KafkaConnectionError as error:
+        except BaseException as error:
             await producer.stop()
-            raise TopicsError(no_broker(self._bootstrap)) from error
-        except KafkaError as error:
-            await producer.stop()
-            raise TopicsError(
-                f"the broker at {self._bootstrap} refuses our producer ({error}); "
-                "if it has no idempotent producer, like the embedded broker, set KAFKA_IDEMPOTENT=false"
-            ) from error
-        except BaseException:
-            await producer.stop()
+            if isinstance(error, KafkaConnectionError):
+                raise TopicsError(no_broker(self._bootstrap)) from error
+            if isinstance(error, KafkaError):
+                raise TopicsError(
+                    f"the broker at {self._bootstrap} refuses our producer ({error}); "
+                    "if it has no idempotent producer, like the embedded broker, set KAFKA_IDEMPOTENT=false"
+                ) from error
             raise
         self._producer = producer
 
@@ -99,6 +98,10 @@ class KafkaTopics:
     async def identity(self, topic: str) -> TopicIdentity:
         """Return the identity of a topic, asked from a broker each time."""
         return await ask_identity(self._started.client, topic)
+
+    async def end_of_epoch(self, topic: str, partition: int, epoch: int) -> int | None:
+        """Return the offset after the last record of a leader epoch, asked from the leader; None if not known."""
+        return await ask_end_of_epoch(self._started.client, topic, partition, epoch)
 
     async def partition_of(self, topic: str, key: bytes) -> int:
         """Return the partition that Kafka's default partitioner chooses for `key`; for a large key another one.

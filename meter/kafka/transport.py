@@ -25,7 +25,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from msgspec import Struct
 
-from meter.kafka.fetched import Batch, Fetched, KeptRecords, last_timestamp_ms, records_from
+from meter.kafka.epochs import UNKNOWN
+from meter.kafka.fetched import Batch, Fetched, KeptRecords, epoch_of, last_timestamp_ms, records_from
 from meter.kafka.offsets import ConsumerOffsets
 from schemas.broker_answers import ANSWERS
 from schemas.delivery import READ_COMMITTED
@@ -59,6 +60,7 @@ class _Read(Struct, frozen=True):
 
     records: Sequence[Fetched]
     last_offset: int
+    epoch: int = UNKNOWN
 
 
 class _Fetched(Struct, frozen=True):
@@ -174,10 +176,13 @@ def _records_of(result: Any, _: None) -> _Read | None:
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return None
     start = parts.next_fetch_offset
-    found, parts.next_fetch_offset = records_from(parts._records.data, start, parts._aborted_transactions)
+    data = parts._records.data
+    found, parts.next_fetch_offset = records_from(data, start, parts._aborted_transactions)
     result._update_position()
     result._partition_records = None
-    return _Read(found, parts.next_fetch_offset - 1) if parts.next_fetch_offset > start else None
+    if parts.next_fetch_offset == start:
+        return None
+    return _Read(found, parts.next_fetch_offset - 1, epoch_of(data, found))
 
 
 class Consumer(ConsumerOffsets, driver.Consumer):
@@ -214,7 +219,7 @@ class Consumer(ConsumerOffsets, driver.Consumer):
             0,
             (),
             None,
-            Batch(tp, part.base, part.read.records, part.read.last_offset),
+            Batch(tp, part.base, part.read.records, part.read.last_offset, part.read.epoch),
             None,
             0,
             0,

@@ -4,14 +4,26 @@ The order makes it safe to be killed anywhere: the dead letter that tells of the
 which workers go on comes last. Where a log has to be lifted, a mark in between says so, and no worker starts from it.
 """
 
+from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
+from meter.kafka import reader
 from meter.kafka.admin import compare_topics
+from meter.kafka.epochs import UNKNOWN
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
-from meter.operations.cluster import OperationError, Saved, commit, ends_of, newest_marks, require_stopped
+from meter.operations.cluster import (
+    Ends,
+    OperationError,
+    Saved,
+    commit,
+    ends_of,
+    ends_of_epochs,
+    newest_marks,
+    require_stopped,
+)
 from meter.operations.lift import copy_up, fill
-from meter.operations.losses import Loss, loss_of, plan_of
+from meter.operations.losses import UNKNOWN_MS, Loss, Times, loss_of, plan_of
 from meter.operations.marks import write_mark
 from meter.operations.stages import STAGES, StageTopics
 from meter.settings import Settings
@@ -46,12 +58,26 @@ class Accepting:
         source, now = stage.source, self._now[stage.source.name]
         marks = await newest_marks(self._bootstrap, stage.state)
         ends = await ends_of(self._bootstrap, source, now.partitions)
+        epochs = {partition: saved.mark.epoch for partition, saved in marks.items()}
+        epoch_ends = await ends_of_epochs(self._bootstrap, source, epochs)
         losses = []
         for partition, saved in sorted(marks.items()):
             self._saved[source.name, partition] = saved
-            loss = loss_of(source.name, partition, saved, now, ends[partition])
-            losses += [loss] if loss else []
+            loss = loss_of(source.name, partition, saved, now, ends[partition], epoch_ends[partition])
+            losses += [await self._with_times(stage, loss, saved, ends[partition])] if loss else []
         return losses
+
+    async def _with_times(self, stage: StageTopics, loss: Loss, saved: Saved, ends: Ends) -> Loss:
+        """Return the loss with the times of what lies around it. A loss that is being accepted has them already."""
+        if loss.times.saved_ms != UNKNOWN_MS:
+            return loss
+        source, partition = stage.source, loss.partition
+        is_another = loss.kind == "another"
+        before = None if is_another else await reader.one(self._bootstrap, source, partition, loss.first - 1)
+        # A log without an end has nothing after it; one that was filled again has other records in place of the lost.
+        start = {"deleted": ends.beginning, "shorter": ends.end}.get(loss.kind, loss.copy_from)
+        after = await reader.first(self._bootstrap, source, partition, start)
+        return loss._replace(times=Times(_time_of(before), saved.saved_ms, _time_of(after)))
 
     async def accept(self, losses: list[Loss]) -> int:
         """Write the losses down and let the stages go on after them. Returns how many records were written once more.
@@ -100,11 +126,18 @@ class Accepting:
         saved = self._saved[loss.topic, loss.partition]
         generation = saved.version.generation + generations
         life = replace(saved.mark.life, generation=generation, source=self._now[loss.topic])
-        mark = replace(saved.mark, life=life, fold=stage.count_lost(saved.mark.fold))
+        # The epoch at `last` may be another, and a wrong one would show a loss: the next checkpoint knows it.
+        mark = replace(saved.mark, life=life, fold=stage.count_lost(saved.mark.fold), epoch=UNKNOWN)
         await write_mark(topics, stage.state, loss.partition, Version(generation, last), mark)
         await commit(self._bootstrap, METER_GROUP, {(loss.topic, loss.partition): last + 1})
 
 
+def _time_of(record: ConsumerRecord | None) -> int:
+    return UNKNOWN_MS if record is None else int(record.timestamp)
+
+
 def _letter(loss: Loss) -> Record:
-    letter = DeadLetter(LOST, loss.sentence, loss.topic, loss.partition, loss.letter_offset, None, None)
+    letter = DeadLetter(
+        LOST, f"{loss.sentence}; {loss.times.sentence}", loss.topic, loss.partition, loss.letter_offset, None, None
+    )
     return Record(None, b"", letter.headers())

@@ -11,6 +11,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from meter.kafka import admin as topics_admin
 from meter.kafka import reader
+from meter.kafka.epochs import ask_end_of_epoch
 from meter.stage.found import Found
 from meter.stage.mark import Mark, Version
 from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, Topic
@@ -95,6 +96,15 @@ async def ends_of(bootstrap: str, topic: Topic, partitions: int) -> dict[int, En
             if all(consumer.highwater(tp) is not None for tp in tps):
                 break
         return {tp.partition: Ends(beginnings[tp], max(ends[tp], consumer.highwater(tp) or 0)) for tp in tps}
+
+
+async def ends_of_epochs(bootstrap: str, topic: Topic, epochs: Mapping[int, int]) -> dict[int, int | None]:
+    """Return the offset after the last record of a leader epoch, for each partition. None where it is not known."""
+    async with topics_admin.connected(bootstrap) as admin:
+        return {
+            partition: await ask_end_of_epoch(admin._client, topic.name, partition, epoch)
+            for partition, epoch in epochs.items()
+        }
 
 
 async def commit(bootstrap: str, group: str, offsets: Mapping[tuple[str, int], int]) -> None:

@@ -61,6 +61,8 @@ class Checkpoints:
         self._partition = partition
         self.life = life
         """The life of the topics as the brokers have it now. Its generation is that of the newest mark."""
+        self.epoch = -1
+        """The leader epoch of the last record that was read, or a later one; -1 if it is not known."""
         self.quarantine: Quarantine
         """Which records are left out, and how carefully others are processed. Set by `restore`."""
         self._owner = b""
@@ -102,7 +104,7 @@ class Checkpoints:
         the first record.
         """
         assert life.generation > self.life.generation, "an earlier life is over"
-        self.life = life
+        self.life, self.epoch = life, -1
         self._floor = self._next_floor = offset - 1
         old, self.quarantine = self.quarantine, self._quarantine_of(Evidence(), self._version(offset))
         size_bytes = await self._write_blocks(offset, SweepPart(state, ALL_BYTES).blocks())
@@ -113,7 +115,7 @@ class Checkpoints:
     async def _write_mark(self, offset: int, state: State) -> int:
         version = self._version(offset)
         left_out = tuple(sorted(each for each in self.quarantine.left_out if self._floor < each <= offset))
-        mark = encode_mark(new_mark(self.life, self._floor, left_out, state.mark()))
+        mark = encode_mark(new_mark(self.life, self._floor, left_out, state.mark(), self.epoch))
         record_key = self._next_record_key(MARK)
         self._last_own_offset = await self._write_one(Record(record_key, mark, headers_of(version)))
         await self._clear_up(version)
@@ -207,6 +209,7 @@ class Checkpoints:
         if newest is not None:
             check_life(self._source, self._state, newest.mark.life, self.life)
             self.life = replace(self.life, generation=newest.version.generation)
+            self.epoch = newest.mark.epoch
         if state.spills:
             await self._load_while_reading(state, counting, fence)
         else:

@@ -55,6 +55,17 @@ def check_offsets(tp: TP, next_offset: int, beginning: int, end: int) -> None:
         )
 
 
+def check_epoch(tp: TP, next_offset: int, epoch_end: int | None) -> None:
+    """Check that the log still holds what was read, if the epoch of the last record ends at `epoch_end`."""
+    if epoch_end is not None and epoch_end < next_offset:
+        raise OtherLifeError(
+            f"{tp.topic}/{tp.partition} has lost acknowledged records from offset {epoch_end} on, as in an "
+            f"unclean leader election, and its state was saved after offset {next_offset - 1}: "
+            "new records may have their offsets; run `python -m meter accept-loss`, which writes down what was lost "
+            "and goes on with what is new"
+        )
+
+
 def check_state_is_there(tp: TP, state: Topic, beginning: int, committed: int | None) -> None:
     """Check that a partition without a mark never had one, unless all of its records can be read again."""
     if beginning > 0 and committed is not None and committed > beginning:

@@ -44,6 +44,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     `floor`: entries as of this input offset or before do not count. `left_out`: the offsets above the floor whose
     records were left out, because workers died of them (docs/adr/0021). `fold`: the fold's own part (`State.mark`).
+    `epoch`: the leader epoch of the last record that was read, or a later one; -1 if it is not known, as in format 1.
     """
 
     format: int
@@ -51,6 +52,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     floor: int
     left_out: tuple[int, ...]
     fold: bytes
+    epoch: int = -1
 
 
 class _Format(msgspec.Struct, array_like=True):
@@ -64,9 +66,9 @@ _decode_format = msgspec.msgpack.Decoder(_Format).decode
 _decode = msgspec.msgpack.Decoder(Mark).decode
 
 
-def new_mark(life: Life, floor: int, left_out: tuple[int, ...], fold: bytes) -> Mark:
+def new_mark(life: Life, floor: int, left_out: tuple[int, ...], fold: bytes, epoch: int = -1) -> Mark:
     """Return a mark of the present format."""
-    return Mark(STATE_FORMAT, life, floor, left_out, fold)
+    return Mark(STATE_FORMAT, life, floor, left_out, fold, epoch)
 
 
 def decode_mark(value: bytes, where: str) -> Mark:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from meter.kafka.epochs import UNKNOWN
+from meter.kafka.fetched import Batch
 from meter.kafka.records import Delivery
 from meter.stage.checkpoints import Checkpoints
 from meter.stage.fold import Fold
@@ -33,3 +35,7 @@ class Partition:
         """When records were last processed, or `Fold.idle` was last called because none came."""
         self.last_owned_s = now_s
         """When this worker last sent a commit that the group accepted. It owned the partition at that time."""
+
+    def is_of_another_epoch(self, batch: Batch) -> bool:
+        """Whether a batch comes from another leader epoch than the one before, as far as both are known."""
+        return self.checkpoints.epoch not in (UNKNOWN, batch.epoch)

@@ -63,6 +63,13 @@ class Topics(Protocol):
         Called after a restore, to detect that the broker has lost records. So it must never be too low.
         """
 
+    async def end_of_epoch(self, topic: str, partition: int, epoch: int) -> int | None:
+        """Return the offset after the last record that the partition holds of this leader epoch, or of an earlier one.
+
+        Called after a restore, and where records of another epoch arrive, to detect that the broker has lost records
+        and has others at their offsets. None if the epoch is -1 or the broker does not know epochs.
+        """
+
     def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """Yield the partition's records from offset `start` to offset `end`, both included, in order of offset.
 

@@ -1,7 +1,7 @@
 """Restoring the partitions of a stage, and checking that this worker may go on with what it finds."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from faust.types import TP
 
@@ -9,17 +9,21 @@ from meter import metrics
 from meter.kafka.topics import delivered
 from meter.stage.checkpoints import Checkpoints
 from meter.stage.fold import MakeFold
-from meter.stage.lives import check_life, check_offsets, check_partitions, check_state_is_there
+from meter.stage.lives import check_epoch, check_life, check_offsets, check_partitions, check_state_is_there
 from meter.stage.mark import Life
 from meter.stage.outputs import send
 from meter.stage.partition import Partition
 from meter.stage.ports import Clock, Group, Topics
+from meter.stage.refusals import RefusalError
 from schemas.topics import Topic
 
 logger = logging.getLogger(__name__)
 
 IsStale = Callable[[int], bool]
 """Whether partitions have moved since the given generation of the group."""
+
+Save = Callable[[TP, Partition], Awaitable[bool]]
+"""Makes a checkpoint of a partition. Returns False if the partition is another worker's."""
 
 
 class Restoring:
@@ -34,6 +38,7 @@ class Restoring:
         make_fold: MakeFold,
         clock: Clock,
         is_stale: IsStale,
+        save: Save,
     ) -> None:
         self._topics = topics
         self._group = group
@@ -42,6 +47,7 @@ class Restoring:
         self._make_fold = make_fold
         self._clock = clock
         self._is_stale = is_stale
+        self._save = save
 
     async def restore(self, tp: TP, generation: int) -> Partition | None:
         """Return the partition as its newest checkpoint has it. None if this worker may not own it any more.
@@ -55,7 +61,7 @@ class Restoring:
         started_s = self._clock.monotonic()
         restored = await checkpoints.restore(fold)
         metrics.RESTORE_SECONDS.observe(self._clock.monotonic() - started_s)
-        next_offset = await self._next_offset(tp, restored.offset)
+        next_offset = await self._next_offset(tp, restored.offset, checkpoints.epoch)
         now_s = self._clock.monotonic()
         if not await self._group.commit(tp, next_offset) or self._is_stale(generation):
             return None
@@ -73,18 +79,23 @@ class Restoring:
         check_partitions(self._source, self._state, life)
         return life
 
-    async def _next_offset(self, tp: TP, saved: int) -> int:
-        """Return where to go on after a checkpoint as of offset `saved`, -1 if there is none."""
+    async def _next_offset(self, tp: TP, saved: int, epoch: int) -> int:
+        """Return where to go on after a checkpoint as of offset `saved`, -1 if there is none, in a leader epoch."""
         beginning = await self._group.beginning(tp)
         if saved < 0:
             check_state_is_there(tp, self._state, beginning, await self._group.committed(tp))
             return beginning
-        check_offsets(tp, saved + 1, beginning, await self._topics.end(tp.topic, tp.partition))
+        await self._check_log(tp, saved + 1, epoch, beginning)
         return saved + 1
+
+    async def _check_log(self, tp: TP, next_offset: int, epoch: int, beginning: int = 0) -> None:
+        """Check that the log holds what was read before `next_offset`, and goes on there."""
+        check_offsets(tp, next_offset, beginning, await self._topics.end(tp.topic, tp.partition))
+        check_epoch(tp, next_offset, await self._topics.end_of_epoch(tp.topic, tp.partition, epoch))
 
     async def keep_if_newest(self, tp: TP, partition: Partition, generation: int) -> bool:
         """Whether the partition's state in memory is the newest: no other worker has written state meanwhile."""
-        await self.check_again(tp, partition)
+        check_life(self._source, self._state, partition.checkpoints.life, await self._life())
         if not await partition.checkpoints.are_the_newest():
             return False
         now_s = self._clock.monotonic()
@@ -92,10 +103,22 @@ class Restoring:
             return False
         partition.generation = generation
         partition.last_owned_s = now_s
+        await self._check_log_again(tp, partition)
         return True
 
     async def check_again(self, tp: TP, partition: Partition) -> None:
         """Check that the topics are still those that the partition was restored with, and hold what was processed."""
         check_life(self._source, self._state, partition.checkpoints.life, await self._life())
-        end = await self._topics.end(tp.topic, tp.partition)
-        check_offsets(tp, partition.saved_offset, beginning=0, end=end)
+        await self._check_log_again(tp, partition)
+
+    async def _check_log_again(self, tp: TP, partition: Partition) -> None:
+        """Check the log. Before a refusal, save what was processed: its outputs are sent, though its records are lost.
+
+        So the next start refuses too, and `accept-loss` reads the new records at their offsets.
+        """
+        try:
+            await self._check_log(tp, partition.next_offset, partition.checkpoints.epoch)
+        except RefusalError:
+            if partition.next_offset > partition.saved_offset:
+                await self._save(tp, partition)
+            raise

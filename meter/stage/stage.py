@@ -67,7 +67,7 @@ class Stage:
         self._session_s = session_ms / 1000
         self._clock = clock
         self._holes = Holes(group, clock)
-        self._restoring = Restoring(topics, group, source, state, make_fold, clock, self._is_stale)
+        self._restoring = Restoring(topics, group, source, state, make_fold, clock, self._is_stale, self._save)
         self._partitions: dict[TP, Partition] = {}
         self._last_processed_s = NEVER_S
         self._lock = asyncio.Lock()
@@ -117,9 +117,10 @@ class Stage:
         if is_hole(batch.base, partition.next_offset):
             await self._holes.go_back(batch.tp, partition)
             return
-        if batch.base < partition.saved_offset:
-            # Records that were saved come again: the log may have been cut off, or created again.
+        if batch.base < partition.saved_offset or partition.is_of_another_epoch(batch):
+            # Records come again, or another broker leads: the log may have been cut off, or created again.
             await self._restoring.check_again(batch.tp, partition)
+        partition.checkpoints.epoch = max(partition.checkpoints.epoch, batch.epoch)
         records = since(batch.records, partition.next_offset)
         if records:
             metrics.BATCH_RECORDS.labels(self._source.name).observe(len(records))
@@ -211,7 +212,7 @@ class Stage:
         except SupersededError as superseded:
             logger.warning("%s: the state was not saved, the partition is another worker's", superseded)
             await partition.checkpoints.quarantine.withdraw()
-            del self._partitions[tp]
+            self._partitions.pop(tp, None)
             return False
         return True
 
@@ -219,10 +220,9 @@ class Stage:
         started_s = self._clock.monotonic()
         offset = partition.next_offset - 1
         fold = partition.fold
-        is_still_owned = partial(self._is_owned, tp, partition)
         sent, partition.sent = partition.sent, []
         await delivered(sent)
-        written_bytes = await partition.checkpoints.write(offset, fold, is_still_owned)
+        written_bytes = await partition.checkpoints.write(offset, fold, partial(self._is_owned, tp, partition))
         await delivered(await send(self._topics, fold.confirm(offset)))
         partition.saved_offset, partition.saved_s = partition.next_offset, self._clock.monotonic()
         metrics.CHECKPOINT_SECONDS.observe(partition.saved_s - started_s)

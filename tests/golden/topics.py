@@ -21,6 +21,9 @@ from tests.properties.memory_log import MemoryLog
 
 STATES = (CONVERSATION_STATE.name, WALLET_STATE.name)
 
+EPOCH = 2
+"""The leader epoch of every record."""
+
 NOW_MS = 1_767_225_600_000
 """The Kafka timestamp of every record: the beginning of 2026."""
 
@@ -43,6 +46,9 @@ class Topics(MemoryLog):
 
     async def end(self, topic: str, partition: int) -> int:
         return len(self.topics[topic, partition])
+
+    async def end_of_epoch(self, topic: str, partition: int, epoch: int) -> None:
+        """No epoch is known."""
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         yield self.topics[topic, partition][start : end + 1]
@@ -129,7 +135,8 @@ class Reader:
         (partition,) = self._stage._partitions.values()
         records = self._topics.topics[self._tp][partition.next_offset :]
         if records:
-            await self._stage.process(Batch(self._tp, partition.next_offset, records, records[-1].offset), 1)
+            batch = Batch(self._tp, partition.next_offset, records, records[-1].offset, EPOCH)
+            await self._stage.process(batch, 1)
 
     async def leave_out(self, offset: int, reason: str) -> None:
         """As if owners had ended at a record."""

@@ -19,6 +19,7 @@ from meter.operations.cluster import newest_marks
 from meter.operations.marks import write_mark
 from meter.settings import Settings
 from meter.stage.mark import Life, Version, new_mark
+from schemas.instants import rfc3339
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, Topic
 from tests.brokers import EMBEDDED, Broker, running_broker
@@ -103,6 +104,11 @@ async def see(settings: Settings, lost: int, step: int) -> None:
     letters = [dict(each.headers) for each in await log(settings, DEAD_LETTERS)]
     assert {each["source-offset"] for each in letters if int(each["source-offset"]) >= lost} == {b"%d" % (lost + 1)}
     assert {each["code"] for each in letters} == {b"lost"}
+    after = rfc3339((await log(settings, CHAT_EVENTS))[0].timestamp)
+    reasons = {(each["reason"] or b"").decode() for each in letters if int(each["source-offset"] or b"") == lost + 1}
+    (reason,) = reasons  # The same each time, although the log has become longer meanwhile.
+    assert "; last record before: not known, state saved: 20" in reason
+    assert reason.endswith(f", first record after: {after}")
 
 
 async def log(settings: Settings, topic: Topic) -> list[ConsumerRecord]:

@@ -1,6 +1,7 @@
 """Operators' acts on Apache Kafka with real workers: each is refused with a sentence, and a command goes on."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def delete_unread(it: Deployment) -> None:
     cut = {TopicPartition(CHAT_EVENTS.name, 1): RecordsToDelete(before_offset=ends.end - 10)}
     admin(it, lambda client: client.delete_records(cut))
     assert "were deleted unread" in refused(it)
-    assert '"kind":"deleted"' in it.do("meter", "accept-loss", "--yes", "--format", "json")
+    told = json.loads(it.do("meter", "accept-loss", "--yes", "--format", "json"))
+    assert (told["kind"], told["last_before_at"]) == ("deleted", None)
+    assert told["saved_at"] <= told["first_after_at"]
     work(it)
     agreeing(it)
     assert lost(it) == 5

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("schemas", "meter", "aggregator", "tests", "pyproject.toml")
 LONGEST_S = 600
 PROPERTIES = (
-    *("-m", "pytest", "tests/properties", "tests/unit/test_stage_ownership.py"),
+    *("-m", "pytest", "tests/properties", "tests/unit/test_stage_ownership.py", "tests/unit/test_stage_refusals.py"),
     *("-x", "-q", "--hypothesis-profile=notice", "--hypothesis-seed=0"),
 )
 

@@ -2,12 +2,20 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 from faust.types import TP
 from msgspec.structs import replace
 
 from meter.stage.checkpoints import Checkpoints
-from meter.stage.lives import OtherLifeError, check_life, check_offsets, check_partitions, check_state_is_there
+from meter.stage.lives import (
+    OtherLifeError,
+    check_epoch,
+    check_life,
+    check_offsets,
+    check_partitions,
+    check_state_is_there,
+)
 from meter.stage.mark import Life, decode_mark, encode_mark, new_mark
 from meter.stage.refusals import LostRecordsError, RefusalError
 from schemas.formats import STATE_FORMAT, NewerFormatError
@@ -69,6 +77,32 @@ def test_the_log_must_reach_the_saved_offset(beginning: int, end: int, error: ty
         check_offsets(PARTITION, 10, beginning, end)
 
 
+@pytest.mark.parametrize(("epoch_end", "refuses"), [(None, False), (10, False), (12, False), (9, True), (0, True)])
+def test_the_epoch_of_the_last_record_must_reach_the_saved_offset(epoch_end: int | None, refuses: bool) -> None:
+    """A log that lost its end has other records there, however many were written since; unknown epochs accept it."""
+    if not refuses:
+        check_epoch(PARTITION, 10, epoch_end)
+        return
+    with pytest.raises(OtherLifeError, match=f"from offset {epoch_end} on.* after offset 9:.*meter accept-loss"):
+        check_epoch(PARTITION, 10, epoch_end)
+
+
+def test_a_mark_keeps_its_epoch_within_a_generation() -> None:
+    """It means a record of one log. The first format had none."""
+    log = written([(3, {A: b"a3"})])
+    first = Process(log)
+    assert first.checkpoints.epoch == -1
+    first.checkpoints.epoch = 7
+    first.save(4, {A: b"a4"})
+    second = Process(log)
+    assert second.checkpoints.epoch == 7
+    second.table.offset = -1
+    done(second.checkpoints.begin_life(replace(LIFE, generation=1), -1, second.table))
+    assert Process(log).checkpoints.epoch == -1
+    old = msgspec.msgpack.encode([1, LIFE, -1, (), b"fold"])
+    assert decode_mark(old, "wallet-state/3").epoch == -1
+
+
 @pytest.mark.parametrize(
     ("beginning", "committed", "refuses"), [(0, 50, False), (20, None, False), (20, 20, False), (20, 21, True)]
 )
@@ -94,7 +128,9 @@ def test_a_newer_block_that_counts_is_refused() -> None:
     """A newer worker may have written it and ended before its mark; an older mark then covers it."""
     log = written([(3, {A: b"a3"})])
     at = next(number for number, record in enumerate(log.records) if record.key[:1] == b"b")
-    headers = tuple((name, b"2" if name == "format" else value) for name, value in log.records[at].headers)
+    headers = tuple(
+        (name, b"%d" % (STATE_FORMAT + 1) if name == "format" else value) for name, value in log.records[at].headers
+    )
     log.records[at] = dataclasses.replace(log.records[at], headers=headers)
     with pytest.raises(NewerFormatError):
         Process(log)

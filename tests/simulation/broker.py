@@ -180,6 +180,9 @@ class Line:
         await self._process.step()
         return self._broker.ends[topic, partition]
 
+    async def end_of_epoch(self, topic: str, partition: int, epoch: int) -> None:
+        """As `Topics` has it, of a broker without epochs."""
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """As `Topics` has it. Compaction may run meanwhile."""
         reached = start - 1

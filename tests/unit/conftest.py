@@ -21,6 +21,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     class Checkpoints:
         life = LIFE
+        epoch = -1
 
         def __init__(self, *_: object) -> None:
             self.quarantine = Quarantine(self.write_one, PARTITION.topic, b"owner", Evidence(), Version(0, -1))
@@ -30,6 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             return len(found.state_records) - 1
 
         async def restore(self, state: State) -> Restored:
+            self.epoch = found.epoch_marked
             found.restores += 1
             state.finish(None, -1)
             return found.restored
@@ -43,6 +45,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             if not await may_go_on():
                 raise SupersededError
             found.note(f"{state.mark().decode()} {offset}")
+            found.epochs_marked.append(self.epoch)
             return 1
 
     monkeypatch.setattr("meter.stage.restoring.Checkpoints", Checkpoints)

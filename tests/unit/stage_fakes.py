@@ -39,6 +39,9 @@ class World:
     accepts: bool = True
     earliest: int = 0
     log_end: int = 1_000
+    epoch_ends: dict[int, int] = field(default_factory=dict)
+    epoch_marked: int = -1
+    epochs_marked: list[int] = field(default_factory=list)
     committed_offset: int | None = None
     identities: dict[str, TopicIdentity] = field(default_factory=dict)
     at: int | None = None
@@ -108,6 +111,9 @@ class KafkaTopics:
 
     async def end(self, topic: str, partition: int) -> int:  # noqa: ARG002 - the shape of a log
         return self._world.log_end
+
+    async def end_of_epoch(self, topic: str, partition: int, epoch: int) -> int | None:  # noqa: ARG002 - as above
+        return self._world.epoch_ends.get(epoch)
 
     async def append(self, topic: str, partition: int, records: list[Record]) -> list[Any]:
         return [_Acknowledgement(self._world, f"{topic}/{partition}")] if records else []
@@ -183,9 +189,9 @@ def made(world: World, checkpoint_ms: int = 0) -> Stage:
     )
 
 
-def batch(*offsets: int, base: int | None = None) -> Batch:
+def batch(*offsets: int, base: int | None = None, epoch: int = -1) -> Batch:
     records = [stored(CHAT_EVENTS.name, 0, offset, Record(b"w", b"{}")) for offset in offsets]
-    return Batch(PARTITION, offsets[0] if base is None else base, records, offsets[-1])
+    return Batch(PARTITION, offsets[0] if base is None else base, records, offsets[-1], epoch)
 
 
 class Under(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import CorruptRecordException
 
-from meter.kafka.fetched import Fetched, RawRecords, last_timestamp_ms, records_from, since
+from meter.kafka.fetched import Fetched, RawRecords, epoch_of, last_timestamp_ms, records_from, since
 from meter.kafka.records import Record
 from tests.kafka_batches import (
     AT_ATTRIBUTES,
@@ -124,3 +124,14 @@ def test_batches_that_break_off_do_no_harm() -> None:
         except ValueError:
             refused += 1
     assert 500 < refused < 3_000
+
+
+def test_the_epoch_of_a_fetch_is_that_of_its_newest_batch() -> None:
+    """Also where that batch is left out, and where batches have to be decoded."""
+    plain, later = bytearray(one_batch(RECORDS[:3])), bytearray(one_batch(RECORDS[3:], compression=1))
+    end = bytearray(marker(30, 1))
+    for epoch, each in enumerate((plain, later, end), 5):
+        each[12:16] = epoch.to_bytes(4, "big")
+    for data, epoch in ((plain, 5), (plain + later, 6), (plain + end, 7), (plain + later + end[:-1], 6), (b"", -1)):
+        sent = bytes(data)
+        assert epoch_of(sent, records_from(sent, 4)[0]) == epoch

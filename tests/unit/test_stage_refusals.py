@@ -48,6 +48,41 @@ async def test_a_log_that_ends_before_the_checkpoint_ends_the_worker(world: Worl
     await refused(world, 250)
 
 
+async def test_a_log_that_was_filled_again_ends_the_worker(world: World) -> None:
+    """It has lost its end and has grown beyond the checkpoint since. The epoch of the last record ends before it."""
+    world.restored, world.epoch_marked, world.epoch_ends = Restored(249, 1), 3, {3: 249}
+    await refused(world, 250)
+
+
+async def test_a_log_whose_epoch_reaches_the_checkpoint_is_read_on(world: World) -> None:
+    """Another broker leads, which has all."""
+    world.restored, world.epoch_marked, world.epoch_ends = Restored(249, 1), 3, {3: 250}
+    await run(made(world), world, batch(250, epoch=4))
+    assert (world.taken, world.epochs_marked) == ([250], [4])
+
+
+async def test_a_log_that_is_filled_again_under_a_worker_ends_it(world: World) -> None:
+    """What it has processed is saved before: its outputs are sent, so the next start has to refuse too."""
+    stage = made(world, checkpoint_ms=60_000)
+    await run(stage, world, batch(0, 1, epoch=3))
+    world.epoch_ends = {3: 1}
+    with pytest.raises(SystemExit) as ended:
+        await run(stage, world, batch(2, epoch=4))
+    assert (ended.value.code, world.taken, world.epochs_marked) == (REFUSED, [0, 1], [3])
+    assert "mark 1" in world.done
+
+
+async def test_a_log_that_becomes_shorter_than_what_was_processed_ends_the_worker(world: World) -> None:
+    """Not only if it is shorter than the checkpoint: the records between would be skipped as repeats."""
+    stage = made(world, checkpoint_ms=60_000)
+    world.restored = Restored(4, 1)
+    await run(stage, world, batch(5, 6, 7))
+    world.log_end = 6
+    with pytest.raises(SystemExit) as ended:
+        await run(stage, world, batch(0, 1))
+    assert (ended.value.code, "mark 7" in world.done) == (REFUSED, True)
+
+
 async def test_an_emptied_state_topic_ends_the_worker(world: World) -> None:
     """The group has read on, the records before are deleted: the state cannot come back by itself."""
     world.earliest, world.committed_offset = 100, 200
