@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -90,6 +91,11 @@ class Pipeline:
         self._stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
         self._workers: dict[tuple[Stage, int], Worker] = {}
         self._zombies: list[Iterator[None]] = []
+        self._acknowledged: defaultdict[tuple[Stage, int], int] = defaultdict(int)
+
+    def acknowledged(self, stage: Stage, partition: int) -> int:
+        """The offset before which all outputs of a stage's partition are in the log: no worker stopped amid them."""
+        return self._acknowledged[stage, partition]
 
     def feed(self, lines: int) -> None:
         """Write the next lines to the topics, as the product's feeder does."""
@@ -123,13 +129,13 @@ class Pipeline:
         if turn.wake and self._zombies:
             self._wake()
         place = turn.stage, turn.partition % self.log.number
-        effects = self._worker(*place).turn(turn.records, checkpoint=turn.checkpoint, order=turn.order)
-        if turn.cut is None:
-            for _ in effects:
-                pass
-            return
-        for _, _ in zip(range(turn.cut), effects, strict=False):
+        worker = self._worker(*place)
+        effects = worker.turn(turn.records, checkpoint=turn.checkpoint, order=turn.order)
+        for _ in islice(effects, turn.cut):
             pass
+        self._acknowledged[place] = max(self._acknowledged[place], worker.next_offset)
+        if turn.cut is None:
+            return
         del self._workers[place]
         if turn.zombie:
             self._zombies.append(effects)
@@ -207,8 +213,12 @@ def driven(
     partitions: int = 2,
 ) -> MemoryLog:
     """All topics at the end of a feed."""
-    pipeline = Pipeline(lines, now_ms, policy or Policy(), partitions)
+    return ended(Pipeline(lines, now_ms, policy or Policy(), partitions), turns).log
+
+
+def ended(pipeline: Pipeline, turns: Iterable[Turn]) -> Pipeline:
+    """The pipeline at the end of its feed."""
     pipeline.run(turns)
     pipeline.close()
     pipeline.run()
-    return pipeline.log
+    return pipeline

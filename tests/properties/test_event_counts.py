@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from meter.core.decode import read
@@ -17,7 +17,7 @@ from schemas.ledger import decode_ledger_update
 from schemas.topics import CHAT_EVENTS, DEAD_LETTERS, EVENT_COUNTS, LEDGER, WALLET_INPUTS
 from tests.feeds.lines import HOUR_MS, MINUTE_MS
 from tests.properties.memory_log import MemoryLog
-from tests.properties.pipeline import Pipeline, Turn, driven
+from tests.properties.pipeline import Pipeline, Turn, driven, ended
 from tests.properties.view import view
 from tests.properties.worlds import (
     GAP,
@@ -97,9 +97,14 @@ def begun_up_to(log: MemoryLog, partition: int, offset: int) -> int:
     return sum(each <= offset for each in since.values())
 
 
-def assert_adds_up(log: MemoryLog) -> int:
-    """Every equation of every comparison. Returns how many there were."""
-    complete = comparisons_of(log)
+def assert_adds_up(pipeline: Pipeline) -> int:
+    """Every equation of every comparison. Returns how many there were.
+
+    Letters and updates of a batch of wallet inputs are sent with its comparison, and the broker may have that one
+    first. A worker that ends then leaves them out until the batch is processed again. Reconciliation waits for them
+    (docs/adr/0009); so until then there may be fewer of them, and never more.
+    """
+    log, complete = pipeline.log, comparisons_of(pipeline.log)
     for (partition, offset), told in complete.items():
         assert list(told) == [partition]
         (counts,) = {each.counts for each in told.values()}
@@ -111,8 +116,11 @@ def assert_adds_up(log: MemoryLog) -> int:
         assert counts.refused == letters_up_to(log, CHAT_EVENTS.name, partition, offset)
         for each in told.values():
             letters = letters_up_to(log, WALLET_INPUTS.name, each.wallet_partition, each.version)
-            assert each.refused_inputs == letters
-            assert each.workspaces == begun_up_to(log, each.wallet_partition, each.version)
+            begun = begun_up_to(log, each.wallet_partition, each.version)
+            assert letters <= each.refused_inputs
+            assert begun <= each.workspaces
+            if each.version < pipeline.acknowledged("charge", each.wallet_partition):
+                assert (letters, begun) == (each.refused_inputs, each.workspaces)
     return len(complete)
 
 
@@ -121,11 +129,31 @@ def assert_adds_up(log: MemoryLog) -> int:
 def test_event_counts_add_up_whatever_crashes(policy: Policy, lines: list[bytes], taken: list[Turn]) -> None:
     """At every offset that is told of: events are messages, occurrences, duplicates, dead letters and ticks; messages
     of closed conversations and occurrences are those that the wallets took; dead letters are those that lie there."""
-    found = assert_adds_up(driven(lines, NOW, taken, policy))
+    found = assert_adds_up(ended(Pipeline(lines, NOW, policy, PARTITIONS), taken))
     event(f"{min(found, 10)} points or more")
     assert found >= PARTITIONS  # The last points, at least, are told by everybody.
 
 
+LOST_UPDATE = (
+    arranged([Arrival(START, chat(START, "e-0", STRANGERS[0]))]),
+    [Turn(partition=1, records=50, checkpoint=True, feed=50), Turn("charge", partition=1, records=50, cut=1)],
+)
+"""The charger ends when the broker has a comparison, and not yet the update that says that a workspace began."""
+
+LOST_LETTER = (
+    arranged(
+        [
+            Arrival(START, chat(START, "e-0", WHO[0])),
+            Arrival(START, command("plan.changed", START, "x-1", WHO[0][0], plan="enterprise")),
+        ]
+    ),
+    [Turn(partition=0, records=50, checkpoint=True, feed=50), Turn("charge", partition=0, records=50, cut=2)],
+)
+"""The same with the dead letter of a refused command."""
+
+
+@example(*LOST_UPDATE)
+@example(*LOST_LETTER)
 @given(worlds, turns)
 def test_event_counts_add_up_before_the_feed_has_ended(lines: list[bytes], taken: list[Turn]) -> None:
     """The same while conversations are open and lines are on their way, at whatever turn one looks."""
@@ -133,7 +161,7 @@ def test_event_counts_add_up_before_the_feed_has_ended(lines: list[bytes], taken
     for turn in taken:
         pipeline.feed(turn.feed)
         pipeline.process(turn)
-        assert_adds_up(pipeline.log)
+        assert_adds_up(pipeline)
 
 
 @given(worlds, turns)
@@ -180,4 +208,4 @@ def test_wallets_agree_while_a_conversation_is_open_again(cut: int | None) -> No
     pipeline.run(
         [Turn(partition=at, checkpoint=True, cut=cut, feed=at == 0) for _ in spoken for at in range(PARTITIONS)]
     )
-    assert assert_adds_up(pipeline.log) >= 7
+    assert assert_adds_up(pipeline) >= 7

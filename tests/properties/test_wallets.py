@@ -82,7 +82,7 @@ def test_balances_of_a_sorted_feed_are_the_oracles(lines: list[bytes], taken: li
     assert {name: found[name] for name in result.balances} == oracle_balances(result)
 
 
-@settings(max_examples=25)
+@settings(max_examples=max(25, settings().max_examples // 6))
 @given(st.integers(0, 10**6), st.sampled_from((1, 2, 5, 10_000)), st.integers(1, 3))
 def test_balances_of_generated_feeds_are_the_oracles(seed: int, records: int, partitions: int) -> None:
     """Large feeds by time, all actors and commands, ids made to be confused: each column of each balance."""
@@ -93,7 +93,7 @@ def test_balances_of_generated_feeds_are_the_oracles(seed: int, records: int, pa
     assert {name: found[name] for name in result.balances} == oracle_balances(result)
 
 
-@settings(max_examples=25)
+@settings(max_examples=max(25, settings().max_examples // 6))
 @given(st.integers(0, 10**6))
 def test_grants_that_expire_inside_a_feed_pay_what_the_oracle_says(seed: int) -> None:
     """Debit order 5: on one partition, fed and metered event by event, also with grants that begin and end anywhere."""
