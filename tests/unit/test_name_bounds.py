@@ -38,7 +38,12 @@ def parts(hint: Any) -> Iterator[Any]:
             yield from parts(each)
 
 
-READ = {**decode_event.structs, **decode_command.structs, **decode_wallet_input.structs, "meter.policy": PolicyRecord}
+READ: dict[str, type[msgspec.Struct]] = {
+    **decode_event.structs,
+    **decode_command.structs,
+    **decode_wallet_input.structs,
+    "meter.policy": PolicyRecord,
+}
 """All that is read from topics and goes on, into state, keys and records."""
 
 FIELDS = sorted({(kind, path, most) for kind, struct in READ.items() for path, most in texts(struct)})
@@ -92,8 +97,8 @@ def test_a_single_row_is_smaller_than_a_part_of_an_update() -> None:
     )
     texts_of = dict.fromkeys(("conversation_id", "bot_id", "channel", "channel_user_id", "absorbed_into"), LONG)
     conversation = ConversationFact(**_largest(ConversationFact), **texts_of, state="absorbed", plan="enterprise")  # type: ignore[arg-type]
-    usage = UsageFact(**_largest(UsageFact), bot_id=LONG)  # type: ignore[arg-type]
-    balance = BalanceFact(**_largest(BalanceFact))  # type: ignore[arg-type]
+    usage = UsageFact(**_largest(UsageFact), bot_id=LONG)
+    balance = BalanceFact(**_largest(BalanceFact))
     update = LedgerUpdate(
         workspace_id=LONG,
         partition=2**31,
