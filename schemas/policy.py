@@ -20,6 +20,7 @@ MAX_HORIZON_MS: Final = 8_760 * HOUR_MS
 MAX_GRANT_LIFE_MS: Final = 36_500 * DAY_MS
 MAX_MICROS: Final = 10**15
 
+_Hex = Annotated[str, msgspec.Meta(max_length=64)]
 _Micros = Annotated[int, msgspec.Meta(ge=0, le=MAX_MICROS)]
 
 
@@ -43,8 +44,8 @@ class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     free_grant_micros: _Micros
     grant_life_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_GRANT_LIFE_MS)]
     charges_held: ChargesHeld = "at_once"
-    seal: str = ""
-    seal_key: str = ""
+    seal: _Hex = ""
+    seal_key: _Hex = ""
 
 
 encode_policy = msgspec.json.Encoder().encode

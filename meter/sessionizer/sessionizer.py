@@ -28,6 +28,11 @@ SAFE_POINT_OFFSETS: Final = 100_000
 """A safe point follows the last one after this much event time, or after so many offsets if event time stands still."""
 
 
+CHECKPOINT_EVENTS: Final = 500_000
+"""A checkpoint is made after so many events at the latest. Wallets keep what came since the last safe point in a mark:
+5 to 9 bytes for each event outside conversations.
+"""
+
 _NEVER_MS: Final = -(2**62)
 
 
@@ -68,7 +73,7 @@ class Sessionizer:
 
     @property
     def is_full(self) -> bool:
-        return self._engine.is_full
+        return self._engine.is_full or self._events - self._saved.counts.events >= CHECKPOINT_EVENTS
 
     def finish(self, mark: bytes | None, floor: int) -> None:
         """Begin with the state that was loaded, and with the event counts of `mark`."""

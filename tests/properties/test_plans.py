@@ -38,7 +38,7 @@ from tests.properties.worlds import (
 @given(hard_feeds, turns)
 def test_nothing_is_kept_of_what_is_settled(lines: list[bytes], taken: list[Turn]) -> None:
     """State older than the horizon is purged from the checkpoints too: conversations, their charges and days go, with
-    all ids but those of the last bucket, whose number says which is next; wallets stay."""
+    all ids but those of the last bucket, whose number says which is next; wallets stay, with plans and lapses."""
     pipeline = Pipeline(lines, NOW, POLICY)
     pipeline.run(taken)
     assert any(key for key in pipeline.state("charge"))
@@ -47,7 +47,7 @@ def test_nothing_is_kept_of_what_is_settled(lines: list[bytes], taken: list[Turn
     left = pipeline.state("sessionize")
     assert [is_bucket_key(key) for key in left] in ([], [True])
     held = {msgspec.msgpack.decode(key)[0] for key in pipeline.state("charge")}
-    assert held <= {"wallet", "lot", "bot", "command"}
+    assert held <= {"wallet", "term", "lot", "lot_lapses", "bot", "command"}
 
 
 @given(chats(), plan_changes())

@@ -18,16 +18,19 @@ class State:
     """A charger of partition 0, told inputs and saved. `entries` is what a restore would find."""
 
     def __init__(self, policy: Policy | None = None) -> None:
-        self.charger = Charger(policy or Policy(), 0)
+        self._policy = policy or Policy()
+        self.charger = Charger(self._policy, 0)
         self.charger.finish(None, -1)
         self.entries: dict[bytes, bytes] = {}
         self._due: list[WalletInput] = []
         self._offset = 0
 
     @classmethod
-    def of(cls, entries: dict[bytes, bytes], mark: bytes) -> "State":
+    def of(cls, entries: dict[bytes, bytes], mark: bytes, policy: Policy | None = None) -> "State":
         """A charger restored from entries."""
-        state = cls()
+        state = cls.__new__(cls)
+        state._policy = policy or Policy()
+        state.charger, state._due, state._offset = Charger(state._policy, 0), [], 0
         state.entries = dict(entries)
         for block in pack(entries.items()):
             state.charger.load(0, block)
@@ -48,6 +51,17 @@ class State:
         while self._due:
             due, self._due = self._due, []
             self.tell(*due)
+
+    def do_slice(self) -> None:
+        """Process the oldest order alone, if there is one."""
+        if self._due:
+            self.tell(self._due.pop(0))
+
+    def restarted(self) -> "State":
+        """One restored from the last checkpoint, at the same place in the log."""
+        state = State.of(self.entries, self.charger.mark(), self._policy)
+        state._due, state._offset = list(self._due), self._offset
+        return state
 
     def save(self) -> int:
         """Make a checkpoint. Returns the bytes of the largest entry that there is now."""
@@ -91,7 +105,7 @@ class State:
 
 def _builtins(book: Book) -> dict[str, Any]:
     found: dict[str, Any] = _named(
-        {"wallet": book.wallet, "conversations": book.conversations, "usage": list(book.usage.items())}
+        {"wallet": book.wallet, "conversations": book.conversations, "usage": sorted(book.usage.items(), key=str)}
     )
     return found
 
