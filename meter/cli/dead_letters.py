@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.cli.replay_letters import replay_letters
 from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load
@@ -18,6 +18,7 @@ from meter.dead_letters.originals import originals
 from meter.kafka import admin
 from meter.settings import Settings
 from meter.settings import load as load_settings
+from schemas.exit_statuses import FAILED
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
