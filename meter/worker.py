@@ -26,7 +26,7 @@ from meter.settings import Settings
 from meter.stage.refusals import RefusalError
 from meter.stage.stage import Stage
 from schemas.delivery import METADATA_MS
-from schemas.exit_statuses import REFUSED
+from schemas.exit_statuses import CRASHED, REFUSED
 from schemas.formats import NewerFormatError
 from schemas.repeated_lines import bound_repeated_lines
 from schemas.topics import (
@@ -49,9 +49,6 @@ state in the middle of a batch.
 
 COLLECT_ALL: Final = 60
 """One collection in this many scans all objects, that is every 10 minutes."""
-
-CRASHED: Final = 70
-"""Exit status after an unexpected error. Nothing is cleaned up: the restart restores the newest checkpoint."""
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,10 @@ MOVED_FROM: Final = "moved-from"
 RECEIVED_MS: Final = "moved-received-ms"
 """The record's Kafka timestamp there, in milliseconds since 1970."""
 
-KEPT_HEADER_BYTES: Final = 64 * 1024
-"""How many bytes of a record's own headers move with it. A header that does not fit is left out."""
+LEFT_OUT: Final = "moved-headers-left-out"
+"""How many of the record's own headers did not fit and are left out. Present only if there are any."""
+
+_OF_A_MOVE: Final = (MOVED_FROM, RECEIVED_MS, LEFT_OUT)
 
 _ORIGINS: Final = {
     CHAT_EVENTS.name: (CHAT_EVENTS.name,),
@@ -26,6 +28,8 @@ _ORIGINS: Final = {
 """Topic -> the topics from which records move to it."""
 
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
+
+_LEFT_OUT_BYTES: Final = size_of([(LEFT_OUT, b"9" * 18)])
 
 
 class Move(NamedTuple):
@@ -41,22 +45,27 @@ class Move(NamedTuple):
         """TOPIC/PARTITION/OFFSET."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
-    def headers(self, own: Headers) -> list[tuple[str, bytes | None]]:
-        """Return the moved record's headers: those of the move, and `own`, as many as KEPT_HEADER_BYTES hold.
+    def headers(self, own: Headers, room_bytes: int) -> list[tuple[str, bytes | None]]:
+        """Return the moved record's headers: those of the move, and `own`, as many as fit in `room_bytes` with them.
 
-        Left out of `own` are headers with the two names of a move.
+        The last are kept first, because the marks of a replay are behind all others. Left out of `own` without being
+        counted are headers with the names of a move.
         """
         headers: list[tuple[str, bytes | None]] = [
             (MOVED_FROM, self.location.encode()),
             (RECEIVED_MS, str(self.received_ms).encode()),
         ]
-        left_bytes = KEPT_HEADER_BYTES
-        for name, value in own:
-            size_bytes = size_of([(name, value)])
-            if name not in (MOVED_FROM, RECEIVED_MS) and size_bytes <= left_bytes:
+        own = without_move(own)
+        left_bytes = room_bytes - size_of(headers) - _LEFT_OUT_BYTES
+        kept: list[tuple[str, bytes | None]] = []
+        for header in reversed(own):
+            size_bytes = size_of([header])
+            if size_bytes <= left_bytes:
                 left_bytes -= size_bytes
-                headers.append((name, value))
-        return headers
+                kept.append(header)
+        if len(kept) < len(own):
+            headers.append((LEFT_OUT, str(len(own) - len(kept)).encode()))
+        return [*headers, *reversed(kept)]
 
 
 def move_of(headers: Headers, topic: str) -> Move | None:
@@ -78,4 +87,10 @@ def move_of(headers: Headers, topic: str) -> Move | None:
 
 def without_move(headers: Headers) -> Headers:
     """Return the headers without those of a move."""
-    return tuple(header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS))
+    return tuple(header for header in headers if header[0] not in _OF_A_MOVE)
+
+
+def left_out_headers(headers: Headers) -> int:
+    """Return how many headers a moved record has lost in its move, as its own headers say; 0 if it lost none."""
+    counts = [value or b"" for name, value in headers if name == LEFT_OUT]
+    return int(counts[0]) if counts and _NUMBER.fullmatch(counts[0]) else 0

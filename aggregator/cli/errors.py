@@ -2,42 +2,39 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import click
 
 from aggregator.clickhouse.client import ClickHouseAwayError
 from aggregator.clickhouse.directory_lock import DirectoryTakenError
-from aggregator.clickhouse.migrate import TablesError
+from aggregator.clickhouse.migrate import NewerTablesError, TablesError
 from aggregator.clickhouse.read_only import QueryError
-from aggregator.kafka.survey import KafkaUnusableError
+from aggregator.kafka.survey import KafkaUnusableError, TopicsUnevenError
 from aggregator.rebuild.rebuild import RebuildError
 from aggregator.writer.start import HoldingsError
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
+from schemas.exit_statuses import FAILED, REFUSED, USAGE_ERROR
 from schemas.listening import PortsTakenError
-
-FAILED: Final = 1
-"""The exit code of a command that failed, or that found differences."""
-
-_USAGE_ERROR: Final = 2
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn an error that a user can correct into click's: exit code 2 for a wrong setting, 1 for any other failure.
+    """Turn an error that a user can correct into click's, with one of the codes in `schemas/exit_statuses.py`.
 
-    Other exceptions of the block pass through: they are bugs and need their traceback.
+    A wrong setting is a usage error. What only an operator can mend is a refusal. Other exceptions of the block pass
+    through: they are bugs and need their traceback.
     """
     try:
         yield
     except SettingsError as refusal:
-        _refuse(refusal, _USAGE_ERROR)
+        _refuse(refusal, USAGE_ERROR)
+    except (CodecsMissingError, HoldingsError, NewerTablesError, TopicsUnevenError) as refusal:
+        _refuse(refusal, REFUSED)
     except (
         ClickHouseAwayError,
-        CodecsMissingError,
         DirectoryTakenError,
-        HoldingsError,
         KafkaUnusableError,
         PortsTakenError,
         QueryError,

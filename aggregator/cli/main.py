@@ -8,7 +8,7 @@ import click
 
 from aggregator import metrics
 from aggregator.cli import rebuild
-from aggregator.cli.errors import FAILED, refusals
+from aggregator.cli.errors import refusals
 from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
 from aggregator.clickhouse.client import ClickHouse
@@ -16,6 +16,7 @@ from aggregator.reconciliation import report
 from aggregator.settings import load
 from aggregator.writer import worker
 from schemas.codecs import require_codecs
+from schemas.exit_statuses import FAILED
 from schemas.terminal import print_any_text
 
 _ENVIRONMENT = """

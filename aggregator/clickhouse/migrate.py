@@ -27,6 +27,10 @@ class TablesError(Exception):
     """The tables do not fit this program. The message is one sentence that says what to do."""
 
 
+class NewerTablesError(TablesError):
+    """A newer program has migrated the tables. Only its version, or a later one, can go on."""
+
+
 class Migration(msgspec.Struct, frozen=True):
     """One numbered file. Its statements must be safe to repeat: a migration that failed half-way is run again."""
 
@@ -56,7 +60,7 @@ def split(sql: str) -> list[str]:
 
 
 def apply(clickhouse: ClickHouse) -> list[Migration]:
-    """Apply the missing migrations and return them. Raises TablesError if the tables are newer than this program."""
+    """Apply the missing migrations and return them. Raises NewerTablesError."""
     clickhouse.command(_HISTORY)
     migrations = missing(clickhouse)
     for each in migrations:
@@ -67,12 +71,12 @@ def apply(clickhouse: ClickHouse) -> list[Migration]:
 
 
 def missing(clickhouse: ClickHouse) -> list[Migration]:
-    """The migrations not applied yet, oldest first. Raises TablesError if a newer one than all of these was applied."""
+    """The migrations not applied yet, oldest first. Raises NewerTablesError if a newer one was applied."""
     known = shipped()
     applied = _applied(clickhouse)
     newest = known[-1].version
     if any(version > newest for version in applied):
-        raise TablesError(
+        raise NewerTablesError(
             f"the tables are at version {max(applied)}, and this program knows them up to {newest}: "
             "run the newer program that migrated them"
         )
@@ -80,7 +84,7 @@ def missing(clickhouse: ClickHouse) -> list[Migration]:
 
 
 def require(clickhouse: ClickHouse) -> None:
-    """Raise TablesError unless all migrations of this program were applied, and no newer one."""
+    """Raise TablesError unless all migrations of this program were applied, NewerTablesError if a newer one was."""
     migrations = missing(clickhouse)
     if migrations:
         names = ", ".join(each.name for each in migrations)

@@ -33,6 +33,10 @@ class KafkaUnusableError(Exception):
     """Kafka does not answer, or its topics cannot be used. The message is one sentence that says what to do."""
 
 
+class TopicsUnevenError(KafkaUnusableError):
+    """The topics have different numbers of partitions. Only an operator can change that."""
+
+
 STOP_S: Final = 5.0
 """How long a client may take to stop."""
 
@@ -96,7 +100,7 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
 
 
 async def survey(bootstrap_servers: str) -> Present:
-    """Ask Kafka what it has. Raises KafkaUnusableError, also where the topics have different numbers of partitions.
+    """Ask Kafka what it has. Raises KafkaUnusableError, TopicsUnevenError where their partitions differ.
 
     The group's offsets come first, so that a ClickHouse that is read later is not older than they are.
     """
@@ -122,7 +126,7 @@ async def _cluster(bootstrap_servers: str) -> Cluster:
     if missing := missing_topics(READ, cluster.topics):
         raise KafkaUnusableError(missing)
     if reason := uneven({name: life.partitions for name, life in cluster.topics.items()}):
-        raise KafkaUnusableError(reason)
+        raise TopicsUnevenError(reason)
     return Cluster(cluster.cluster_id, {topic.name: cluster.topics[topic.name] for topic in READ})
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.cli.replay_letters import replay_letters
 from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load
@@ -18,6 +18,7 @@ from meter.dead_letters.originals import originals
 from meter.kafka import admin
 from meter.settings import Settings
 from meter.settings import load as load_settings
+from schemas.exit_statuses import FAILED
 from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
@@ -126,8 +127,19 @@ def show_command(letter_id: str, raw: bool) -> None:
     is_flag=True,
     help="Put back late events too, for a late horizon that now reaches back to them.",
 )
+@click.option(
+    "--without-headers",
+    is_flag=True,
+    help="Put back letters whose Kafka headers are not whole, or too large, without any. Others keep theirs.",
+)
 def replay_command(
-    letter_id: str | None, mended: Path | None, code: str | None, every: bool, dry_run: bool, force: bool
+    letter_id: str | None,
+    mended: Path | None,
+    code: str | None,
+    every: bool,
+    dry_run: bool,
+    force: bool,
+    without_headers: bool,
 ) -> None:
     """Put a dead letter back, once: an event on chat-events, an account command on wallet-inputs.
 
@@ -139,8 +151,8 @@ def replay_command(
     back, for workers that have a longer horizon now. A future event can be put back once its time has come, until it
     is late. Account commands are never late.
 
-    The record gets its Kafka headers back. A letter that could not hold its record is put back from where the record
-    lies, as long as it lies there.
+    The record gets its Kafka headers back, all of them or, with --without-headers, none. A letter that could not hold
+    its record is put back from where the record lies, as long as it lies there.
 
     A letter is put back once. If the new record is refused again, it has a letter of its own, and the command puts
     that one back, by either id. To finish a replay that broke off, give the command again without --file.
@@ -152,7 +164,8 @@ def replay_command(
         value = None if mended is None else _mended(mended)
         letters = _load(settings)
         found = [letters.get(letter_id)] if letter_id else _every(letters, str(code))
-        left = asyncio.run(replay_letters(settings, letters, found, value, one=not every, dry_run=dry_run, force=force))
+        flags = {"one": not every, "dry_run": dry_run, "force": force, "without_headers": without_headers}
+        left = asyncio.run(replay_letters(settings, letters, found, value, **flags))
     if left:
         sys.exit(FAILED)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -11,40 +11,42 @@ from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
 from meter.kafka.policies import PolicyError
-from meter.kafka.topics import TopicsError
+from meter.kafka.topics import ProducerRefusedError, TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
 from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
+from schemas.exit_statuses import FAILED, REFUSED, STOPPED, USAGE_ERROR
+from schemas.formats import NewerFormatError
 from schemas.listening import PortsTakenError
-
-FAILED: Final = 1
-"""The exit code of a command that could not do its work, or not all of it."""
-
-_USAGE_ERROR: Final = 2
-_STOPPED: Final = 130
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn such an error of the block into click's: exit code 2 for a wrong setting or feed, 1 for any other failure.
+    """Turn such an error of the block into click's, with one of the codes in `schemas/exit_statuses.py`.
 
-    `Stopped`, after SIGTERM or Ctrl-C, becomes exit code 130. Other exceptions pass through: they are bugs and need
-    their traceback.
+    A wrong setting or feed is a usage error. What only an operator can mend is a refusal. `Stopped` comes after SIGTERM
+    or Ctrl-C. Other exceptions pass through: they are bugs and need their traceback.
     """
     try:
         yield
     except (SettingsError, FeedError) as refusal:
-        _refuse(refusal, _USAGE_ERROR)
+        _refuse(refusal, USAGE_ERROR)
+    except (
+        admin.TopicsDifferError,
+        CodecsMissingError,
+        NewerFormatError,
+        ProducerRefusedError,
+        processes.RefusedError,
+    ) as refusal:
+        _refuse(refusal, REFUSED)
     except KafkaConnectionError as refusal:
         _refuse(admin.broker_away(load().kafka_bootstrap_servers), FAILED, refusal)
     except (
         admin.BrokerAwayError,
-        admin.TopicsDifferError,
         admin.TopicsMissingError,
-        CodecsMissingError,
         LetterError,
         OperationError,
         PolicyError,
@@ -56,7 +58,7 @@ def refusals() -> Iterator[None]:
     ) as refusal:
         _refuse(refusal, FAILED)
     except processes.Stopped:
-        raise SystemExit(_STOPPED) from None
+        raise SystemExit(STOPPED) from None
 
 
 def _refuse(refusal: Exception, status: int, cause: Exception | None = None) -> NoReturn:

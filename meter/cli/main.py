@@ -13,7 +13,7 @@ from meter import metrics, worker
 from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.cli.operate import OPERATIONS
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
@@ -26,6 +26,7 @@ from meter.local.data_directory import owned_data_directory
 from meter.sessionizer.choose_engine import slow_engine_notice
 from meter.settings import Settings, load
 from schemas.codecs import require_codecs
+from schemas.exit_statuses import FAILED
 from schemas.terminal import print_any_text
 
 _FEED = click.option(

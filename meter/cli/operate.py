@@ -7,7 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.cli.policy import agreed_policy
 from meter.cli.progress import show_progress
 from meter.kafka import admin
@@ -16,6 +16,7 @@ from meter.operations.accept_loss import Accepting
 from meter.operations.losses import Loss
 from meter.operations.stages import STAGES
 from meter.settings import load
+from schemas.exit_statuses import FAILED
 
 _YES = click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
 _FORMAT = click.option(

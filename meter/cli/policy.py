@@ -8,13 +8,14 @@ from typing import Any, Final
 import click
 import msgspec
 
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.core.policy import Policy, PolicyInForce
 from meter.kafka import admin
 from meter.kafka.policies import Version, announce, begun_policies, set_policy
 from meter.kafka.policy_passed import wait_passed
 from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings, load, require_agreement
+from schemas.exit_statuses import FAILED
 from schemas.instants import DAY_MS, HOUR_MS, rfc3339
 from schemas.policy import MAX_GRANT_LIFE_MS, MAX_HORIZON_MS, MAX_MICROS, encode_policy
 

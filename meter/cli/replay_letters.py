@@ -3,10 +3,10 @@
 import click
 
 from meter.cli.progress import show_progress
-from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, Letters
 from meter.dead_letters.originals import originals
 from meter.dead_letters.replay import Checked, Chosen, NotPutBackError, Replayer, begun, waiting
+from meter.dead_letters.whole import headers_to_put_back, value_to_put_back
 from meter.kafka.policies import policy_in_force
 from meter.kafka.topics import KafkaTopics
 from meter.settings import Settings
@@ -21,6 +21,7 @@ async def replay_letters(
     one: bool,
     dry_run: bool,
     force: bool,
+    without_headers: bool = False,
 ) -> int:
     """Put back the letters `found`, and return how many of several could not be put back.
 
@@ -31,7 +32,7 @@ async def replay_letters(
     try:
         policy = await policy_in_force(settings.kafka_bootstrap_servers, settings.policy())
         replayer = Replayer(settings, topics, force=force, policy=policy)
-        checked, refused = await _checked(settings, replayer, letters, found, value)
+        checked, refused = await _checked(settings, replayer, letters, found, value, without_headers=without_headers)
         if one and refused:
             raise refused[0]
         if dry_run:
@@ -49,11 +50,18 @@ async def replay_letters(
 
 
 async def _checked(
-    settings: Settings, replayer: Replayer, letters: Letters, found: list[Letter], value: bytes | None
+    settings: Settings,
+    replayer: Replayer,
+    letters: Letters,
+    found: list[Letter],
+    value: bytes | None,
+    *,
+    without_headers: bool,
 ) -> tuple[list[Checked], list[NotPutBackError]]:
     """Return the letters that can be put back, and the reasons why the others cannot.
 
-    `value` are mended bytes; None puts back the refused ones. A letter that is claimed goes with the claimed bytes.
+    `value` are mended bytes; None puts back the refused ones. `without_headers` lets those pass whose headers are not
+    whole, or are too large. A letter that is claimed goes with the claimed bytes.
     """
     checked: list[Checked] = []
     refused: list[NotPutBackError] = []
@@ -63,10 +71,11 @@ async def _checked(
             letter = waiting(letters, asked)
             original = records[letter.letter_id]
             again = begun(letters, letter, value, original.source_headers)
-            if again is None and value is None and original.is_shortened:
-                raise NotPutBackError(f"{render.lost(original)}: give its bytes with --file")
-            chosen = Chosen(letter, original.value if value is None else value, original.value, original.source_headers)
-            checked.append(again or await replayer.check(chosen))
+            if again is None:
+                bytes_ = value_to_put_back(letter, original, value)
+                headers = headers_to_put_back(letter, original, bytes_, without=without_headers)
+                again = await replayer.check(Chosen(letter, bytes_, original.value, headers))
+            checked.append(again)
         except NotPutBackError as reason:
             refused.append(reason)
     return checked, refused

@@ -8,10 +8,13 @@ from typing import Final, NamedTuple
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from meter.kafka.checksum import checksum
-from schemas.headers import Headers, name_bytes
+from schemas.headers import Headers, is_utf8, name_bytes, size_of
 
 Delivery = Awaitable[object]
 """Completes when the broker has acknowledged a batch; raises KafkaError if it was not written."""
+
+ALONE_BYTES: Final = 64 * 1024
+"""A record that has at least this many bytes is a batch of its own."""
 
 BATCH_BYTES: Final = 512 * 1024
 """A Kafka batch is closed before it would be larger than this. One record that is larger is a batch of its own."""
@@ -111,3 +114,11 @@ def _varint(number: int) -> bytes:
         left >>= 7
     written.append(left)
     return bytes(written)
+
+
+def is_alone(record: Record) -> bool:
+    """Whether a record is written as a batch of its own: it is large, or the client cannot write its headers."""
+    size_bytes = len(record.key or b"") + len(record.value or b"")
+    if not record.headers:
+        return size_bytes >= ALONE_BYTES
+    return size_bytes + size_of(record.headers) >= ALONE_BYTES or not all(is_utf8(name) for name, _ in record.headers)

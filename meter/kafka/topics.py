@@ -13,14 +13,10 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from meter.kafka.epochs import ask_end_of_epoch
 from meter.kafka.identity import ask_identity
-from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, packed_alone
+from meter.kafka.records import BATCH_BYTES, Delivery, Packed, PackedBatch, Record, is_alone, packed_alone
 from schemas.delivery import READ_COMMITTED
-from schemas.headers import is_utf8, size_of
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import MAX_RECORD_BYTES, no_broker
-
-ALONE_BYTES = 64 * 1024
-"""A record that has at least this many bytes is a batch of its own."""
 
 KEYS_KNOWN_BYTES = 16 * 1024 * 1024
 """How much memory the keys of a topic may take whose partition is kept, with KEY_BYTES for each beside its own."""
@@ -36,6 +32,10 @@ STOP_S = 5.0
 
 class TopicsError(Exception):
     """No producer could be started. The message says why and what to do."""
+
+
+class ProducerRefusedError(TopicsError):
+    """A broker answers and does not let this producer write: a restart does not help."""
 
 
 class KafkaTopics:
@@ -61,7 +61,7 @@ class KafkaTopics:
         self._partitions: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Connect. Raises TopicsError if no broker answers, or if it does not let this producer write.
+        """Connect. Raises TopicsError if no broker answers, ProducerRefusedError if one does not let it write.
 
         Must be called before every other method except `stop`, in the event loop that uses this object.
         """
@@ -73,7 +73,8 @@ class KafkaTopics:
             if isinstance(error, KafkaConnectionError):
                 raise TopicsError(no_broker(self._bootstrap)) from error
             if isinstance(error, KafkaError):
-                raise TopicsError(
+                refused = TopicsError if error.retriable else ProducerRefusedError
+                raise refused(
                     f"the broker at {self._bootstrap} refuses our producer ({error}); "
                     "if it has no idempotent producer, like the embedded broker, set KAFKA_IDEMPOTENT=false"
                 ) from error
@@ -154,7 +155,7 @@ class KafkaTopics:
         deliveries: list[Delivery] = []
         batch = producer.create_batch()
         for record in records:
-            if _is_alone(record):
+            if is_alone(record):
                 if batch.record_count():
                     deliveries.append(await producer.send_batch(batch, topic, partition=partition))
                     batch = producer.create_batch()
@@ -233,14 +234,6 @@ class KafkaTopics:
     def _started(self) -> AIOKafkaProducer:
         assert self._producer is not None, "start() comes first"
         return self._producer
-
-
-def _is_alone(record: Record) -> bool:
-    """Whether a record is written as a batch of its own: it is large, or the client cannot write its headers."""
-    size_bytes = len(record.key or b"") + len(record.value or b"")
-    if not record.headers:
-        return size_bytes >= ALONE_BYTES
-    return size_bytes + size_of(record.headers) >= ALONE_BYTES or not all(is_utf8(name) for name, _ in record.headers)
 
 
 async def delivered(deliveries: Iterable[Delivery]) -> None:

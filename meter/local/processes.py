@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from meter.local.broker import die_with_parent
-from schemas.exit_statuses import REFUSED
+from schemas.exit_statuses import REFUSED, USAGE_ERROR
 
 T = TypeVar("T")
 
@@ -29,6 +29,10 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 class RunError(Exception):
     """The run cannot go on; the message says why and what to do."""
+
+
+class RefusedError(RunError):
+    """A worker refuses to run, and an operator has to act. The message is the worker's own."""
 
 
 class Worker:
@@ -55,12 +59,12 @@ class Worker:
             )
 
     def watch(self) -> None:
-        """Start the process again if it has ended. Raises RunError if it refused, or has ended quickly too often."""
+        """Start the process again if it has ended. Raises RefusedError, or RunError if it ended quickly too often."""
         status = self._process.poll()
         if status is None:
             return
-        if status == REFUSED:
-            raise RunError(f"the {self.name} worker refuses to run: {last_line(self.log_file)}")
+        if status in (REFUSED, USAGE_ERROR):
+            raise RefusedError(f"the {self.name} worker refuses to run: {last_line(self.log_file)}")
         ended_soon = time.monotonic() - self._started_at < QUICK_END_S
         self.quick_ends = self.quick_ends + 1 if ended_soon else 0
         if self.quick_ends >= QUICK_ENDS:

@@ -13,7 +13,8 @@ from meter.kafka.home import home_of
 from meter.kafka.records import Record
 from meter.stage.fold import Output
 from schemas.moves import Move, move_of
-from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
+from schemas.shortened_letters import BATCH_BYTES
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, MAX_RECORD_BYTES, WALLET_INPUTS, Topic
 
 WRONG_PARTITION: Final = "wrong_partition"
 
@@ -64,7 +65,9 @@ class Moves:
 def moved(topic: Topic, partition: int, record: Fetched, workspace_id: str) -> Record:
     """Return the record that lies at `partition` of `topic` as it is written under the key of its workspace."""
     move = Move(topic.name, partition, record.offset, max(0, record.timestamp))
-    return Record(workspace_id.encode(), record.value, move.headers(record.headers))
+    key = workspace_id.encode()
+    room_bytes = MAX_RECORD_BYTES - BATCH_BYTES - len(key) - len(record.value or b"")
+    return Record(key, record.value, move.headers(record.headers, room_bytes))
 
 
 def moves(source: Topic, target: Topic, records: list[Record]) -> Output:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from schemas.exit_statuses import FAILED, REFUSED, USAGE_ERROR
 from tests.integration.processes import Finished, command, environment
 
 _PROGRESS = re.compile(r"(starting|feeding|producing|metering) \.\.\.")
@@ -17,7 +18,7 @@ def assert_refused(done: Finished, *words: str, advice: bool = True) -> None:
     Without `advice` it may be what ClickHouse says of a query.
     """
     said = [row for row in done.stderr.splitlines() if not _PROGRESS.fullmatch(row)]
-    assert done.returncode in (1, 2), done.stderr
+    assert done.returncode in (FAILED, USAGE_ERROR, REFUSED), done.stderr
     assert len(said) == 1, done.stderr
     for word in words:
         assert word in said[0]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.exit_statuses import REFUSED
 from tests.cli.refusals import assert_refused
 from tests.integration.processes import ROOT, command, environment
 
@@ -26,5 +27,5 @@ def test_worker_without_the_codec_library_is_refused(tmp_path: Path, closed_port
         ),
     )
     assert_refused(done, "snappy, lz4, zstd", "the package cramjam is missing", "install the product again")
-    assert done.returncode == 1
+    assert done.returncode == REFUSED
     assert not data.exists()

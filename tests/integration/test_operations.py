@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aggregator.clickhouse.client import ClickHouse
 from meter.kafka.requests import SetSettings
 from meter.operations.cluster import ends_of
+from schemas.exit_statuses import REFUSED
 from schemas.topics import CHAT_EVENTS
 from tests.brokers import KAFKA, available_brokers, running_broker, why_no_kafka
 from tests.feeds.generator import generate
@@ -21,7 +22,6 @@ from tests.integration.processes import Deployment, command, deployed, eventuall
 
 pytestmark = pytest.mark.integration
 
-REFUSED = 78
 VIEWS = ("ledger", "conversations", "balances", "usage_daily")
 
 
@@ -47,7 +47,7 @@ def change_settings(it: Deployment) -> None:
     changed = SetSettings({CHAT_EVENTS.name: {"message.timestamp.type": "CreateTime", "retention.bytes": "9999999"}})
     admin(it, lambda client: client._send_to_controller(changed))
     said = command("meter", "worker", env=it.env)
-    assert said.returncode == 1
+    assert said.returncode == REFUSED
     assert "message.timestamp.type=CreateTime" in said.stderr
     assert said.stderr.endswith("run `python -m meter topics --repair`\n")
     assert it.do("meter", "topics", "--repair").count("created") == 0

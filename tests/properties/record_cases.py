@@ -145,7 +145,7 @@ def records_of(everything: Iterable[Said]) -> list[ConsumerRecord]:
         else:
             value = each.way(event(at_ms, each.number, each.who, *each.kind))
         offset += 1 + each.number % 2
-        headers = Move(CHAT_EVENTS.name, 1, offset, now_ms).headers(()) if each.number % 5 == 0 else None
+        headers = Move(CHAT_EVENTS.name, 1, offset, now_ms).headers((), 500) if each.number % 5 == 0 else None
         records.append(stored(CHAT_EVENTS.name, 0, offset, Record(b"k", value, headers), now_ms))
     return records
 

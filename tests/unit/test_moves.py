@@ -10,8 +10,11 @@ from meter.stage.dead_letter import dead_letter
 from meter.stage.moves import Moves, moved
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.events import encode_tick
-from schemas.moves import KEPT_HEADER_BYTES, MOVED_FROM, RECEIVED_MS, Move, move_of
-from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
+from schemas.headers import size_of
+from schemas.moves import LEFT_OUT, MOVED_FROM, RECEIVED_MS, Move, left_out_headers, move_of
+from schemas.replays import Claim
+from schemas.shortened_letters import BATCH_BYTES
+from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, DEAD_LETTERS, MAX_RECORD_BYTES, WALLET_INPUTS
 from tests.properties.memory_log import stored
 from tests.properties.worlds import START, WHO, chat, command
 
@@ -33,16 +36,38 @@ def test_a_moved_record_is_the_same_bytes_under_the_key_of_its_workspace() -> No
     assert move_of(found.headers, CHAT_EVENTS.name) == Move(CHAT_EVENTS.name, 1, 17, 1_700_000_000_000)
 
 
-def test_headers_that_move_along_are_bounded() -> None:
-    """A record of 32 MiB of headers would be too large with those of a move. Small headers behind a large one stay."""
-    own = [("large", b"x" * KEPT_HEADER_BYTES), ("small", b"y"), ("null", None)]
-    assert Move(CHAT_EVENTS.name, 0, 0, 0).headers(own)[2:] == own[1:]
+def test_headers_move_along_as_long_as_the_record_fits() -> None:
+    """All of them in any but the largest records. Small headers beside a large one stay, and those that go are counted.
+
+    The last stay first: a replay's marks are behind the others, and a refusal of the moved record has to name it.
+    """
+    own: list[tuple[str, bytes | None]] = [("large", b"x" * 1_000_000), ("small", b"y"), ("null", None)]
+    key, value = b"w", b"v" * 100
+    lay = stored(CHAT_EVENTS.name, 1, 17, Record(key, value, own))
+    assert list(moved(CHAT_EVENTS, 1, lay, "w").headers or ())[2:] == own
+    move = Move(CHAT_EVENTS.name, 0, 0, 0)
+    assert move.headers(own, 1_000_000)[2:] == [(LEFT_OUT, b"1"), *own[1:]]
+    many = [(f"h-{number}", b"x" * 100) for number in range(1_000)]
+    marks = Claim("chat-events/0/1", "nonce", b"").marks()
+    found = move.headers([*many, *marks], 5_000)
+    assert size_of(found) <= 5_000
+    assert found[-2:] == marks
+    assert left_out_headers(found) == 1_000 - (len(found) - 5)
+
+
+def test_a_moved_record_of_the_largest_size_still_fits() -> None:
+    """It loses headers rather than stopping its partition."""
+    lay = stored(CHAT_EVENTS.name, 1, 17, Record(b"k", b"v" * (MAX_RECORD_BYTES - 2_000), [("h", b"x" * 900)]))
+    found = moved(CHAT_EVENTS, 1, lay, "w")
+    headers = found.headers or ()
+    assert len(found.key or b"") + len(found.value or b"") + size_of(headers) + BATCH_BYTES <= MAX_RECORD_BYTES
+    assert left_out_headers(headers) == 1
 
 
 def test_a_moved_record_is_not_moved_again() -> None:
     """It is refused as `wrong_partition`; the reason names where it came from."""
     here = (home_of("w", 4) + 1) % 4
-    lay = stored(CHAT_EVENTS.name, here, 17, Record(b"w", b"", Move(CHAT_EVENTS.name, 3, 5, 0).headers(())))
+    lay = stored(CHAT_EVENTS.name, here, 17, Record(b"w", b"", Move(CHAT_EVENTS.name, 3, 5, 0).headers((), 500)))
     refused = Moves(CHAT_EVENTS, here, 4).refused(lay, "w")
     assert refused is not None
     assert refused.code == "wrong_partition"
@@ -97,7 +122,7 @@ def test_a_command_from_outside_is_moved_and_counted() -> None:
 
 def test_the_dead_letter_of_a_moved_record_says_where_it_lay() -> None:
     """So that a replay puts it back there. A chat event cannot claim to have come from account-commands."""
-    headers = Move(ACCOUNT_COMMANDS.name, 1, 7, 5).headers(())
+    headers = Move(ACCOUNT_COMMANDS.name, 1, 7, 5).headers((), 500)
     for topic, expected in ((WALLET_INPUTS, "account-commands/1/7"), (CHAT_EVENTS, "")):
         record = stored(topic.name, 0, 9, Record(b"w", b"{", headers))
         letter = dead_letter(topic, 0, record, Rejected("conflict", "id: ?"))

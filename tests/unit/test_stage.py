@@ -4,8 +4,8 @@ import pytest
 
 from meter.stage import stage as module
 from meter.stage.checkpoints import Restored
-from meter.worker import CRASHED, or_crash
-from schemas.exit_statuses import REFUSED
+from meter.worker import or_crash
+from schemas.exit_statuses import CRASHED, REFUSED
 from schemas.topics import CHAT_EVENTS
 from tests.unit.stage_fakes import ACKNOWLEDGED, CONFIRMED, World, batch, made, run
 
