@@ -7,7 +7,7 @@ import pytest
 from tests.brokers import KAFKA, Broker
 from tests.feeds.generator import generate
 from tests.integration.outcome import assert_exact
-from tests.integration.processes import deployed
+from tests.integration.processes import DRAIN_S, deployed
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +21,7 @@ def test_a_worker_that_knew_no_topics_learns_of_them(broker: Broker, tmp_path: P
         deployment.start("aggregator")
         deployment.produce(lines)
         worker.ready()
-        deployment.do("meter", "drained", "--timeout", "30")
+        deployment.do("meter", "drained", "--timeout", str(DRAIN_S))
         # A line that repeats is written once, and which of the topics it names is left to chance.
         assert "Ignoring missing topic: " in worker.log, "it knew its topics: the test shows nothing"
         deployment.drain()

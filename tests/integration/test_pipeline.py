@@ -51,9 +51,7 @@ def test_workers_side_by_side_meter_a_feed_exactly(broker: Broker, tmp_path: Pat
     lines = generate(SEED, 4_000, start_ms=START_MS)
     with deployed(broker, tmp_path) as deployment:
         deployment.produce(lines)
-        before_s = time.monotonic()
         early = command("meter", "drained", "--timeout", "2", env=deployment.env)
-        assert time.monotonic() - before_s < 10
         assert early.returncode == 1
         assert "not drained after 2 s" in early.stderr.splitlines()[-1]
         workers = [deployment.start("meter") for _ in range(3)]
