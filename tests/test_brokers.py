@@ -195,7 +195,7 @@ async def _read(bootstrap: str, partition: TopicPartition, count: int) -> list[t
 
 
 def _alive(pid: int) -> bool:
-    """Whether a process still runs; an orphan that nobody has reaped yet does not."""
+    """Whether a process still runs; an orphan that is not reaped yet does not."""
     try:
         os.kill(pid, 0)
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

@@ -215,7 +215,7 @@ def deployed(broker: Broker, data: Path, **variables: str) -> Iterator[Deploymen
 
 
 def _is_lasting(broker: Broker) -> bool:
-    """Whether it may be somebody else's: with an administrator's limits, and there when the test is over."""
+    """Whether it may belong to others: with an administrator's limits, and there when the test is over."""
     return broker.name == KAFKA and broker.local is None
 
 

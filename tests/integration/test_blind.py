@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("broker", [KAFKA], indirect=True)
 def test_a_worker_that_knew_no_topics_learns_of_them(broker: Broker, tmp_path: Path) -> None:
-    """It leads the group and gives nobody anything; within seconds it asks again, and all is metered."""
+    """It leads the group and assigns nothing; within seconds it asks again, and all is metered."""
     lines = generate(seed=41, events=300)
     with deployed(broker, tmp_path, METER_LOG_LEVEL="INFO") as deployment:
         worker = deployment.start("tests.integration.blind")

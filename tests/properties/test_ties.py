@@ -117,7 +117,7 @@ instants = st.integers(0, 3).map(lambda number: START + number * STEP)
 def tied(draw: DrawFn, at_once: Sequence[str] = ()) -> Tied:
     """Commands and events, of which those named in `at_once` have one time."""
     at = draw(instants)
-    # A second command that creates a workspace is refused, whichever it is: see `test_contradictions.py`.
+    # A second command that creates a workspace is refused: see `test_contradictions.py`.
     more = [kind for kind in COMMANDS if kind != "workspace.created"]
     pairs = [(kind, at) for kind in at_once]
     pairs += draw(st.lists(st.tuples(st.sampled_from(more), instants), max_size=3))

@@ -89,7 +89,7 @@ async def test_a_batch_says_where_its_fetch_began() -> None:
 
 
 async def test_only_active_partitions_are_fetched() -> None:
-    """Of the set as it was when the fetch began, whatever the other thread does to it meanwhile."""
+    """Of the set as it was when the fetch began, and not as the other thread has changed it meanwhile."""
     fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
     active = {ONE}
     assert list(await fetch(fetcher, active)) == [ONE]
@@ -177,7 +177,7 @@ async def test_one_message_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_was_fetched_before_partitions_moved_is_dropped(
     monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Between two batches of one fetch: the second is left for whoever holds the partition now."""
+    """Between two batches of one fetch: the second is left for the worker that holds the partition now."""
     monkeypatch.setattr(Consumer, "should_stop", False)
     fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
     consumer = consumer_with(await fetch(fetcher, {ONE, TWO}))
