@@ -22,6 +22,7 @@ from tests.properties.view import View
 from tests.properties.worlds import (
     BOTS,
     GAP,
+    HOLD,
     HORIZON,
     KINDS,
     NOW,
@@ -161,14 +162,17 @@ PAIRS.remove(("workspace.created", "workspace.created"))
 @given(st.data())
 def test_a_pair_of_one_instant_arrives_in_any_order(pair: tuple[str, str], data: st.DataObject) -> None:
     """Each pair of commands and events, among others, in two orders of arrival, interleaved in any way. What is
-    counted, charged and left in all is the same, and the total is the oracle's."""
+    counted, charged and left in all is the same, and the total is the oracle's; also where unknown workspaces are held.
+    """
+    policy = data.draw(st.sampled_from((POLICY, HOLD)))
     drawn = data.draw(tied(pair))
     lines = [*drawn.commands[1:], *drawn.events[:-1]]
     found = []
     for _ in range(2):
         feed = [PRICED, *data.draw(st.permutations(lines)), LAST]
-        found.append(metered(feed, NOW, data.draw(steady), POLICY))
-        assert totals(found[-1]) == oracle_totals(meter(feed, NOW, horizon_ms=HORIZON))
+        found.append(metered(feed, NOW, data.draw(steady), policy))
+        expected = meter(feed, NOW, horizon_ms=HORIZON, policy=policy.unknown_workspace)
+        assert totals(found[-1]) == oracle_totals(expected)
         audit(found[-1])
         assert not found[-1].dead
     assert units(found[0]) == units(found[1])
