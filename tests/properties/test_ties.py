@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from meter.core.wallet.wallets import Wallets
+from meter.kafka.home import home_of
 from schemas.ledger import Entry
 from schemas.metered import decode_wallet_input
 from tests.feeds.lines import DAY_MS, envelope, line, stamp
 from tests.oracle.oracle import meter
 from tests.properties.money import audit, balances, oracle_totals, totals
-from tests.properties.pipeline import Turn, metered
+from tests.properties.pipeline import STAGES, Turn, metered
 from tests.properties.view import View
 from tests.properties.worlds import (
     BOTS,
@@ -47,6 +48,12 @@ PRICED = line(
 )
 LAST = chat(START + 8 * GAP, "last", (TIED, "b-1", "web", "u-9"))
 """So late that every grant below has begun, wherever the workspace's clock was when its command arrived."""
+
+NEIGHBOUR = next(name for name in map(str, range(10)) if home_of(name, 2) == home_of(TIED, 2))
+"""A workspace in the same partition. Which lots pay for an event of the tied one itself depends on their arrival."""
+
+CLOCK_SET = [Turn(stage, home_of(TIED, 2), records=50, checkpoint=True, feed=1) for stage in STAGES]
+"""The event of the neighbour is metered, and its partition's wallets know the time."""
 
 micros = st.integers(1, 10**6)
 Data = SearchStrategy[dict[str, Any]]
@@ -184,7 +191,8 @@ def test_commands_of_one_instant_give_one_bill_in_any_order(
 ) -> None:
     """Where they arrive before the events that they are about, also the lots that pay, and every entry, are the same:
     in a partition without any time, and in one whose clock is before all grants."""
-    first = [chat(START - GAP, "first", (TIED, "b-2", "web", "u-9"))] if is_clock_set else []
+    taken = [*CLOCK_SET, *taken] if is_clock_set else taken
+    first = [chat(START - GAP, "first", (NEIGHBOUR, "b-2", "web", "u-9"))] if is_clock_set else []
     found = [
         metered([PRICED, *first, *commands, *drawn.events], NOW, taken, POLICY)
         for commands in (drawn.commands[1:], data.draw(st.permutations(drawn.commands[1:])))
