@@ -66,7 +66,7 @@ _Source = Literal["jars", "docker", "address"]
 
 @functools.cache
 def _kafka_source() -> _Source | None:
-    """Most controllable first: a Kafka of our own can be killed and restarted, somebody else's can only be used."""
+    """Most controllable first: a Kafka of our own can be killed and restarted, another's can only be used."""
     if local_kafka.why_unavailable() is None:
         return "jars"
     if _docker_answers():

@@ -38,7 +38,7 @@ def write(clickhouse: ClickHouse, *records: Record) -> None:
 
 @pytest.mark.parametrize("value", [b"\xff\xfe{\x00", b"", b"{}", "Zürich".encode(), b"x" * 10_000_000])
 def test_payload_is_kept_byte_for_byte(clickhouse: ClickHouse, value: bytes) -> None:
-    """Whatever bytes were refused, UTF-8 or not, empty or 10 MB, are in the table whole."""
+    """All refused bytes, UTF-8 or not, empty or 10 MB, are in the table whole."""
     write(clickhouse, refused(value))
     ((digest, null),) = clickhouse.query("SELECT lower(hex(SHA256(payload))), isNull(payload) FROM dead_letters")
     assert digest == sha256(value).hexdigest()
@@ -71,7 +71,7 @@ def test_repeated_letter_is_one_row(clickhouse: ClickHouse) -> None:
 
 @pytest.mark.parametrize("headers", [(), (("source-offset", b"seven"), ("source-topic", b"x")), (("code", b"late"),)])
 def test_record_of_another_producer_is_known_by_its_own_location(headers: Headers) -> None:
-    """Records that no meter wrote are dead letters too, each its own row, whatever their headers say."""
+    """Records that no meter wrote are dead letters too, each its own row, with any headers."""
     _, letter = read_letter(Record(value=b"?", headers=headers))
     assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("dead-letters", 1, 5)
     assert letter.value == b"?"

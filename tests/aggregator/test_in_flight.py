@@ -68,7 +68,7 @@ def insert_next(clickhouse: ClickHouse, blocks: Iterator[Block]) -> bool:
 
 
 def assert_all_agrees(clickhouse: ClickHouse) -> None:
-    """Somebody who looks for the first time finds nothing wrong, and nothing that cannot be judged."""
+    """A first look finds nothing wrong, and nothing that cannot be judged."""
     reconciliation = Reconciliation(clickhouse.query, LONG_S)
     reconciliation.look()
     assert (reconciliation.differences, reconciliation.incomplete) == ([], 0)

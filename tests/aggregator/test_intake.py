@@ -161,7 +161,7 @@ async def test_records_already_read_are_skipped() -> None:
 
 
 async def test_new_assignment_begins_at_the_committed_offset() -> None:
-    """What was read and not written when partitions moved is dropped, and read again by whoever owns it then."""
+    """What was read and not written when partitions moved is dropped, and read again by its new owner."""
     async with running(World()) as world:
         await world.process(0, 5)
         world.intake.forget()

@@ -15,7 +15,7 @@ from aggregator.kafka.survey import KafkaUnusableError, survey
 from aggregator.rebuild.rebuild import plan, rebuild
 from aggregator.writer.start import HoldingsError, require_fit
 from schemas.topics import DEAD_LETTERS, EVENT_COUNTS, LEDGER, TOPICS
-from tests.aggregator.test_worker import history, letters, produce
+from tests.aggregator.test_worker import history, letters, produce, until_listed
 from tests.brokers import EMBEDDED, KAFKA, Broker, available_brokers, running_broker, why_no_kafka
 
 pytestmark = pytest.mark.integration
@@ -53,18 +53,12 @@ async def make_topics(bootstrap: str, *, anew: bool = False) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        names = [topic.name for topic in TOPICS]
+        names = {topic.name for topic in TOPICS}
         if anew:
-            await admin.delete_topics(names)
-            for _ in range(200):
-                if not set(names) & set(await admin.list_topics()):
-                    break
-                await asyncio.sleep(0.05)
+            await admin.delete_topics([*names])
+            await until_listed(admin, names.isdisjoint)
         await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
-        for _ in range(200):
-            if set(names) <= set(await admin.list_topics()):  # Kafka answers before its brokers have learned of them.
-                break
-            await asyncio.sleep(0.05)
+        await until_listed(admin, names.issubset)
     finally:
         await admin.close()
 

@@ -1,4 +1,4 @@
-"""Reconciliation against the engine: a row that is missing or changed, whatever table it is in."""
+"""Reconciliation against the engine: a row that is missing or changed, in each table."""
 
 from collections.abc import Iterator
 from random import Random
@@ -91,7 +91,7 @@ KEYS = {
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("table", DELETED)
 def test_a_row_deleted_by_hand_is_noticed(table: str, seed: int, filled: ClickHouse, log: MemoryLog) -> None:
-    """Whichever row of whichever table is gone: some pair differs, in one place, and is right again once it is back."""
+    """Any row of any table is gone: some pair differs, in one place, and is right again once it is back."""
     key = KEYS[table]
     used = "WHERE total_units + agent_messages + developer_messages > 0" if table == "usage_daily_facts" else ""
     rows = filled.query(f"SELECT {key}, toString(tuple({key})) FROM {table} FINAL {used} ORDER BY ALL")
@@ -206,7 +206,7 @@ def test_a_workspace_that_is_gone_altogether_is_noticed(filled: ClickHouse, log:
 
 @pytest.mark.parametrize("name", ["it's", "back\\slash", "'; --", "日本語"])
 def test_names_are_only_text(name: str, filled: ClickHouse) -> None:
-    """Whatever a workspace is called, asking about it and naming its rows does what it says."""
+    """For any name of a workspace, asking about it and naming its rows does what it says."""
     blocks = ledger_update_blocks([update(1, workspace_id=name, entries=[entry(1)], conversations=[conversation(1)])])
     for block in blocks:
         filled.insert(block)

@@ -55,6 +55,6 @@ async def test_bug_ends_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_rows_are_readable_once_write_returns(clickhouse: ClickHouse) -> None:
-    """Whoever commits offsets after `write` commits nothing that a reader could miss."""
+    """Offsets that are committed after `write` are of nothing that a reader could miss."""
     await write(clickhouse, Findings([update(1, entries=[entry(1), entry(2)])], []), {})
     assert clickhouse.query("SELECT count() FROM ledger") == [(2,)]

@@ -90,7 +90,7 @@ def test_paid_balance_may_be_negative(clickhouse: ClickHouse) -> None:
 
 
 def test_month_is_the_sum_of_its_days(clickhouse: ClickHouse) -> None:
-    """Usage by month cannot disagree with usage by day, whatever was replaced meanwhile."""
+    """Usage by month cannot disagree with usage by day, after any row was replaced."""
     days = range(DAY, DAY + 100)
     write(clickhouse, update(1, usage=[usage(day, day % 7) for day in days] + [usage(DAY, 3, "other")]))
     write(clickhouse, update(2, usage=[usage(day, day % 5) for day in days if day % 3 == 0]))

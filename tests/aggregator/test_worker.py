@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,11 +138,19 @@ async def create_topics(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics(
-            [NewTopic(topic.name, PARTITIONS, 1) for topic in (LEDGER, DEAD_LETTERS, EVENT_COUNTS)]
-        )
+        names = {topic.name for topic in (LEDGER, DEAD_LETTERS, EVENT_COUNTS)}
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+        await until_listed(admin, names.issubset)
     finally:
         await admin.close()
+
+
+async def until_listed(admin: AIOKafkaAdminClient, is_as_wanted: Callable[[set[str]], bool]) -> None:
+    """Wait for the broker's list of topics: Kafka answers a creation before its brokers have learned of it."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not is_as_wanted(found := set(await admin.list_topics())):
+        assert time.monotonic() < deadline_s, f"after {TIMEOUT_S} s the broker still lists {found}"
+        await asyncio.sleep(0.05)
 
 
 async def produce(broker: Broker, updates: list[tuple[int, LedgerUpdate]], refused: list[DeadLetter]) -> int:

@@ -113,7 +113,7 @@ def _feeding(ground: Ground, plan: Plan) -> Feeding:
 
 
 def one(ground: Ground, contender: Contender, number: int, limit_s: float) -> Run:
-    """One run of one contender, on topics that nobody has written to. Raises BenchError or WrongCountError."""
+    """One run of one contender, on new topics. Raises BenchError or WrongCountError."""
     name = f"bench-{contender.name.replace('_', '-')}-{number}"
     directory = ground.directory / name
     directory.mkdir()

@@ -1,4 +1,4 @@
-"""Nobody is called fast who has not done the work."""
+"""No contender is called fast that has not done the work."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from tests.bench.measured import Clock
 
 
 def test_a_run_is_not_over_while_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever watches from another thread may ask at any moment, as while memory is being read."""
+    """Another thread may ask at any moment, as while memory is being read."""
     clock = Clock(limit_s=60)
     asked: list[bool] = []
 

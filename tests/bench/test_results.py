@@ -53,7 +53,7 @@ def test_ratios_are_medians_over_rounds_beside_raw(results: Results) -> None:
 
 
 def test_costs_are_those_of_a_million_events_and_beside_streams(results: Results) -> None:
-    """CPU-seconds by events taken, whatever part of the feed that was."""
+    """CPU-seconds by events taken, of any part of the feed."""
     _, meter, streams = results.lines(KEYS)
     assert (meter.cpu_s_a_million, streams.cpu_s_a_million) == (4_000.0, 20_000.0)
     assert meter.a_cpu_s_by_streams == pytest.approx((4.0 + 6.0) / 2)

@@ -46,7 +46,7 @@ def test_packed_feed_that_cannot_be_unpacked_is_refused(tmp_path: Path, packed: 
 
 
 def test_foreign_directory_is_refused_and_left_alone(tmp_path: Path, feed: Path) -> None:
-    """A directory with somebody's files in it, and a file where a directory should be."""
+    """A directory with other files in it, and a file where a directory should be."""
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("ten years of work")

@@ -1,5 +1,6 @@
 """`run`: the whole pipeline on one machine, for a feed or for as long as it is wanted."""
 
+import asyncio
 import os
 import re
 import signal
@@ -13,12 +14,14 @@ from random import Random, SystemRandom
 
 import pytest
 
+from meter.kafka.reader import records
+from schemas.topics import CHAT_EVENTS
 from tests.cli.conftest import SMALL, write_feed
 from tests.feeds.disorder import shuffle_within, with_malformed
 from tests.feeds.generator import generate
 from tests.feeds.lines import HOUR_MS, MINUTE_MS, chat_data, envelope, line, millis
 from tests.integration.outcome import assert_exact
-from tests.integration.processes import ROOT, command, environment, eventually
+from tests.integration.processes import DRAIN_S, ROOT, STOP_S, command, environment, eventually
 
 pytestmark = [
     pytest.mark.integration,
@@ -132,19 +135,25 @@ def test_run_stays_and_reads_on_until_it_is_stopped(tmp_path: Path) -> None:
         found = re.search(r"broker at (\S+:\d+)", log.read_text())
         assert found, log.read_text()
         outside = environment(KAFKA_BOOTSTRAP_SERVERS=found[1], KAFKA_IDEMPOTENT="false")
-        eventually("the first feed", lambda: "feeding" in log.read_text(), 60)
-        assert command("meter", "drained", "--timeout", "60", env=outside).returncode == 0
+        events = {row for row in first if b'"type":"chat.' in row}
+        eventually("the first feed is written", lambda: events <= asyncio.run(written(found[1])), 60, every_s=0.2)
+        assert command("meter", "drained", "--timeout", str(DRAIN_S), env=outside).returncode == 0
         produced = command("meter", "produce", "--feed", str(feeds[1]), "--close", env=outside)
         assert produced.returncode == 0, produced.stderr
-        assert command("meter", "drained", "--timeout", "60", env=outside).returncode == 0
+        assert command("meter", "drained", "--timeout", str(DRAIN_S), env=outside).returncode == 0
         started = descendants(process.pid)
         assert len(started) >= 3
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, log.read_text()
+        assert process.wait(STOP_S) == 0, log.read_text()
         assert still_there(started) == {}
     assert "Traceback" not in log.read_text()
     outcome = assert_exact(tmp_path / "data", first + second, in_order=True)
     assert [entry["kind"] for entry in outcome.ledger].count("reversal") == 1
+
+
+async def written(bootstrap: str) -> set[bytes]:
+    """The values on chat-events."""
+    return {each.value async for each in records(bootstrap, CHAT_EVENTS)}
 
 
 def said(at: int) -> bytes:
@@ -155,7 +164,10 @@ def said(at: int) -> bytes:
 
 
 def test_worker_killed_under_a_run_is_started_again(tmp_path: Path) -> None:
-    """Kill -9 of the meter worker and of the aggregator, some time into the work: the run ends at the same result."""
+    """Kill -9 of the meter worker and of the aggregator, some time into the work: the run ends at the same result.
+
+    Until the meter worker was killed twice, the aggregator is stopped: so the run cannot be over before.
+    """
     seed = SystemRandom().randrange(10**6)
     print(f"the moments of death follow from seed {seed}")
     rng = Random(seed)
@@ -163,14 +175,18 @@ def test_worker_killed_under_a_run_is_started_again(tmp_path: Path) -> None:
     lines, _ = with_malformed(lines, seed=8)
     feed, log = write_feed(tmp_path / "feed.ndjson", lines), tmp_path / "told.log"
     with running("--feed", str(feed), "--data", str(tmp_path / "data"), "--once", log=log) as process:
-        killed: set[int] = set()
-        for program in ("meter", "aggregator", "meter"):
-            victim = new_worker(process, program, killed)
+        aggregator, killed = new_worker(process, "aggregator", set()), set[int]()
+        os.kill(aggregator, signal.SIGSTOP)
+        for _ in range(2):
+            victim = new_worker(process, "meter", killed)
             time.sleep(rng.uniform(1, 4))
-            assert process.poll() is None, "the run was over before the worker was killed"
             os.kill(victim, signal.SIGKILL)
             killed.add(victim)
-        assert process.wait(120) == 0, log.read_text()
+        os.kill(aggregator, signal.SIGCONT)
+        time.sleep(rng.uniform(0, 2))
+        if process.poll() is None:
+            os.kill(aggregator, signal.SIGKILL)
+        assert process.wait(2 * DRAIN_S) == 0, log.read_text()
     assert_exact(tmp_path / "data", lines, in_order=False)
 
 
@@ -193,6 +209,6 @@ def test_run_broken_off_leaves_no_process(tmp_path: Path, number: signal.Signals
         time.sleep(Random(seed).uniform(0, 3))
         started = descendants(process.pid)
         process.send_signal(number)
-        assert process.wait(20) != 0
-        eventually("all have ended", lambda: still_there(started) == {}, 15)
+        assert process.wait(STOP_S) != 0
+        eventually("all have ended", lambda: still_there(started) == {}, STOP_S)
     assert "Traceback" not in log.read_text()

@@ -22,7 +22,7 @@ from schemas.ledger import LotKind
 from schemas.rejection_codes import REJECTION_CODES
 from tests.deploy.test_compose import DEPLOY, RULES, dashboard_queries
 
-START_S: Final = 30.0
+START_S: Final = 120.0
 """How long Prometheus may take to start and to scrape both programs once."""
 
 NOT_INSTALLED: Final = "is not on PATH; Debian has it in the package prometheus"
@@ -69,7 +69,7 @@ def running_prometheus(pages: list[str], directory: Path) -> Iterator[str]:
 def ask(address: str, query: str) -> list[dict[str, Any]]:
     """The samples that Prometheus answers to a query; none while it starts."""
     try:
-        answer = json.load(urlopen(f"{address}/api/v1/query?{urlencode({'query': query})}", timeout=5))
+        answer = json.load(urlopen(f"{address}/api/v1/query?{urlencode({'query': query})}", timeout=START_S))
     except OSError:
         return []
     assert answer["status"] == "success", (query, answer)

@@ -25,7 +25,7 @@ WATERMARK: Final = "whoever tells the time"
 class Case:
     """One case in the unit of its engine's test. `joined`: one gap apart is together; a key of None is a watermark.
 
-    `windows` end with their last message, whatever the engine adds to it.
+    `windows` end with their last message, without what the engine adds to it.
     """
 
     name: str

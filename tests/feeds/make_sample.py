@@ -82,7 +82,7 @@ def _visit(week: Week, workspace: str) -> None:
 
 
 def _pause(rng: Random, *, patient: bool) -> int:
-    """Seconds as a rule; whoever looks for papers for minutes lengthens a bank's session."""
+    """Seconds as a rule; a user who looks for papers for minutes lengthens a bank's session."""
     if rng.random() < (0.25 if patient else 0.06):
         return rng.randrange(3 * MINUTE_MS, 18 * MINUTE_MS)
     return rng.randrange(2 * SECOND_MS, 80 * SECOND_MS)

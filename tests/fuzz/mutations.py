@@ -84,7 +84,7 @@ def control_characters(rng: Random, value: bytes, _: bytes) -> bytes:
 
 
 def invalid_utf8(rng: Random, value: bytes, _: bytes) -> bytes:
-    """A sequence that is no UTF-8: in a text that counts, or in one that nobody reads."""
+    """A sequence that is no UTF-8: in a text that counts, or in one that no reader uses."""
     if rng.random() < 0.5:
         return value[:-1] + b',"note":"' + rng.choice(JUNK) + b'"}'
     at = rng.randrange(len(value) + 1)
@@ -125,7 +125,7 @@ def too_large(rng: Random, value: bytes, _: bytes) -> bytes:
 
 
 def deep(rng: Random, value: bytes, _: bytes) -> bytes:
-    """Nesting, in a field that nobody reads or in one that counts."""
+    """Nesting, in a field that no reader uses or in one that counts."""
     depth = rng.choice((10, 200, 5_000, 100_000))
     if rng.random() < 0.5:
         return value[:-1] + b',"note":' + nested(rng, depth) + b"}"
@@ -192,7 +192,7 @@ def other_type(rng: Random, value: bytes, other: bytes) -> bytes:
 
 
 def rewritten(rng: Random, value: bytes, _: bytes) -> bytes:
-    """Other bytes that mean the same, with fields that nobody knows."""
+    """Other bytes that mean the same, with unknown fields."""
     record = as_record(value)
     record[rng.choice(("text", "note", "traceparent", "datacontenttype"))] = rng.choice((*VALUES, *TEXTS))
     items = list(record.items())

@@ -23,9 +23,10 @@ from tests.brokers import KAFKA, Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 
-COMMAND_S = 120
-STOP_S = 30
 DRAIN_S = 120
+COMMAND_S = DRAIN_S + 60
+STOP_S = 60
+"""Bounds for what never ends. No test decides by them how fast something is: many processes may share the machine."""
 
 _OURS = ("KAFKA_", "CLICKHOUSE_", "METRICS_", "METER_", "AGGREGATOR_")
 _READY = re.compile(r"^(?:meter|aggregator) ready, metrics at (?P<url>http://\S+)$", re.MULTILINE)
@@ -214,7 +215,7 @@ def deployed(broker: Broker, data: Path, **variables: str) -> Iterator[Deploymen
 
 
 def _is_lasting(broker: Broker) -> bool:
-    """Whether it may be somebody else's: with an administrator's limits, and there when the test is over."""
+    """Whether it may belong to others: with an administrator's limits, and there when the test is over."""
     return broker.name == KAFKA and broker.local is None
 
 

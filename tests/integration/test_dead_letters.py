@@ -22,9 +22,9 @@ from meter.settings import load
 from schemas.dead_letters import REPLAY_OF
 from schemas.topics import CHAT_EVENTS
 from tests.brokers import Broker
-from tests.feeds.lines import MINUTE_MS, chat_data, envelope, line, millis
+from tests.feeds.lines import DAY_MS, MINUTE_MS, chat_data, envelope, line, millis
 from tests.integration.outcome import assert_charged, assert_ledger_sound, assert_metered, oracle
-from tests.integration.processes import ROOT, Deployment, Finished, command, deployed
+from tests.integration.processes import DRAIN_S, ROOT, Deployment, Finished, command, deployed
 from tests.integration.views import outcome_of
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ def test_letter_is_mended_and_put_back_once(broker: Broker, tmp_path: Path) -> N
         for program in ("meter", "aggregator"):
             deployment.start(program)
         deployment.produce(GOOD + BROKEN)
-        deployment.do("meter", "drained")
+        deployment.do("meter", "drained", "--timeout", str(DRAIN_S))
         found = {raw(deployment, letter_id): letter_id for letter_id in listed(deployment)}
         assert found.keys() == set(BROKEN)
 
@@ -136,7 +136,8 @@ def broken_off(deployment: Deployment, letter_id: str, value: bytes) -> None:
     with pytest.raises(ConnectionAbortedError), dying_before_its_receipt():
         asyncio.run(replayed(deployment, letter_id, value))
     assert listed(deployment)[letter_id]["status"] == "begun"
-    with pytest.raises(replay.NotPutBackError, match="being put back by another process"):
+    claimed = pytest.raises(replay.NotPutBackError, match="being put back by another process")
+    with patch.object(replay, "PATIENCE_MS", DAY_MS), claimed:
         asyncio.run(replayed(deployment, letter_id, None))
     with patch.object(replay, "PATIENCE_MS", 0):
         with pytest.raises(replay.NotPutBackError, match="other bytes"):

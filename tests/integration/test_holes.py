@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_dropped_batches_are_read_again(broker: Broker, tmp_path: Path) -> None:
-    """Whatever Faust drops after fetching it, the stage sees the hole, goes back, and nothing is missing or double."""
+    """Where Faust drops fetched batches, the stage sees the hole, goes back, and nothing is missing or double."""
     lines = generate(seed=21, events=6_000)
     with deployed(broker, tmp_path) as deployment:
         deployment.produce(lines)

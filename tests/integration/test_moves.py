@@ -19,7 +19,7 @@ from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.brokers import Broker
 from tests.feeds.lines import DAY_MS, MINUTE_MS, chat_data, envelope, line
 from tests.integration.outcome import assert_exact
-from tests.integration.processes import deployed, eventually
+from tests.integration.processes import DRAIN_S, deployed, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -109,7 +109,7 @@ def test_foreign_keys_and_partitioners_are_billed_alike(broker: Broker, tmp_path
         asyncio.run(write(broker, events()))
         eventually("events are moved", lambda: worker.count("meter_moved_total") > told, 60)
         deployment.restart(worker).ready()
-        deployment.do("meter", "drained", "--timeout", "60")
+        deployment.do("meter", "drained", "--timeout", str(DRAIN_S))
         asyncio.run(close(broker))
         deployment.drain()
         assert told > len(WORKSPACES)

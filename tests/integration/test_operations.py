@@ -25,7 +25,6 @@ pytestmark = pytest.mark.integration
 VIEWS = ("ledger", "conversations", "balances", "usage_daily")
 
 
-@pytest.mark.timeout(900)  # It starts about thirty processes, one after another.
 def test_every_act_ends_with_figures_that_agree(tmp_path: Path) -> None:
     """Settings, state made again, a topic created again, and records deleted unread: refused, and exact after the way
     on."""

@@ -1,4 +1,4 @@
-"""The whole pipeline as real processes on each broker: exact, whatever is fed and whatever is killed."""
+"""The whole pipeline as real processes on each broker: exact for any feed and after any kill."""
 
 import asyncio
 import csv
@@ -51,9 +51,7 @@ def test_workers_side_by_side_meter_a_feed_exactly(broker: Broker, tmp_path: Pat
     lines = generate(SEED, 4_000, start_ms=START_MS)
     with deployed(broker, tmp_path) as deployment:
         deployment.produce(lines)
-        before_s = time.monotonic()
         early = command("meter", "drained", "--timeout", "2", env=deployment.env)
-        assert time.monotonic() - before_s < 10
         assert early.returncode == 1
         assert "not drained after 2 s" in early.stderr.splitlines()[-1]
         workers = [deployment.start("meter") for _ in range(3)]
@@ -97,7 +95,7 @@ def kill_at_random(deployment: Deployment, rng: Random) -> None:
 
 
 def test_records_that_no_feed_can_hold_are_dead_letters(broker: Broker, tmp_path: Path) -> None:
-    """Whatever lies on a topic is refused whole, saying where it lay, and what follows in its partition is metered."""
+    """Each is refused whole, saying where it lay, and what follows in its partition is metered."""
     values = {
         "null_value": None,
         "too_large": b'{"padding":"' + b"x" * 10_000_000 + b'"}',

@@ -21,7 +21,7 @@ PAUSE_S = 8.0
 
 @pytest.mark.parametrize("broker", [KAFKA], indirect=True)
 def test_a_superseded_worker_changes_nothing(broker: Broker, tmp_path: Path) -> None:
-    """Whatever it still writes, nothing is lost and nobody is charged twice."""
+    """It still writes; nothing is lost and nothing is charged twice."""
     seed = SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     random, lines = Random(seed), generate(seed=31, events=12_000)

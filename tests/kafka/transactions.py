@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaProducer
 from tests.kafka.producing_clients import FLUSH_S, LINGER_MS, Sent
 
 MARKER_S: Final = 30
+OPEN_MS: Final = 600_000
+"""How long a transaction may stay open before the broker aborts it: longer than any test."""
 
 
 class Writer(Protocol):
@@ -52,7 +54,9 @@ class AiokafkaWriter:
 
 
 async def _started(bootstrap: str, name: str, codec: str | None) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=name, compression_type=codec)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id=name, compression_type=codec, transaction_timeout_ms=OPEN_MS
+    )
     await producer.start()
     return producer
 
@@ -67,6 +71,7 @@ class ConfluentWriter:
             {
                 "bootstrap.servers": bootstrap,
                 "transactional.id": name,
+                "transaction.timeout.ms": OPEN_MS,
                 "linger.ms": LINGER_MS,
                 "partitioner": "murmur2_random",
                 "compression.type": codec or "none",

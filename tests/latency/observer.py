@@ -1,4 +1,4 @@
-"""Somebody else who looks: reads the ledger topic as it is written, and asks ClickHouse how far it has come."""
+"""An observer: reads the ledger topic as it is written, and asks ClickHouse how far it has come."""
 
 import asyncio
 import time

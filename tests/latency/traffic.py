@@ -15,7 +15,7 @@ MEAN_MESSAGES: Final = 7.5
 """Messages of a conversation, as in real traffic."""
 
 LITTLE_MICROS: Final = 2_000_000
-"""Credit of every second workspace: ten conversations, so that it is used up while somebody looks."""
+"""Credit of every second workspace: ten conversations, so that it is used up during the run."""
 
 TICK_S: Final = 0.01
 TALKING: Final = 20_000

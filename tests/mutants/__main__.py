@@ -81,7 +81,7 @@ def _with_bug(bug: Bug, base: Path, directory: Path) -> Path:
 
 
 def _noticed(project: Path, seeds: int) -> str:
-    """Who sees that something is wrong with a project: a seed, the property tests, or nobody."""
+    """Which proof sees that something is wrong with a project: a seed, the property tests, or none."""
     lives = _run(project, "-m", "tests.simulation", "--seeds", str(seeds))
     failed = next((line.split()[1] for line in lives.stdout.splitlines() if line.startswith("seed ")), "")
     if lives.returncode:

@@ -1,4 +1,4 @@
-"""The known bugs fit the code as it is, so that none of them is left out by a change nobody noticed."""
+"""The known bugs fit the code as it is, so that none of them is left out by a change that was not noticed."""
 
 import shutil
 from pathlib import Path

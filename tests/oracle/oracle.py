@@ -205,7 +205,7 @@ def _count(result: Result, event: Event) -> None:
 
 
 def _balance(result: Result, accounts: dict[str, Account]) -> None:
-    """The wallets at the end of the feed. A workspace that no command named and nobody provisioned has none."""
+    """The wallets at the end of the feed. A workspace that no command named and no event provisioned has none."""
     spent = result.by_workspace()
     for workspace, account in accounts.items():
         if not account.seen and not account.lots:

@@ -39,7 +39,7 @@ def test_a_bots_monologue_is_unbilled_until_a_user_joins_it_then_billed_whole() 
 
 
 def test_a_bridge_makes_one_conversation_of_two() -> None:
-    """DOMAIN, Metering 5: whatever the order of arrival."""
+    """DOMAIN, Metering 5: in any order of arrival."""
     assert spans(run(chat(0), chat(20 * MIN))) == [(0, 0, 1), (20 * MIN, 20 * MIN, 1)]
     assert spans(run(chat(0), chat(20 * MIN), chat(10 * MIN, "bot"))) == [(0, 20 * MIN, 2)]
 

@@ -108,12 +108,12 @@ class Table:
 
 
 async def held() -> bool:
-    """Nobody has taken the partition."""
+    """No other owner has the partition."""
     return True
 
 
 async def lost() -> bool:
-    """Somebody has."""
+    """Another owner has it."""
     return False
 
 

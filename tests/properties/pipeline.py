@@ -141,7 +141,7 @@ class Pipeline:
             self._zombies.append(effects)
 
     def tick(self, at_ms: int) -> None:
-        """Let event time come to `at_ms` in every partition, and everybody hear of it."""
+        """Let event time come to `at_ms` in every partition, and every worker read it."""
         for partition in range(self.log.number):
             self.log.add(CHAT_EVENTS.name, partition, Record(None, encode_tick(at_ms)))
         self.drain()

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, whatever record a crash comes after and whatever compaction has taken away."""
+"""Checkpoints: whole or not at all, after a crash at any record, and after any compaction."""
 
 from contextlib import suppress
 from unittest.mock import patch
@@ -46,7 +46,7 @@ def spills(request: pytest.FixtureRequest) -> object:
 
 
 def test_nothing_is_restored_where_nothing_was_written() -> None:
-    """And so whoever asks begins at the beginning."""
+    """And so a restore begins at the beginning."""
     assert restored(MemoryStateTopic()) == (-1, {})
 
 
@@ -154,7 +154,7 @@ def test_a_superseded_workers_entries_that_are_not_marked_do_not_count() -> None
 
 @pytest.mark.parametrize("how", COMPACTION)
 def test_a_mark_that_comes_late_still_finds_its_state(how: str) -> None:
-    """Whoever was superseded had all but the mark written, further on than its successor, which has cleared up since:
+    """A superseded owner had written all except the mark, further on than its successor, which has cleared up since:
     what that mark needs is still there."""
     log = written(HISTORY[:1])
 
@@ -221,7 +221,7 @@ def test_only_the_last_owner_finds_its_checkpoint_the_newest() -> None:
 
 @pytest.mark.parametrize("changes_hands", [False, True])
 def test_the_log_is_at_most_a_few_times_the_state(changes_hands: bool) -> None:
-    """Whatever is written again is removed once all of the state has had its turn; what ended is removed with it."""
+    """What is written again is removed once all of the state has had its turn; what ended is removed with it."""
     log = MemoryStateTopic()
     process = Process(log)
     process.save(0, {b"key %d" % number: b"x" * 90 for number in range(100)})

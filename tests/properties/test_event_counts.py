@@ -63,7 +63,7 @@ created = st.lists(
     ),
     max_size=1,
 )
-"""The workspace that nobody knew may become known after all."""
+"""The unknown workspace may become known after all."""
 
 few = chats(least=12, most=30, who=(WHO[0], WHO[3], *STRANGERS[:1]))
 """So few people that their conversations are often joined late, bridged and opened again."""
@@ -131,7 +131,7 @@ def test_event_counts_add_up_whatever_crashes(policy: Policy, lines: list[bytes]
     of closed conversations and occurrences are those that the wallets took; dead letters are those that lie there."""
     found = assert_adds_up(ended(Pipeline(lines, NOW, policy, PARTITIONS), taken))
     event(f"{min(found, 10)} points or more")
-    assert found >= PARTITIONS  # The last points, at least, are told by everybody.
+    assert found >= PARTITIONS  # The last points, at least, are told by all.
 
 
 LOST_UPDATE = (
@@ -156,7 +156,7 @@ LOST_LETTER = (
 @example(*LOST_LETTER)
 @given(worlds, turns)
 def test_event_counts_add_up_before_the_feed_has_ended(lines: list[bytes], taken: list[Turn]) -> None:
-    """The same while conversations are open and lines are on their way, at whatever turn one looks."""
+    """The same while conversations are open and lines are on their way, after every turn."""
     pipeline = Pipeline(lines, NOW, POLICY, PARTITIONS)
     for turn in taken:
         pipeline.feed(turn.feed)

@@ -1,4 +1,4 @@
-"""The kernel against the core: whatever both are given, nothing that can be seen of them differs."""
+"""The kernel against the core: for any input, nothing that can be seen of them differs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ moments = st.lists(
 @given(spoken, moments)
 def test_kernel_and_core_cannot_be_told_apart(records: list[ConsumerRecord], plan: list[tuple[int, str]]) -> None:
     """DOMAIN, Metering, all of it: outcomes, counts, metered records byte by byte and in order, dead letters with their
-    reasons, state entries, watermark; whatever the batches, and whoever goes on from whose checkpoint."""
+    reasons, state entries, watermark; in any batches, and each going on from checkpoints of the other."""
     assert_alike(records, plan)
 
 
@@ -230,7 +230,7 @@ def test_kernel_packs_batches_as_the_client_does(
 
 @given(st.text(st.sampled_from("az09é\u20ac\U0001f600"), min_size=1, max_size=30))
 def test_kernel_partitions_any_workspace_as_kafka_does(name: str) -> None:
-    """Whatever bytes there are, of which a hash that reads four at a time has up to three left at the end."""
+    """For any bytes, of which a hash that reads four at a time has up to three left at the end."""
     engine = kernel(POLICY, PARTITION)
     line = in_utf8(event(START, 1, (name, "b", "web", "u"), "chat.message", "user"))
     metered = engine.process([stored(CHAT_EVENTS.name, PARTITION, 0, Record(None, line), NOW)]).metered

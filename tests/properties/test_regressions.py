@@ -41,7 +41,7 @@ def test_a_workspace_created_late_is_billed_by_its_own_plan() -> None:
 
 
 def test_a_plan_that_was_changed_before_the_first_event_bills_a_provisioned_workspace() -> None:
-    """The same: what provisioning assumes is older than whatever a command says."""
+    """The same: what provisioning assumes is older than all that a command says."""
     changed = command("plan.changed", START, "p", "stranger", plan="enterprise", session_price_micros=70_000)
     spoken = Arrival(START + STEP, chat(START + STEP, "e", STRANGERS[0]))
     assert totals(metered(arranged([Arrival(START, changed), spoken]), NOW)) == {"stranger": 70_000}
@@ -64,8 +64,8 @@ def test_a_grant_that_is_credited_again_after_a_restart_still_lapses() -> None:
 
 
 def test_a_crash_after_the_last_mark_does_not_keep_the_end_from_the_wallets() -> None:
-    """What may only be said after a checkpoint is said again by whoever goes on from it: a restart at the end of a feed
-    shows the same lapses, whichever effect it came after."""
+    """What may only be said after a checkpoint is said again by the worker that goes on from it: a restart at the end
+    of a feed shows the same lapses, after any effect."""
     given_free = {"grant_id": "g", "amount_micros": 400_000, "expires_at": stamp(START + GAP)}
     created = command("workspace.created", START, "c", STANDARD, plan="standard", free_grant_micros=0)
     lines = [created, command("grant.assigned", START, "g", STANDARD, **given_free), chat(START, "e", WHO[0])]

@@ -191,7 +191,7 @@ def oracle_classes(lines: list[bytes]) -> list[str]:
 @patch("meter.core.sessions.accepted_ids.BUCKET_IDS", 2)
 @given(unruly(), st.sets(st.integers(0, 25)))
 def test_late_future_repeated_and_contradicted_are_told_apart(lines: list[bytes], restarts: set[int]) -> None:
-    """DOMAIN, Metering 6 and 7, at every boundary: each line is what the oracle says, whoever restores on the way."""
+    """DOMAIN, Metering 6 and 7, at every boundary: each line is what the oracle says, with restores on the way."""
     assert classes(lines, restarts) == oracle_classes(lines)
 
 
@@ -200,7 +200,7 @@ def test_late_future_repeated_and_contradicted_are_told_apart(lines: list[bytes]
     ("behind", "found"), [(HORIZON - 1, "duplicate"), (HORIZON, "duplicate"), (HORIZON + 1, "late")]
 )
 def test_an_id_is_known_as_long_as_its_event_is_in_reach(restarts: set[int], behind: int, found: str) -> None:
-    """Metering 7: a repeat is one until it is too late to be accepted at all; also for whoever restores in between."""
+    """Metering 7: a repeat is one until it is too late to be accepted at all; also after a restore in between."""
     once = chat(START, "e", WHO[0])
     lines = [once, chat(START + behind - GAP - 1, "other", WHO[0]), chat(START + behind, "newest", WHO[1]), once]
     assert classes(lines, restarts) == ["accepted", "accepted", "accepted", found]

@@ -59,7 +59,7 @@ class Pair:
         assert theirs == ours
 
     def save(self) -> None:
-        """What changed is there, once; whatever else is written as well stands as it stood."""
+        """What changed is there, once; what else is written as well stands as it stood."""
         ours, written = dict(_changed(self.core)), list(_changed(self.spilling))
         theirs = dict(written)
         assert len(written) == len(theirs)
@@ -114,7 +114,7 @@ def _changed(engine: Engine) -> Iterator[Entry]:
 
 
 HORIZONS = {"restore": 1.0, "restore, later is late": 2.5, "restore, sooner is late": 0.4}
-"""Whoever restores may be of a deployment with another late horizon: so many times ours."""
+"""The worker that restores may be of a deployment with another late horizon: so many times ours."""
 
 moments = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(("", "save", "save", *HORIZONS, "sweep"))), min_size=1)
 limits = st.sampled_from((0, 1_000, 10_000))

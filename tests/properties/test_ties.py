@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from meter.core.wallet.wallets import Wallets
+from meter.kafka.home import home_of
 from schemas.ledger import Entry
 from schemas.metered import decode_wallet_input
 from tests.feeds.lines import DAY_MS, envelope, line, stamp
 from tests.oracle.oracle import meter
 from tests.properties.money import audit, balances, oracle_totals, totals
-from tests.properties.pipeline import Turn, metered
+from tests.properties.pipeline import STAGES, Turn, metered
 from tests.properties.view import View
 from tests.properties.worlds import (
     BOTS,
     GAP,
+    HOLD,
     HORIZON,
     KINDS,
     NOW,
@@ -46,6 +48,12 @@ PRICED = line(
 )
 LAST = chat(START + 8 * GAP, "last", (TIED, "b-1", "web", "u-9"))
 """So late that every grant below has begun, wherever the workspace's clock was when its command arrived."""
+
+NEIGHBOUR = next(name for name in map(str, range(10)) if home_of(name, 2) == home_of(TIED, 2))
+"""A workspace in the same partition. Which lots pay for an event of the tied one itself depends on their arrival."""
+
+CLOCK_SET = [Turn(stage, home_of(TIED, 2), records=50, checkpoint=True, feed=1) for stage in STAGES]
+"""The event of the neighbour is metered, and its partition's wallets know the time."""
 
 micros = st.integers(1, 10**6)
 Data = SearchStrategy[dict[str, Any]]
@@ -117,7 +125,7 @@ instants = st.integers(0, 3).map(lambda number: START + number * STEP)
 def tied(draw: DrawFn, at_once: Sequence[str] = ()) -> Tied:
     """Commands and events, of which those named in `at_once` have one time."""
     at = draw(instants)
-    # A second command that creates a workspace is refused, whichever it is: see `test_contradictions.py`.
+    # A second command that creates a workspace is refused: see `test_contradictions.py`.
     more = [kind for kind in COMMANDS if kind != "workspace.created"]
     pairs = [(kind, at) for kind in at_once]
     pairs += draw(st.lists(st.tuples(st.sampled_from(more), instants), max_size=3))
@@ -161,14 +169,17 @@ PAIRS.remove(("workspace.created", "workspace.created"))
 @given(st.data())
 def test_a_pair_of_one_instant_arrives_in_any_order(pair: tuple[str, str], data: st.DataObject) -> None:
     """Each pair of commands and events, among others, in two orders of arrival, interleaved in any way. What is
-    counted, charged and left in all is the same, and the total is the oracle's."""
+    counted, charged and left in all is the same, and the total is the oracle's; also where unknown workspaces are held.
+    """
+    policy = data.draw(st.sampled_from((POLICY, HOLD)))
     drawn = data.draw(tied(pair))
     lines = [*drawn.commands[1:], *drawn.events[:-1]]
     found = []
     for _ in range(2):
         feed = [PRICED, *data.draw(st.permutations(lines)), LAST]
-        found.append(metered(feed, NOW, data.draw(steady), POLICY))
-        assert totals(found[-1]) == oracle_totals(meter(feed, NOW, horizon_ms=HORIZON))
+        found.append(metered(feed, NOW, data.draw(steady), policy))
+        expected = meter(feed, NOW, horizon_ms=HORIZON, policy=policy.unknown_workspace)
+        assert totals(found[-1]) == oracle_totals(expected)
         audit(found[-1])
         assert not found[-1].dead
     assert units(found[0]) == units(found[1])
@@ -180,7 +191,8 @@ def test_commands_of_one_instant_give_one_bill_in_any_order(
 ) -> None:
     """Where they arrive before the events that they are about, also the lots that pay, and every entry, are the same:
     in a partition without any time, and in one whose clock is before all grants."""
-    first = [chat(START - GAP, "first", (TIED, "b-2", "web", "u-9"))] if is_clock_set else []
+    taken = [*CLOCK_SET, *taken] if is_clock_set else taken
+    first = [chat(START - GAP, "first", (NEIGHBOUR, "b-2", "web", "u-9"))] if is_clock_set else []
     found = [
         metered([PRICED, *first, *commands, *drawn.events], NOW, taken, POLICY)
         for commands in (drawn.commands[1:], data.draw(st.permutations(drawn.commands[1:])))

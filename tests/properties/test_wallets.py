@@ -1,4 +1,4 @@
-"""The wallets: conservation of money, whatever comes in whatever order, and the oracle's balances of sorted feeds."""
+"""The wallets: conservation of money, for any inputs in any order, and the oracle's balances of sorted feeds."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -70,7 +70,7 @@ def test_money_is_conserved_at_every_ledger_update(lines: list[bytes], taken: li
 
 @given(hard_feeds, turns)
 def test_the_total_charge_does_not_depend_on_order_and_faults(lines: list[bytes], taken: list[Turn]) -> None:
-    """Metering 5: whatever lots paid, each workspace is charged what one pass over the sorted feed charges."""
+    """Metering 5: by any lots, each workspace is charged what one pass over the sorted feed charges."""
     assert totals(metered(lines, NOW, taken, POLICY)) == oracle_totals(meter(lines, NOW, horizon_ms=HORIZON))
 
 
@@ -140,7 +140,7 @@ def settled(inputs: Iterable[WalletInput], partition: int) -> dict[str, object]:
 def test_repeats_of_whatever_was_metered_change_nothing(
     lines: list[bytes], every: int, repeats: list[tuple[int, int]]
 ) -> None:
-    """Whoever was superseded may say again what it said: below a safe point, above it, older after newer. Wallets,
+    """A superseded worker may write again what it wrote: below a safe point, above it, older after newer. Wallets,
     conversations, days and entries stay the same. So with commands, whose ids are known for ever."""
     taken = [Turn("sessionize", number % 2, 1, number % every == 0, feed=1) for number in range(2 * len(lines))]
     for partition, inputs in enumerate(inputs_of(driven(lines, NOW, taken, POLICY))):
@@ -159,7 +159,7 @@ def with_repeats(inputs: Sequence[WalletInput], repeats: Iterable[tuple[int, int
 
 @given(hard_feeds, turns)
 def test_a_wallet_that_restarts_comes_to_the_same(lines: list[bytes], taken: list[Turn]) -> None:
-    """A wallet is a fold over one log: wherever its worker crashes, whoever writes again after it, each entry and each
+    """A wallet is a fold over one log: wherever its worker crashes, and with any writer after it, each entry and each
     fact is the one of a run without faults."""
     spoken = [replace(each, cut=None, wake=False) for each in taken if each.stage == "sessionize"]
     charged = [replace(each, feed=0) for each in taken if each.stage == "charge"]

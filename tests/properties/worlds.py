@@ -188,7 +188,7 @@ def _on_the_instant(spoken: list[tuple[int, int, Who]], given: list[tuple[int, i
 
 
 def on_the_instant(lateness: SearchStrategy[int], grant_micros: int) -> SearchStrategy[list[bytes]]:
-    """Feeds in which grants begin and end exactly when somebody speaks, which is heard of so much later."""
+    """Feeds in which grants begin and end exactly at a message, which arrives so much later."""
     spoken = st.tuples(instants, lateness, st.sampled_from(WHO[:3]))
     return st.builds(
         _on_the_instant,

@@ -25,7 +25,7 @@ COMPACTED = frozenset(topic.name for topic in TOPICS if topic.config["cleanup.po
 
 
 class Broker:
-    """What has been acknowledged stays, in order. Compaction may strike at any moment: it waits for nobody."""
+    """What has been acknowledged stays, in order. Compaction may strike at any moment: it waits for no reader."""
 
     def __init__(self, rng: Random, partitions: int, now_ms: int) -> None:
         self.rng = rng
@@ -61,7 +61,7 @@ class Broker:
         return log[first:last], end
 
     def wake(self) -> None:
-        """Tell whoever waits that there may be something to read."""
+        """Tell all that wait that there may be something to read."""
         self.changed.set()
         self.changed.clear()
 

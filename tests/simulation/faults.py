@@ -60,7 +60,7 @@ class Faults:
         self._peace()
 
     def _doomed(self, process: Process) -> None:
-        """Most processes meet their fate at some step, whatever they do there."""
+        """Most processes meet their fate at some step, no matter what they do there."""
         at_step = int(2 ** (self._rng.random() * 10))
         fate = self._rng.random()
         if fate < 0.4:
@@ -90,7 +90,7 @@ class Faults:
         self._doomed(self._start(self._rng.choice(KINDS)))
 
     async def _leave(self) -> None:
-        """Told to stop, in the middle of whatever it does."""
+        """Told to stop, in the middle of its work."""
         running = self._running(self._rng.choice(KINDS))
         if running:
             self._happened["leaves"] += 1

@@ -39,7 +39,7 @@ class Coordinator:
             self._wanted.set()
 
     async def run(self) -> None:
-        """Distribute whenever somebody wants it. A member that is silent is waited for until its session is over."""
+        """Distribute whenever a member wants it. A member that is silent is waited for until its session is over."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(self.rng.random() * HEARTBEAT_S)
@@ -116,7 +116,7 @@ class Member:
 
     def _speak_again(self) -> None:
         """With its next heartbeat a process that was given up learns so, and joins again. Some are cut off from the
-        coordinator for long, and from nobody else.
+        coordinator for long, and from no other.
         """
 
         def heartbeat() -> None:

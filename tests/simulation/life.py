@@ -200,7 +200,7 @@ def live_all(seeds: range, most_events: int = MOST_EVENTS) -> Lives:
 
 
 def live(seed: int, most_events: int = MOST_EVENTS) -> Counter[str]:
-    """Live one life and audit it; what happened in it. Raises whatever is wrong."""
+    """Live one life and audit it; what happened in it. Raises an error that says what is wrong."""
     # A life is short, so buckets of ids are small: otherwise none would be closed, dropped or spilled.
     with patch.object(accepted_ids, "BUCKET_IDS", (1, 2, 5, 256)[seed % 4]):
         return _live(seed, most_events)

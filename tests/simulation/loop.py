@@ -11,7 +11,7 @@ from typing import Any
 
 
 class StuckError(Exception):
-    """Everybody waits for somebody else."""
+    """All tasks wait for one another."""
 
 
 class FrozenError(BaseException):
@@ -47,7 +47,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Seconds of virtual time."""
         return self.now_s
 
-    def run_in_executor(  # type: ignore[override]  # nobody here passes an executor
+    def run_in_executor(  # type: ignore[override]  # no caller here passes an executor
         self, executor: object, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """Run `func` in line, after the time that a thread's work may take."""
@@ -71,4 +71,4 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """There are none."""
 
     def _write_to_self(self) -> None:
-        """Nobody sleeps who would have to be woken."""
+        """No task sleeps that would have to be woken."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 FORBIDDEN: Final = {
-    # Pronouns that name nobody. The reader wants to know which process or which record does it.
+    # Pronouns that name no one. The reader wants to know which process or which record does it.
     r"who(?:so)?ever|whomever": "name the caller, the worker or the process",
     r"whatever": "name it, or `any ...`, `every ...`",
     r"whichever": "name it, or `the one that ...`",
@@ -59,3 +59,13 @@ FORBIDDEN: Final = {
     r"very|quite": "leave it out, or give a number",
 }
 """Pattern of whole words (any case, spaces may be a line break) -> what to write instead."""
+
+PRONOUNS: Final = (
+    r"who(?:so)?ever|whomever",
+    r"whatever",
+    r"whichever",
+    r"somebody|someone",
+    r"nobody",
+    r"anybody|everybody",
+)
+"""Those of `FORBIDDEN` that the tests do not use either."""

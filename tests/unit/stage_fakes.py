@@ -126,7 +126,7 @@ class KafkaTopics:
 
 
 class Fold:
-    """Takes whatever comes, causes one output a batch, and has one thing to say after a checkpoint."""
+    """Takes every record, causes one output a batch, and has one thing to say after a checkpoint."""
 
     spills = False
     is_full = False

@@ -44,7 +44,7 @@ def test_large_payload_is_cut_and_says_so() -> None:
 
 
 def test_nothing_moves_the_cursor() -> None:
-    """Whatever characters there are, what is shown is printable, and says which they were."""
+    """For any characters, what is shown is printable, and says which they were."""
     every = "".join(chr(code) for code in range(0x3000))
     assert printable(every).isprintable()
     assert printable("\x9b\u2028ü") == "\\x9b\\u2028ü"

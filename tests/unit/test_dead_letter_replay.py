@@ -48,7 +48,7 @@ def log_of(*written: Claim | Receipt) -> list[ConsumerRecord]:
 
 
 def test_the_first_claim_in_the_log_counts_and_no_other() -> None:
-    """Whoever comes second has put nothing back, whatever receipt he writes; the first receipt stands."""
+    """A second process has put nothing back, with any receipt that it writes; the first receipt stands."""
     first, second = Claim("a/0/1", "one", b"1"), Claim("a/0/1", "two", b"2")
     found = fold(
         log_of(
@@ -83,7 +83,7 @@ def test_status_of_a_letter_before_during_and_after_its_replay() -> None:
 
 
 def test_of_a_chain_of_refusals_the_last_is_put_back() -> None:
-    """Of a chain of refusals the last is the one to put back, by whichever id; once it is, none of them is."""
+    """Of a chain of refusals the last is the one to put back, by the id of any of them; once it is, none of them is."""
     chain = [letter(1), letter(5, replay_of="chat-events/0/1"), letter(9, replay_of="chat-events/0/5")]
     found = letters(*chain, r1=replayed("chat-events/0/5"), r5=replayed("chat-events/0/9"))
     assert [waiting(found, each).offset for each in chain] == [9, 9, 9]
@@ -138,7 +138,7 @@ async def check(
 
 
 async def test_event_goes_where_its_workspace_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keyed by the workspace that it names now, whatever key it was refused under."""
+    """Keyed by the workspace that it names now, and not by the key that it was refused under."""
     value = chat(0, ws="other")
     assert await check(monkeypatch, letter(1), value) == Checked(letter(1), value, CHAT_EVENTS, b"other")
     order = command("credits.purchased", order_id="o", amount_micros=5, method="card")
@@ -240,7 +240,7 @@ def test_a_replay_that_is_moved_and_refused_again_is_followed() -> None:
 
 
 async def test_strangers_letter_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody knows where it belongs."""
+    """No one can say where it belongs."""
     with pytest.raises(NotPutBackError, match="did not come from chat-events, account-commands, wallet-inputs"):
         await check(monkeypatch, letter(1, topic="dead-letters"), chat(0))
 

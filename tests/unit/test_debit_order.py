@@ -177,7 +177,7 @@ def test_a_grant_that_comes_to_light_after_its_end_lapses_at_once() -> None:
 
 
 def test_a_bridge_credits_the_very_lots_that_paid() -> None:
-    """Metering 5: each part goes back to its own lot, whichever is first in line now."""
+    """Metering 5: each part goes back to its own lot, and not to the one that is first in line now."""
     wallet = WalletHarness(
         STANDARD, grant("g", CENT_20 + 5 * CENT), order("own", 7 * CENT, bot="b"), order("all", CENT_20)
     )

@@ -69,14 +69,14 @@ def test_number_that_no_float_can_hold_is_json() -> None:
 
 
 def test_replacement_character_in_an_id_is_a_character() -> None:
-    """Also where half a character stands in a text that nobody reads."""
+    """Also where half a character stands in a text that no reader uses."""
     plain = chat(0, user="\ufffd")
     assert isinstance(read(plain, decode_event), Message)
     assert read(plain[:-1] + rb', "text": "\ud83d"}', decode_event) == read(plain, decode_event)
 
 
 def test_unknown_field_may_stand_twice() -> None:
-    """Nobody takes either of them; not even one that is called as a known field is elsewhere."""
+    """No reader takes either of them; not even one that is called as a known field is elsewhere."""
     extra = b'{"text": "a", "text": "b", "channel": "x", "nested": {"time": 1, "time": 2}, "expires_at": "+0100", '
     assert read(extra + chat(0)[1:], decode_event) == read(chat(0), decode_event)
 
@@ -90,7 +90,7 @@ def test_other_zones_are_read(zone: str) -> None:
 @pytest.mark.parametrize("field", ["origin_partition", "origin_offset", "watermark_ms"])
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30])
 def test_number_that_no_checkpoint_can_hold_is_refused(field: str, number: int) -> None:
-    """Anybody can write to wallet-inputs; what would end the worker at its next checkpoint is a dead letter."""
+    """Any client can write to wallet-inputs; what would end the worker at its next checkpoint is a dead letter."""
     point: dict[str, Any] = {"type": "meter.safepoint", "origin_partition": 0, "origin_offset": 1, "watermark_ms": 1}
     found = read(json.dumps(point | {field: number}).encode(), decode_wallet_input)
     assert isinstance(found, Rejected)

@@ -43,7 +43,7 @@ def test_files_are_merged_by_time(tmp_path: Path, suffix: str) -> None:
 
 
 def test_of_one_instant_commands_come_first(tmp_path: Path) -> None:
-    """Whichever file they are in; else in the order in which the files were given."""
+    """In any of the files; else in the order in which the files were given."""
     paths = written(tmp_path, [chat(0, id="a")], [chat(0, id="b")], [command("bot.created", 0, bot_id="b")])
     assert values(paths) == [command("bot.created", 0, bot_id="b"), chat(0, id="a"), chat(0, id="b")]
 
@@ -97,7 +97,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_file_that_cannot_be_unpacked_is_refused_by_name(tmp_path: Path, name: str) -> None:
-    """One sentence that says which file and what to do, whatever is wrong with it."""
+    """One sentence that says which file and what to do, for each fault."""
     path = tmp_path / name
     path.write_bytes(BROKEN[name])
     with pytest.raises(FeedError, match=f"the feed {path} cannot be read: .+ Give the path of a file of events"):

@@ -90,7 +90,7 @@ def test_a_batch_that_is_shorter_than_its_head_is_not_read(length: int) -> None:
 @pytest.mark.parametrize("attributes", [0, BROKERS_TIME])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -> None:
-    """Whatever is plain and whatever is for others to judge, from an offset within a batch on."""
+    """All that is plain and all that is for others to judge, from an offset within a batch on."""
     spoken = enumerate(much_spoken(seed, 300), 100)
     records = [
         stored("chat-events", 3, at, Record(each.key, each.value, list(each.headers)), each.timestamp)
@@ -107,7 +107,7 @@ def test_the_kernel_takes_it_as_if_it_were_records(seed: int, attributes: int) -
 
 @needs_kernel
 def test_batches_that_break_off_do_no_harm() -> None:
-    """A checksum fits whatever it was made of."""
+    """A checksum fits the bytes that it was made of."""
     rng = Random(1)
     whole = one_batch([record(offset, b'{"specversion":"1.0"}') for offset in range(9)])
     refused = 0

@@ -97,7 +97,7 @@ async def test_a_stopping_worker_is_no_crash(ask: Any) -> None:
 
 @pytest.mark.parametrize("ask", [ask_meter, ask_aggregator])
 async def test_a_consumer_that_ends_by_itself_is_a_crash(ask: Any) -> None:
-    """Nobody stopped the worker: going on without a consumer would be silence."""
+    """No caller stopped the worker: going on without a consumer would be silence."""
     with pytest.raises(RuntimeError):
         await ask(ended(should_stop=False).app)
 

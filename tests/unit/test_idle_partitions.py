@@ -1,4 +1,4 @@
-"""A partition in which nobody speaks any more: what it is told, and what becomes of its last conversations."""
+"""A partition without new events: which ticks it gets, and what becomes of its last conversations."""
 
 from aiokafka import ConsumerRecord
 
@@ -43,7 +43,7 @@ def test_the_last_conversation_closes_though_nobody_speaks() -> None:
 
 
 def test_history_is_not_told_the_time_of_today() -> None:
-    """What is fed of the past gets its time from whoever feeds it: a tick of now would make the rest of it late."""
+    """Old events get their time from the process that feeds them: a tick of now would make the rest of them late."""
     assert len(spoken_to(NOW - DAY_MS + 1).idle(NOW)) == 1, from_ms(NOW)
     assert spoken_to(NOW - DAY_MS).idle(NOW) == []
     assert spoken_to(NOW).idle(NOW) == []

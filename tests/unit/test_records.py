@@ -25,7 +25,7 @@ def test_no_value_is_not_an_empty_one() -> None:
 
 
 def test_a_batch_has_the_sequence_that_the_producer_gives_it() -> None:
-    """By which a broker knows a repeat; and it is built once, whoever asks again."""
+    """By which a broker knows a repeat; and it is built once, however often it is asked for."""
     batch = PackedBatch(packed_alone(0, Record(b"k", b"v")))
     size = batch.size()
     batch._set_producer_state(7, 3, 11)
@@ -38,6 +38,6 @@ def test_a_batch_has_the_sequence_that_the_producer_gives_it() -> None:
 
 @pytest.mark.parametrize("size", [*range(20), 4_097])
 def test_checksums_are_the_clients(size: int) -> None:
-    """Whichever of the two is used here."""
+    """The one of the two that is used here."""
     data = bytes(number * 37 % 256 for number in range(size))
     assert checksum(data) == calc_crc32c(data)

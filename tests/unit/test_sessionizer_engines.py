@@ -1,4 +1,4 @@
-"""What an engine owes whoever keeps its state: entries, blocks, sweeps and loading; and the kernel's own limits."""
+"""What an engine owes the stage that keeps its state: entries, blocks, sweeps and loading; the kernel's limits."""
 
 import shutil
 import subprocess
@@ -89,7 +89,7 @@ def one(entry: Entry) -> bytes:
 
 @either
 def test_the_newest_of_a_key_counts_and_nothing_below_the_floor(make_engine: MakeEngine) -> None:
-    """Whatever the order of loading: by offset, at the same offset the later; what ended stays ended."""
+    """In any order of loading: by offset, at the same offset the later; what ended stays ended."""
     engine = make_engine(Policy(), 0)
     spoken(engine, "a", "b", "c", "d")
     old = changed(engine)
@@ -133,7 +133,7 @@ def test_a_sweep_meets_whatever_lives_through_it(make_engine: MakeEngine) -> Non
 @either
 @pytest.mark.parametrize("turned", [False, True])
 def test_an_id_that_came_back_belongs_to_the_newer_event(make_engine: MakeEngine, turned: bool) -> None:
-    """DOMAIN, Metering 7: also for whoever restores both, in either order. The older one is still held, for it came
+    """DOMAIN, Metering 7: also after a restore of both, in either order. The older one is still held, for it came
     after one that is in reach."""
     engine = make_engine(Policy(), 0)
     values = [chat(HOUR, user="a", id="first"), chat(0, user="a", id="e"), chat(24 * HOUR + 1, user="b", id="newest")]
@@ -153,7 +153,7 @@ def test_an_id_that_came_back_belongs_to_the_newer_event(make_engine: MakeEngine
 @either
 @pytest.mark.parametrize("broken", [b"\x01", pack("<II", 5, 0) + b"k", pack("<II", 4, 9) + b"\x00\x00\x00u"])
 def test_a_block_that_breaks_off_is_refused(make_engine: MakeEngine, broken: bytes) -> None:
-    """Whoever restores learns of it, and goes on with nothing."""
+    """A restore learns of it, and goes on with nothing."""
     engine = make_engine(Policy(), 0)
     with pytest.raises(ValueError):
         engine.load(1, broken)
@@ -188,7 +188,7 @@ def test_a_horizon_may_have_been_longer(make_engine: MakeEngine) -> None:
 @needs_kernel
 @given(st.data())
 def test_no_entry_harms_the_kernel(data: st.DataObject) -> None:
-    """Whatever bytes stand in a state entry: it is taken whole or refused, and nothing else happens."""
+    """An entry of any bytes is taken whole or refused, and nothing else happens."""
     writer = kernel(Policy(), 0)
     spoken(writer, "a", "b")
     spoken(writer, "a", at=HOUR, offset=5)

@@ -48,7 +48,7 @@ def made(number: int, kind: LotKind, bot_id: str, begins_ms: int, ends_ms: int) 
 
 
 def move(book: Book, lot: Lot, what: str) -> None:
-    """Whatever happens to lots: units, reversals, and an earlier event of a workspace that nobody created."""
+    """After all that happens to lots: units, reversals, and an earlier event of a workspace that no command created."""
     left = lot.remaining_micros
     if what == "begin_earlier" and lot.kind == "free":
         lot.assigned_ms, lot.expires_ms = lot.assigned_ms - 1, lot.expires_ms - 1

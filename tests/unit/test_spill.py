@@ -227,7 +227,7 @@ def test_a_horizon_may_have_been_longer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["a", "b"])
 def test_a_horizon_may_have_been_shorter(tmp_path: Path, first: str) -> None:
-    """An id that came back under it is in reach twice now: the newer event has it, whichever is restored first."""
+    """An id that came back under it is in reach twice now: the newer event has it, in any order of restoring."""
     before = Partition(tmp_path, horizon_ms=HOUR)
     second = "b" if first == "a" else "a"
     before.process(chat(10, user=first, id="late"), chat(0, user=first, id="e"))

@@ -48,7 +48,7 @@ async def test_a_checkpoint_is_made_though_nothing_arrives(world: World) -> None
 
 @pytest.mark.parametrize("fails", ["taken", "acknowledged", "state", "mark", "confirmed", "committed"])
 async def test_an_error_ends_the_process_and_nothing_after_it_happens(world: World, fails: str) -> None:
-    """Status 70, wherever it comes: whoever starts the worker again puts things right from its last mark."""
+    """Status 70, wherever it comes: the worker that is started again goes on from the last mark."""
     world.fails = fails
     with pytest.raises(SystemExit) as ended:
         await run(made(world), world, batch(0), batch(1))
@@ -124,7 +124,7 @@ async def test_assigned_partitions_are_restored_before_their_first_batch(world: 
 
 
 async def test_a_silent_partition_is_told_the_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its own topic, once in a while; not while somebody speaks."""
+    """In its own topic, once in a while; not while events arrive."""
     stage = made(world, checkpoint_ms=60_000)
     await stage.run_periodic()
     world.done.clear()

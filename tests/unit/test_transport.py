@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 import weakref
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -15,7 +14,16 @@ from faust.types import TP
 
 from meter.kafka.fetched import Batch, KeptRecords
 from meter.kafka.records import Record
-from meter.kafka.transport import BUSY_WAIT_MS, FETCH_WAIT_MS, TIMEOUT_S, Consumer, ConsumerThread, _Read, _records_of
+from meter.kafka.transport import (
+    BUSY_WAIT_MS,
+    FETCH_WAIT_MS,
+    FULL_S,
+    TIMEOUT_S,
+    Consumer,
+    ConsumerThread,
+    _Read,
+    _records_of,
+)
 from tests.kafka_batches import marker, one_batch
 from tests.properties.memory_log import stored
 
@@ -81,7 +89,7 @@ async def test_a_batch_says_where_its_fetch_began() -> None:
 
 
 async def test_only_active_partitions_are_fetched() -> None:
-    """Of the set as it was when the fetch began, whatever the other thread does to it meanwhile."""
+    """Of the set as it was when the fetch began, and not as the other thread has changed it meanwhile."""
     fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
     active = {ONE}
     assert list(await fetch(fetcher, active)) == [ONE]
@@ -97,14 +105,28 @@ async def test_no_active_partition_fetches_nothing() -> None:
     assert fetcher.asked == []
 
 
-async def test_a_partition_without_news_does_not_delay_the_others() -> None:
+async def test_a_partition_without_news_does_not_delay_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """TWO has all that it may hold and is taken meanwhile: what has arrived of it must not lie until ONE has news."""
+    waits_s = []
+
+    async def arrives(_: Any, timeout_s: float) -> bool:
+        waits_s.append(timeout_s)
+        return False
+
+    monkeypatch.setattr(ConsumerThread, "_fetch_arrives", staticmethod(arrives))
     fetcher = Fetcher({ONE: 0, TWO: 0}, {})
-    started_s = time.monotonic()
     assert await fetch(fetcher, {ONE}) == {}
-    assert time.monotonic() - started_s < TIMEOUT_S / 2
     assert await fetch(fetcher, {ONE, TWO}) == {}
-    assert time.monotonic() - started_s > TIMEOUT_S
+    assert waits_s == [FULL_S, TIMEOUT_S]
+
+
+async def test_a_fetch_waits_until_news_or_its_timeout() -> None:
+    """Whether news came. A failed fetch raises its error."""
+    fetcher, waiter = Fetcher({}, {}), asyncio.get_running_loop().create_future()
+    assert not await ConsumerThread._fetch_arrives(fetcher, 0.01)
+    fetcher._create_fetch_waiter = lambda: waiter  # type: ignore[method-assign]
+    waiter.set_result(None)
+    assert await ConsumerThread._fetch_arrives(fetcher, 60)
 
 
 async def test_while_anything_arrives_a_broker_may_not_hold_a_fetch_for_long() -> None:
@@ -155,7 +177,7 @@ async def test_one_message_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_was_fetched_before_partitions_moved_is_dropped(
     monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Between two batches of one fetch: the second is left for whoever holds the partition now."""
+    """Between two batches of one fetch: the second is left for the worker that holds the partition now."""
     monkeypatch.setattr(Consumer, "should_stop", False)
     fetcher = Fetcher({ONE: 0, TWO: 0}, {ONE: records(ONE, 0), TWO: records(TWO, 0)})
     consumer = consumer_with(await fetch(fetcher, {ONE, TWO}))

@@ -1,4 +1,4 @@
-"""A steady load: the same number of new conversations every minute, each with somebody who has never spoken before."""
+"""A steady load: the same number of new conversations every minute, each with a user who has never spoken before."""
 
 import heapq
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MEAN_MESSAGES = 7.5
 
 
 class _Conversation(NamedTuple):
-    """Somebody who speaks next at `at_ms`, and then `left` times more."""
+    """A user who speaks next at `at_ms`, and then `left` times more."""
 
     at_ms: int
     number: int
