@@ -33,13 +33,14 @@ ACTS: Final[Mapping[int, str]] = {
     11: SOURCE,
     13: RESTORED,
     16: STATE,
+    # 18: REPARTITIONED, once there is the command `python -m meter repartition`.
 }
 """The remainder of a seed divided by ACT_SEEDS -> the act of its round. Of 100 rounds 35 have one, each kind five or
 more; the others have none, because an act takes many seconds. No round has both an act and a kill of the broker.
 """
 
-REPARTITIONS: Final = False
-"""Whether the remainder 18 means REPARTITIONED. The command `python -m meter repartition` must be there for it."""
+PARTITIONS: Final = (5, 6, 8, 12)
+"""How many partitions there are after some were added to the four of each round: multiples of four, and others."""
 
 TOPICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     SOURCE: (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name),
@@ -66,13 +67,15 @@ class Act:
     """Whether the workers are ended with -9."""
     is_early: bool = False
     """Whether EARLY_SLICES are written while the topic is new and no command has been given yet."""
+    partitions: int = 0
+    """How many every topic gets, if partitions are added."""
     cut_s: float | None = None
     """After how long the command that goes on is killed, to be given once more; None if it is not."""
 
     @property
     def gates(self) -> tuple[int, ...]:
         """The numbers of the slices before which the feed waits for the act."""
-        more = self.is_early and self.kind in (SOURCE, STATE)
+        more = self.is_early and self.kind in (SOURCE, STATE, REPARTITIONED)
         return (self.slice_number, self.slice_number + EARLY_SLICES) if more else (self.slice_number,)
 
     def is_without_foreign(self, slice_number: int) -> bool:
@@ -80,14 +83,13 @@ class Act:
 
         What is moved much later is late.
         """
-        return self.is_early and self.kind == SOURCE and 0 <= slice_number - self.slice_number < EARLY_SLICES
+        nothing_runs = self.is_early and self.kind in (SOURCE, REPARTITIONED)
+        return nothing_runs and 0 <= slice_number - self.slice_number < EARLY_SLICES
 
 
 def act_of(seed: int, slices: int) -> Act | None:
     """Return the act of a round with so many slices, None if it has none."""
     kind = ACTS.get(seed % ACT_SEEDS)
-    if REPARTITIONS and seed % ACT_SEEDS == 18:
-        kind = REPARTITIONED
     if kind is None:
         return None
     rng = Random(f"act {seed}")
@@ -98,5 +100,6 @@ def act_of(seed: int, slices: int) -> Act | None:
         topic=topics[seed // (ACT_SEEDS // 2) % len(topics)],
         kills=rng.random() < 0.3,
         is_early=rng.random() < 0.5,
+        partitions=rng.choice(PARTITIONS) if kind == REPARTITIONED else 0,
         cut_s=rng.uniform(0.6, 2.0) if rng.random() < CUT_SHARE else None,
     )

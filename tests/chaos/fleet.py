@@ -14,6 +14,9 @@ _SIGTERM: Final = -15
 _REFUSED: Final = 1
 """How a worker ends that finds no server when it starts: one sentence, and nothing to look for."""
 
+READY_S: Final = 180.0
+"""How long the first workers may take to have partitions. A machine that does other work as well is slow."""
+
 
 class Fleet:
     """Workers of both programs with one environment; logs go to one directory."""
@@ -63,7 +66,7 @@ class Fleet:
     def ready(self) -> None:
         """Return when all that run have partitions."""
         for worker in self._running:
-            worker.ready()
+            worker.ready(READY_S)
 
     def those_of(self, program: str) -> list[Worker]:
         """Those that run."""

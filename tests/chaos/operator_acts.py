@@ -14,7 +14,7 @@ from meter.kafka.requests import SetSettings
 from tests.chaos.fleet import Fleet
 from tests.integration.processes import ROOT
 
-REFUSAL_S: Final = 60.0
+REFUSAL_S: Final = 180.0
 """How long a worker may take to refuse."""
 
 AGAIN: Final = 20

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tests.chaos import logs
 from tests.chaos.clickhouse import Server
@@ -12,7 +13,8 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.operator_acts import ActError, Operator
 from tests.chaos.plan import Plan
 
-DRAIN_S = 90.0
+DRAIN_S: Final = 180.0
+"""How long everything may take to reach ClickHouse before an act."""
 
 
 @dataclass
