@@ -79,12 +79,12 @@ class Act:
         return (self.slice_number, self.slice_number + EARLY_SLICES) if more else (self.slice_number,)
 
     def is_without_foreign(self, slice_number: int) -> bool:
-        """Whether no line of a slice may have to be moved: no worker that could move it runs until the next gate.
+        """Whether no line of a slice may have to be moved: there may be no worker that could, until the next gate.
 
         What is moved much later is late.
         """
-        nothing_runs = self.is_early and self.kind in (SOURCE, REPARTITIONED)
-        return nothing_runs and 0 <= slice_number - self.slice_number < EARLY_SLICES
+        may_stand = self.is_early and self.kind in (SOURCE, STATE, REPARTITIONED)
+        return may_stand and 0 <= slice_number - self.slice_number < EARLY_SLICES
 
 
 def act_of(seed: int, slices: int) -> Act | None:

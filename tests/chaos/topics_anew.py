@@ -1,11 +1,15 @@
 """Acts that delete a topic and create it again: a source, a topic of state, or one that the aggregator reads."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
+from meter.kafka.topics import KafkaTopics
+from meter.operations.cluster import newest_marks
+from meter.operations.stages import STAGES
 from schemas.exit_statuses import REFUSED
-from schemas.topics import ACCOUNT_COMMANDS, COMMAND_STATE, CONVERSATION_STATE, METER_GROUP, WALLET_STATE
+from schemas.topics import ACCOUNT_COMMANDS, METER_GROUP, Topic
 from tests.chaos import logs
 from tests.chaos.act import Act
 from tests.chaos.judgement import is_own
@@ -15,7 +19,7 @@ from tests.chaos.scene import Scene
 FAILED: Final = 1
 """How a worker of the aggregator refuses when it starts."""
 
-_STATES: Final = {CONVERSATION_STATE.name: "conversations", WALLET_STATE.name: "wallets"}
+STATES: Final = {stage.state.name: stage for stage in STAGES}
 
 
 def source_anew(scene: Scene, act: Act) -> None:
@@ -52,17 +56,30 @@ def state_anew(scene: Scene, act: Act) -> None:
     if act.is_early:
         _make_anew(scene, act.topic)
         scene.feed_until_gate()
-        scene.drain()
+        time.sleep(scene.plan.checkpoint_ms / 1000)
         scene.end("meter", kills=act.kills)
-        if act.topic in _STATES:
+        if asyncio.run(_is_a_part(scene.bootstrap, STATES[act.topic].state)):
             require_refusal(scene.fleet, "meter", REFUSED, "python -m meter rebuild")
-            scene.operator.do("meter", "rebuild", "--state", _STATES[act.topic], "--yes", cut_s=act.cut_s)
-        else:
-            assert act.topic == COMMAND_STATE.name
+            scene.operator.do("meter", "rebuild", "--yes", cut_s=act.cut_s)
     else:
         scene.end("meter", kills=act.kills)
         _make_anew(scene, act.topic)
     scene.start("meter")
+
+
+async def _is_a_part(bootstrap: str, state: Topic) -> bool:
+    """Whether workers have saved to a topic of state that was another one when they began.
+
+    They have not if nothing came, or if the group has given all partitions anew: then all is read again.
+    """
+    topics = KafkaTopics(bootstrap, idempotent=True)
+    await topics.start()
+    try:
+        now = await topics.identity(state.name)
+    finally:
+        await topics.stop()
+    marks = await newest_marks(bootstrap, state)
+    return any(not saved.mark.life.state.is_same_life(now) for saved in marks.values())
 
 
 def output_anew(scene: Scene, act: Act) -> None:
