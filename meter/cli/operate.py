@@ -117,25 +117,25 @@ def _line(loss: Loss, output_format: str) -> str:
 @click.option(
     "--state",
     "which",
-    type=click.Choice(["conversations", "wallets", "both"]),
-    default="both",
+    type=click.Choice(["conversations", "wallets", "commands", "all"]),
+    default="all",
     show_default=True,
     help="Whose state to make again.",
 )
 @_YES
 def rebuild_command(which: str, yes: bool) -> None:
-    """Throw away the state of conversations and wallets, so that workers make it again from the topics.
+    """Throw away the state of conversations, wallets and moved commands, so that workers make it again from the topics.
 
     The result is the same, entry by entry, because all is read again in the same order. Where records are deleted
-    that the state is made of, the command refuses: wallet-inputs is kept for ever, chat-events for 14 days. Stop all
-    workers of the meter first. Killed at any moment, give the command again.
+    that the state is made of, the command refuses: wallet-inputs is kept for ever, chat-events and account-commands
+    for 14 days. Stop all workers of the meter first. Killed at any moment, give the command again.
 
     \b
     Examples:
       python -m meter rebuild --state wallets          says what it would do
       python -m meter rebuild --state wallets --yes
     """
-    names = {"conversations": STAGES[:1], "wallets": STAGES[1:2], "both": STAGES[:2]}
+    names = {"conversations": STAGES[:1], "wallets": STAGES[1:2], "commands": STAGES[2:], "all": STAGES}
     with refusals():
         settings = load()
         planned = asyncio.run(rebuild.plan(settings, names[which]))

@@ -87,6 +87,7 @@ class Checkpoints:
         is raised.
         """
         assert self._owner, "restore() comes first"
+        assert offset > self._next_floor, "a sweep that began at this checkpoint would replace the checkpoint itself"
         size_bytes = await self._write_blocks(offset, state.changed())
         sweep = SweepPart(state, size_bytes + SWEEP_BYTES + self._blocks_bytes // SWEEP_SHARE)
         size_bytes += await self._write_blocks(offset, sweep.blocks())

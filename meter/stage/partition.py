@@ -1,6 +1,10 @@
-"""One assigned partition, as a stage keeps it between batches."""
+"""The assigned partitions of a stage, as it keeps them between batches."""
 
+import asyncio
+from types import TracebackType
 from typing import Final
+
+from faust.types import TP
 
 from meter.kafka.epochs import UNKNOWN
 from meter.kafka.fetched import Batch
@@ -39,3 +43,26 @@ class Partition:
     def is_of_another_epoch(self, batch: Batch) -> bool:
         """Whether a batch comes from another leader epoch than the one before, as far as both are known."""
         return self.checkpoints.epoch not in (UNKNOWN, batch.epoch)
+
+
+class Partitions(dict[TP, Partition]):
+    """The partitions that a stage has restored. A stage uses them inside `async with`, one caller at a time.
+
+    A caller that is cancelled, as Faust does when a worker stops, may leave a partition half changed: records that are
+    processed and not counted as read, or changes that are forgotten and not written. A checkpoint of that would be
+    wrong. So all partitions are forgotten then, and restored if one is needed again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> None:
+        await self._lock.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.clear()
+        self._lock.release()

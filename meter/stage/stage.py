@@ -18,7 +18,6 @@ A stage continues after its newest checkpoint, not at the committed offset. It s
 A batch that begins beyond the next offset leaves a hole, because Faust dropped a batch: the stage reads it again.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ from meter.stage.checkpoints import SupersededError
 from meter.stage.fold import MakeFold
 from meter.stage.holes import Holes
 from meter.stage.outputs import send
-from meter.stage.partition import NEVER_S, Partition
+from meter.stage.partition import NEVER_S, Partition, Partitions
 from meter.stage.ports import Clock, Group, Topics
 from meter.stage.restoring import Restoring
 from schemas.delivery import is_hole, is_quiet
@@ -68,16 +67,15 @@ class Stage:
         self._clock = clock
         self._holes = Holes(group, clock)
         self._restoring = Restoring(topics, group, source, state, make_fold, clock, self._is_stale, self._save)
-        self._partitions: dict[TP, Partition] = {}
+        self._partitions = Partitions()
         self._last_processed_s = NEVER_S
-        self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, generation: int) -> None:
         """Process a batch that was fetched under `generation`. Ignores it if partitions have moved since then.
 
         The caller must end the process on any exception, because the state may then be half updated.
         """
-        async with self._lock:
+        async with self._partitions:
             await self._process(batch, generation)
 
     async def run_periodic(self) -> None:
@@ -85,7 +83,7 @@ class Stage:
 
         The worker calls it twice in each checkpoint interval. The caller must end the process on any exception.
         """
-        async with self._lock:
+        async with self._partitions:
             generation = self._group.generation
             assigned = self._group.assigned(self._source.name)
             if not self._group.is_moving:

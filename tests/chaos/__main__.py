@@ -34,7 +34,10 @@ def main(rounds: int, size: int, seed: int) -> None:
     Each round starts two or three meter workers, one or two aggregators and a ClickHouse of its own, and writes a
     disordered feed slice by slice, with records among it that nobody can read. Meanwhile workers are killed (-9),
     stopped, paused beyond their session, joined by others; ClickHouse is killed and paused; in every fifth round the
-    broker is killed. When all of it is metered, conversations, units, ledger, days, months, balances and dead letters
+    broker is killed. Topics get other settings, which are repaired, and workers are started with other ones; those that
+    contradict the policy must be refused. In 35 of 100 rounds an operator acts once: a topic is deleted and created
+    again, or ClickHouse is emptied or replaced by an older copy. Workers must refuse, and the command that they name
+    goes on. When all of it is metered, conversations, units, ledger, days, months, balances and dead letters
     are held against the oracle (tests/oracle).
 
     \b
@@ -44,6 +47,7 @@ def main(rounds: int, size: int, seed: int) -> None:
       ...      faults, how many of each kind
       ended    exit codes of workers that ended by themselves and were started
                again: 70 after an error, 1 where a server was away at the start
+               or a topic had another setting
       differs  rows that differ, either way
 
     A round that differs shows the first rows and keeps its files. The same round again, faults and all:

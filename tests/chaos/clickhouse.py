@@ -1,5 +1,6 @@
 """The ClickHouse of a round: a process that can be taken away and given back."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,21 @@ class Server:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def copy(self) -> None:
+        """Keep a copy of its files, for `restore`. It must not run."""
+        assert self._process is None
+        shutil.copytree(self._directory / "data", self._directory / "copy")
+
+    def restore(self) -> None:
+        """Put the copy in the place of its files. It must not run."""
+        self.empty()
+        shutil.copytree(self._directory / "copy", self._directory / "data")
+
+    def empty(self) -> None:
+        """Delete its files. It must not run."""
+        assert self._process is None
+        shutil.rmtree(self._directory / "data")
 
     def pause(self) -> None:
         """It takes connections and does not answer."""

@@ -1,17 +1,19 @@
 """Carries out the faults of a plan, each when its time comes, and gives back what was taken away."""
 
 import heapq
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from tests.chaos.clickhouse import Server
 from tests.chaos.fleet import Fleet
-from tests.chaos.operator_acts import set_policy
-from tests.chaos.plan import BROKER_KILL, Fault, Plan
+from tests.chaos.operator_acts import Operator
+from tests.chaos.plan import BROKER_KILL, CONTRADICTION, COPY, PROCESS_SETTING, TOPIC_SETTING, Fault
+from tests.chaos.settings import TOPIC_SETTINGS, SettingFaults, process_settings
 from tests.chaos.watch import strike_at_next_record
 from tests.integration.processes import Worker
 from tests.kafka.local_kafka import LocalKafka
@@ -24,17 +26,26 @@ _LOOK_AGAIN_S: Final = 0.05
 class Timeline:
     """What is still to happen, in order of time."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, clickhouse: Server, kafka: LocalKafka, log_file: Path) -> None:
+    def __init__(self, fleet: Fleet, clickhouse: Server, kafka: LocalKafka, operator: Operator, log_file: Path) -> None:
         self.done: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        """What a worker did that was to refuse, and did not."""
         self._fleet = fleet
         self._clickhouse = clickhouse
         self._kafka = kafka
+        self._operator = operator
         self._log_file = log_file
         self._began_at = time.monotonic()
         self._order = count()
         self._due: list[tuple[float, int, Act]] = []
         self._clickhouse_away = False
-        for fault in plan.faults:
+        self._process_settings = process_settings(log_file.parent)
+        self._settings = SettingFaults(kafka.bootstrap, fleet, operator, self._when, self.wrong)
+
+    def begin(self, faults: Iterable[Fault]) -> None:
+        """Let their times count from now on."""
+        self._began_at = time.monotonic()
+        for fault in faults:
             self._at(fault.at_s, lambda fault=fault: self._strike(fault))  # type: ignore[misc]
 
     def advance(self) -> bool:
@@ -54,6 +65,10 @@ class Timeline:
             back: Act | None = self._broker_kill()
         elif fault.kind == "policy":
             back = self._policy_fault(fault)
+        elif fault.kind in (TOPIC_SETTING, PROCESS_SETTING, CONTRADICTION):
+            back = self._setting_fault(fault)
+        elif fault.kind == COPY:
+            back = self._copy()
         elif fault.kind.startswith("clickhouse"):
             back = self._clickhouse_fault(fault)
         else:
@@ -61,7 +76,7 @@ class Timeline:
         if back is None:
             return
         self.done[fault.kind] += 1
-        self._note(f"{fault.kind} {fault.program if 'clickhouse' not in fault.kind else ''} {fault.length_s:.1f} s")
+        self.note(f"{fault.kind} {fault.program if 'clickhouse' not in fault.kind else ''} {fault.length_s:.1f} s")
         self._at(self._now_s() + fault.length_s, back)
 
     def _worker_fault(self, fault: Fault) -> Act | None:
@@ -118,15 +133,41 @@ class Timeline:
 
         return back
 
+    def _copy(self) -> Act:
+        """Copy its files as soon as it is not away. It is killed for that, and started again at once."""
+
+        def copy() -> None:
+            self._clickhouse.kill()
+            self._clickhouse.copy()
+            self._clickhouse.start()
+
+        self._when(lambda: not self._clickhouse_away, copy)
+        return _nothing
+
+    def _setting_fault(self, fault: Fault) -> Act | None:
+        if fault.kind == CONTRADICTION:
+            self._settings.contradict(fault.topic)
+            return _nothing
+        if fault.kind == TOPIC_SETTING:
+            begun = self._settings.change_topic(TOPIC_SETTINGS[fault.which])
+        else:
+            begun = self._settings.change_process(fault.which, self._process_settings[fault.which])
+        return _nothing if begun else None
+
     def _policy_fault(self, fault: Fault) -> Act:
         """Hold unknown workspaces for a while, with free credit last or first. What was held is charged afterwards."""
         order = ("free_first", "paid_first")[fault.which % 2]
-        held = set_policy(self._kafka.bootstrap, self._log_file, "hold", order)
+        held = self._set_policy("hold", order)
         return lambda: self._when(lambda: held.poll() is not None, lambda: self._provision(order))
+
+    def _set_policy(self, unknown_workspace: str, debit_order: str) -> subprocess.Popen[bytes]:
+        """Begin `meter policy set`, which may be refused while the broker is away."""
+        words = ["set", "--unknown-workspace", unknown_workspace, "--debit-order", debit_order]
+        return self._operator.begin("meter", "policy", *words)
 
     def _provision(self, order: str) -> None:
         """The broker may be away, or another change may come first: try again until it is set."""
-        setting = set_policy(self._kafka.bootstrap, self._log_file, "provision", order)
+        setting = self._set_policy("provision", order)
 
         def ended() -> None:
             if setting.returncode:
@@ -138,7 +179,8 @@ class Timeline:
         self._kafka.kill()
         return self._kafka.start
 
-    def _note(self, what: str) -> None:
+    def note(self, what: str) -> None:
+        """Write a line to the log of faults."""
         with self._log_file.open("a") as log:
             log.write(f"{time.strftime('%H:%M:%S')} {self._now_s():6.2f} s  {what}\n")
 

@@ -59,6 +59,8 @@ def slices_of(plan: Plan, size: int) -> list[Slice]:
     cuts = sorted(rng.randrange(len(lines) + 1) for _ in plan.slices_at_s[1:])
     parts = [lines[start:end] for start, end in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
     foreign = foreign_of(parts, Random(f"foreign {plan.seed}"))
+    if plan.act is not None:
+        foreign = {number: lines for number, lines in foreign.items() if not plan.act.is_without_foreign(number)}
     return [
         Slice(at_s, part, poison(rng), foreign.get(number, []))
         for number, (at_s, part) in enumerate(zip(plan.slices_at_s, parts, strict=True))
@@ -86,7 +88,10 @@ def poison(rng: Random) -> list[Poison]:
 
 
 class Feeding(threading.Thread):
-    """Writes the slices when their time comes, then moves event time to the end of the feed."""
+    """Writes the slices when their time comes, then moves event time to the end of the feed.
+
+    It waits before the slices that the round's act names, until it is told to go on.
+    """
 
     def __init__(self, bootstrap: str, slices: list[Slice], directory: Path, plan: Plan) -> None:
         super().__init__(name="feeding", daemon=True)
@@ -95,6 +100,9 @@ class Feeding(threading.Thread):
         self._directory = directory
         self._plan = plan
         self._failed: Exception | None = None
+        self._gates = plan.act.gates if plan.act else ()
+        self._is_waiting = threading.Event()
+        self._may_go_on = threading.Event()
 
     def run(self) -> None:
         """The thread's body."""
@@ -109,6 +117,25 @@ class Feeding(threading.Thread):
             raise self._failed
         return not self.is_alive()
 
+    def waits(self) -> bool:
+        """Whether it has come to a slice before which it waits. Raises what prevented that."""
+        assert not self.finished(), "all is written, and there was to be an act before"
+        return self._is_waiting.is_set()
+
+    def go_on(self) -> None:
+        """Let it write the slice before which it waits, and those after it up to the next gate."""
+        self._is_waiting.clear()
+        self._may_go_on.set()
+
+    async def _wait_for_act(self) -> float:
+        """Wait until `go_on` is called. Returns how many seconds that took."""
+        began_at = time.monotonic()
+        self._may_go_on.clear()
+        self._is_waiting.set()
+        while not self._may_go_on.is_set():  # noqa: ASYNC110 - another thread sets it
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began_at
+
     async def _feed(self) -> None:
         began_at = time.monotonic()
         log = KafkaTopics(self._broker, idempotent=True)
@@ -117,6 +144,13 @@ class Feeding(threading.Thread):
             feeder = Feeder(log, Policy())
             async with Stranger(self._broker, self._plan.seed, START_MS) as stranger:
                 for number, part in enumerate(self._slices):
+                    if number in self._gates:
+                        began_at += await self._wait_for_act()
+                        await stranger.leave()
+                        await log.stop()
+                        log = KafkaTopics(self._broker, idempotent=True)
+                        await log.start()
+                        feeder = _going_on(feeder, log)
                     await asyncio.sleep(max(0.0, began_at + part.at_s - time.monotonic()))
                     file = self._directory / f"slice-{number:03}.ndjson"
                     await write_foreign(self._broker, log, part.foreign, Random(number))
@@ -140,3 +174,10 @@ class Feeding(threading.Thread):
         for record in poison:
             partition = await log.partition_of(record.topic, record.key or b"")
             await log.write(record.topic, partition, [Written(record.key, record.value)])
+
+
+def _going_on(feeder: Feeder, log: KafkaTopics) -> Feeder:
+    """A feeder that knows the newest time of all lines, and of no partition what was written to it."""
+    new = Feeder(log, Policy())
+    new.end_ms, new._newest_ms = feeder.end_ms, feeder._newest_ms
+    return new

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,9 @@ from tests.integration.processes import STOP_S, Worker
 
 _SIGTERM: Final = -15
 """How a worker ends that was asked to before it could listen."""
+
+READY_S: Final = 180.0
+"""How long the first workers may take to have partitions. A machine that does other work as well is slow."""
 
 
 class Fleet:
@@ -23,6 +27,7 @@ class Fleet:
         self._paused: list[Worker] = []
         self._doomed: list[Worker] = []
         self._leaving: list[Worker] = []
+        self._guests: list[Worker] = []
         self.crashes: Counter[int] = Counter()
         """Exit codes of those that ended by themselves: 70 after an error, 1 where a server is away, 78 never."""
         self.reasons: list[str] = []
@@ -30,17 +35,36 @@ class Fleet:
         self.stuck: list[str] = []
         """Logs of those that were asked to end and did not."""
 
-    def start(self, program: str) -> Worker:
-        """One more."""
-        self._started += 1
-        worker = Worker(program, self._env, self._directory / f"{self._started:02}-{program}.log")
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of its workers."""
+        return self._env
+
+    def start(self, program: str, changes: Mapping[str, str] | None = None) -> Worker:
+        """One more, with other variables if some change; one in its place will have those of all."""
+        worker = self._new(program, changes or {})
         self._running.append(worker)
         return worker
+
+    def attempt(self, program: str, changes: Mapping[str, str] | None = None) -> Worker:
+        """One more that is to be refused: it is not started again, and its end is no crash."""
+        worker = self._new(program, changes or {})
+        self._guests.append(worker)
+        return worker
+
+    def adopt(self, worker: Worker) -> None:
+        """One that was attempted and runs is a worker like the others."""
+        self._guests.remove(worker)
+        self._running.append(worker)
+
+    def _new(self, program: str, changes: Mapping[str, str]) -> Worker:
+        self._started += 1
+        return Worker(program, {**self._env, **changes}, self._directory / f"{self._started:02}-{program}.log")
 
     def ready(self) -> None:
         """Return when all that run have partitions."""
         for worker in self._running:
-            worker.ready()
+            worker.ready(READY_S)
 
     def those_of(self, program: str) -> list[Worker]:
         """Those that run."""
@@ -98,10 +122,21 @@ class Fleet:
         """The last line of each one's log, after its name."""
         return [f"{each.log_file.name}: {(each.log.splitlines() or [''])[-1]}" for each in self._running]
 
+    def kill(self, program: str) -> None:
+        """End all of a program with -9; none may be paused any more."""
+        for worker in self.those_of(program):
+            self._running.remove(worker)
+            worker.kill()
+        self._see_off()
+
     def stop(self, program: str) -> None:
         """End all of a program in order; none may be paused any more."""
         for worker in self.those_of(program):
             self.leave(worker)
+        self._see_off()
+
+    def _see_off(self) -> None:
+        """Wait for those that were asked to end."""
         deadline = time.monotonic() + STOP_S
         for worker in self._leaving:
             while worker.ended() is None and time.monotonic() < deadline:
@@ -116,7 +151,7 @@ class Fleet:
 
     def kill_all(self) -> None:
         """Leave no process behind."""
-        for worker in self._running + self._paused + self._doomed + self._leaving:
+        for worker in self._running + self._paused + self._doomed + self._leaving + self._guests:
             worker.kill()
 
 

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from meter.operations.accept_loss import LOST
 from schemas.moves import MOVED_FROM
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 from tests.chaos.feeding import Poison
@@ -54,15 +55,21 @@ class Given:
     lines: list[bytes]
     poison: list[Poison]
     logs: list[Record]
-    """Every record of the topics that strangers write to."""
+    """Every record of the topics that strangers write to, each where it was read."""
+    lost: list[tuple[str, int, int]] = field(default_factory=list)
+    """Topic, partition and offset of each dead letter of a loss that was accepted."""
 
 
 def judge(book: Book, given: Given, expected: Result) -> list[str]:
     """A sentence for every row that differs."""
-    book = replace(book, outcome=_without_repeated_moves(book.outcome, given.logs))
-    outcome = book.outcome
+    without_moves = _without_repeated_moves(book.outcome, given.logs)
+    lost = [row for row in without_moves.dead_letters if row["code"] == LOST]
+    letters = [row for row in without_moves.dead_letters if row["code"] != LOST]
+    outcome = replace(without_moves, dead_letters=letters)
+    book = replace(book, outcome=outcome)
     return [
         *_written(given),
+        *unequal("dead letter of a loss", (tuple(row[column] for column in _PLACE) for row in lost), given.lost),
         *differences.metered(outcome, expected),
         *_chains(book, expected),
         *_occurrences(book, expected),
@@ -85,9 +92,13 @@ def _written(given: Given) -> list[str]:
 def _strange(logs: Iterable[Record]) -> Iterable[Record]:
     """Those that the product did not write itself."""
     for record in logs:
-        own = _is_tick(record.value) if record.topic == CHAT_EVENTS.name else _is_metered(record.value)
-        if not own and _moved_from(record) is None:
+        if not is_own(record) and _moved_from(record) is None:
             yield record
+
+
+def is_own(record: Record) -> bool:
+    """Whether the product wrote it, and it is not moved."""
+    return _is_tick(record.value) if record.topic == CHAT_EVENTS.name else _is_metered(record.value)
 
 
 def _moved_from(record: Record) -> bytes | None:

@@ -49,6 +49,20 @@ async def _has_offsets(admin: AIOKafkaAdminClient) -> bool:
     return False
 
 
+async def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """The group's offset of each partition, 0 where it has none."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+        return {place.partition: await consumer.committed(place) or 0 for place in await _places(consumer, topic)}
+
+
+async def _places(consumer: AIOKafkaConsumer, *topics: str) -> list[TopicPartition]:
+    places = []
+    for topic in topics:
+        await consumer._client._wait_on_metadata(topic)
+        places += [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    return places
+
+
 async def read_all(bootstrap: str, topic: str) -> list[Record]:
     """Every committed record of a topic to which no process writes any more."""
     consumer = AIOKafkaConsumer(
@@ -59,7 +73,7 @@ async def read_all(bootstrap: str, topic: str) -> list[Record]:
     )
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        places = await _places(consumer, topic)
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
         ends = await consumer.end_offsets(places)
@@ -74,11 +88,11 @@ async def read_all(bootstrap: str, topic: str) -> list[Record]:
 
 async def wait_aggregated(bootstrap: str, timeout_s: float) -> bool:
     """Whether the aggregators' group has committed all that the stopped meters wrote, within `timeout_s`."""
-    places = [TopicPartition(topic.name, number) for topic in (LEDGER, DEAD_LETTERS) for number in range(PARTITIONS)]
     deadline = time.monotonic() + timeout_s
     async with AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id=AGGREGATOR_GROUP, enable_auto_commit=False
     ) as consumer:
+        places = await _places(consumer, LEDGER.name, DEAD_LETTERS.name)
         ends = await consumer.end_offsets(places)
         while any([(await consumer.committed(place) or 0) < end for place, end in ends.items()]):
             if time.monotonic() > deadline:

@@ -1,11 +1,13 @@
 """What a round will do, all of it drawn from its seed: how many workers, with what settings, and which faults when."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from schemas.topics import CONVERSATION_STATE, LEDGER, WALLET_INPUTS, WALLET_STATE
+from tests.chaos.act import RESTORED, Act, act_of
+from tests.chaos.settings import DEBIT_ORDER, HORIZON
 
 SESSIONS_S: Final = (1.5, 2.0, 3.0)
 """Silence after which a worker's partitions go to others: short, for while a group waits for the dead nobody works."""
@@ -19,6 +21,10 @@ is over before leads to the next distribution, and to the next restore, without 
 SLICE_EVERY_S: Final = 0.12
 """A trickle, so that at any moment something is read, charged, saved and inserted: a kill in idleness shows nothing."""
 
+TOPIC_SETTING: Final = "topic setting"
+PROCESS_SETTING: Final = "process setting"
+CONTRADICTION: Final = "contradiction"
+
 KINDS: Final = {
     "kill": 12,
     "kill all": 2,
@@ -28,12 +34,18 @@ KINDS: Final = {
     "clickhouse kill": 3,
     "clickhouse pause": 2,
     "policy": 2,
+    TOPIC_SETTING: 1,
+    PROCESS_SETTING: 2,
+    CONTRADICTION: 1,
 }
 """The faults that a draw comes to, and their weights."""
 
 BROKER_KILL: Final = "broker kill"
 BROKER_ROUND: Final = 5
 """Seeds that this divides have one more fault: it takes the broker some seconds to come back."""
+
+COPY: Final = "clickhouse copy"
+"""Before the act that restores ClickHouse from a copy there is one more fault: the copy is made."""
 
 _METER_SHARE: Final = 0.6
 
@@ -42,8 +54,9 @@ _METER_SHARE: Final = 0.6
 class Fault:
     """Something that happens `at_s` seconds into a round, to the `which`-th of the workers of a program, if to any.
 
-    `length_s` is how long a pause lasts, how long a worker that joined stays, and how long a server is away; of a kill,
-    how long after the next record on `topic` it comes.
+    `which` also chooses a setting. `length_s` is how long a pause lasts, how long a worker that joined stays, and how
+    long a server is away; of a kill, how long after the next record on `topic` it comes. Of a contradiction, `topic` is
+    the variable that contradicts.
     """
 
     at_s: float
@@ -69,6 +82,20 @@ class Plan:
     slices_at_s: tuple[float, ...]
     """When each slice of the feed is written."""
     faults: tuple[Fault, ...]
+    act: Act | None = None
+    """What an operator does in the middle of the round, when all faults before it are over."""
+
+    def faults_before_act(self) -> tuple[Fault, ...]:
+        """Return the faults that come before the act; none if there is no act."""
+        return tuple(fault for fault in self.faults if fault.at_s < self._act_at_s())
+
+    def faults_after_act(self) -> tuple[Fault, ...]:
+        """Return the other faults. Their times are seconds since the act."""
+        act_at_s = self._act_at_s()
+        return tuple(replace(fault, at_s=fault.at_s - act_at_s) for fault in self.faults if fault.at_s >= act_at_s)
+
+    def _act_at_s(self) -> float:
+        return 0.0 if self.act is None else self.slices_at_s[self.act.slice_number]
 
 
 def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
@@ -81,6 +108,10 @@ def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
         drawn += _draw(rng, span_s, session_s)
     if seed % BROKER_ROUND == 0:
         drawn.append(Fault(rng.uniform(0.5, span_s), BROKER_KILL, "", 0, rng.uniform(0, 2)))
+    slices_at_s = tuple(sorted(rng.uniform(0, span_s) for _ in range(round(span_s / SLICE_EVERY_S))))
+    act = act_of(seed, len(slices_at_s))
+    if act is not None and act.kind == RESTORED:
+        drawn.append(Fault(rng.uniform(0.3, 0.7) * slices_at_s[act.slice_number], COPY, "", 0, 0.0))
     return Plan(
         seed=seed,
         meters=rng.choice((2, 2, 3)),
@@ -88,9 +119,10 @@ def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:
         session_s=session_s,
         checkpoint_ms=rng.choice((50, 200, 1_000)),
         flush_ms=rng.choice((20, 100, 500)),
-        slices_at_s=tuple(sorted(rng.uniform(0, span_s) for _ in range(round(span_s / SLICE_EVERY_S)))),
-        faults=tuple(sorted(drawn, key=lambda fault: fault.at_s)),
+        slices_at_s=slices_at_s,
+        faults=tuple(sorted(_contradicting(drawn), key=lambda fault: fault.at_s)),
         spills=rng.random() < 0.5,
+        act=act,
     )
 
 
@@ -115,3 +147,11 @@ def _kill(rng: Random, at_s: float, kind: str, program: str) -> Fault:
         topic = rng.choice((WALLET_INPUTS, LEDGER, CONVERSATION_STATE, WALLET_STATE))
         return Fault(at_s, kind, program, rng.randrange(6), rng.choice((0, rng.uniform(0, 0.02))), topic.name)
     return Fault(at_s, kind, program, rng.randrange(6), rng.uniform(0, 0.3), LEDGER.name)
+
+
+def _contradicting(faults: list[Fault]) -> Iterator[Fault]:
+    """Say which variable contradicts the policy: not the debit order in a round that changes it."""
+    changes = any(fault.kind == "policy" for fault in faults)
+    for fault in faults:
+        variable = HORIZON if changes or fault.which % 2 else DEBIT_ORDER
+        yield replace(fault, topic=variable) if fault.kind == CONTRADICTION else fault

@@ -2,31 +2,30 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from aggregator.clickhouse.read_only import query
 from meter.kernel import is_built
 from tests.chaos import logs
+from tests.chaos.acts import perform
 from tests.chaos.clickhouse import Server
+from tests.chaos.draining import drained
 from tests.chaos.faults import Timeline
 from tests.chaos.feeding import Feeding, Slice, slices_of
 from tests.chaos.fleet import Fleet
 from tests.chaos.judgement import TOPICS_READ, Book, Given, book_from, judge
+from tests.chaos.operator_acts import Operator
 from tests.chaos.plan import Plan
+from tests.chaos.scene import Aftermath, Scene
 from tests.integration.outcome import oracle
-from tests.integration.processes import ROOT, environment
+from tests.integration.processes import environment
 from tests.integration.views import Row
 from tests.kafka.local_kafka import LocalKafka
-
-_TICK_S: Final = 0.05
 
 
 @dataclass
@@ -57,10 +56,10 @@ def run_round(kafka: LocalKafka, plan: Plan, size: int, directory: Path) -> Repo
         clickhouse.start()
         with ClickHouse(clickhouse.dsn) as tables:
             apply(tables)
-        report.faults = _play(kafka, clickhouse, fleet, plan, slices, directory)
+        report.faults, report.differences, aftermath = _play(kafka, clickhouse, fleet, plan, slices, directory)
         report.differences += _drain(kafka, fleet, directory, timeout_s=90 + size / 1_000)
         report.differences += [f"a worker did not end in order: its log is {log}" for log in fleet.stuck]
-        report.differences += _judge(kafka, clickhouse, slices, directory)
+        report.differences += _judge(kafka, clickhouse, slices, aftermath, directory)
     finally:
         fleet.kill_all()
         clickhouse.kill()
@@ -84,55 +83,49 @@ def _environment(kafka: LocalKafka, clickhouse: Server, plan: Plan, directory: P
 
 def _play(
     kafka: LocalKafka, clickhouse: Server, fleet: Fleet, plan: Plan, slices: list[Slice], directory: Path
-) -> Counter[str]:
+) -> tuple[Counter[str], list[str], Aftermath]:
     """Feed and disturb until both are through; everything taken away is there again at the end."""
     for program in ["meter"] * plan.meters + ["aggregator"] * plan.aggregators:
         fleet.start(program)
     fleet.ready()
-    timeline = Timeline(plan, fleet, clickhouse, kafka, directory / "faults.log")
+    operator = Operator(fleet.env, directory / "operator.log")
     feeding = Feeding(kafka.bootstrap, slices, directory, plan)
+    scene = Scene(kafka.bootstrap, clickhouse, fleet, plan, feeding, operator, directory)
+    timeline = Timeline(fleet, clickhouse, kafka, operator, directory / "faults.log")
+    timeline.begin(plan.faults_before_act())
     feeding.start()
-    while not (timeline.advance() and feeding.finished()):
-        fleet.supervise()
-        time.sleep(_TICK_S)
-    return timeline.done
+    if plan.act is not None:
+        scene.wait(lambda: timeline.advance() and feeding.waits())
+        timeline.note(str(plan.act))
+        timeline.done[plan.act.kind] += 1
+        perform(scene, plan.act)
+        timeline.begin(plan.faults_after_act())
+    scene.wait(lambda: timeline.advance() and feeding.finished())
+    return timeline.done, timeline.wrong, scene.aftermath
 
 
 def _drain(kafka: LocalKafka, fleet: Fleet, directory: Path, timeout_s: float) -> list[str]:
     """Wait until all is in ClickHouse and end the workers in order; what prevented it, if anything."""
-    with (directory / "drained.log").open("wb") as log:
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "meter", "drained", "--timeout", str(timeout_s)],
-            cwd=ROOT,
-            env=environment(KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        while waiting.poll() is None:
-            fleet.supervise()
-            time.sleep(_TICK_S)
-    finally:
-        waiting.kill()
-        waiting.wait()
+    late = drained(kafka.bootstrap, fleet, directory / "drained.log", timeout_s)
     last_words = fleet.last_words()
     fleet.stop("meter")
     # A worker that was superseded may have written to the end.
     in_time = asyncio.run(logs.wait_aggregated(kafka.bootstrap, timeout_s))
     fleet.stop("aggregator")
-    if waiting.returncode or not in_time:
-        told = (directory / "drained.log").read_text("utf-8", "replace").strip()
-        late = f"not drained within {timeout_s:.0f} s: {told or 'the ledger was not read to its end'}"
-        return [late, *(f"the last word of {log}" for log in last_words)]
-    return []
+    if late is None and not in_time:
+        late = f"not drained within {timeout_s:.0f} s: the ledger was not read to its end"
+    return [late, *(f"the last word of {log}" for log in last_words)] if late else []
 
 
-def _judge(kafka: LocalKafka, clickhouse: Server, slices: list[Slice], directory: Path) -> list[str]:
+def _judge(
+    kafka: LocalKafka, clickhouse: Server, slices: list[Slice], aftermath: Aftermath, directory: Path
+) -> list[str]:
     lines = [line for part in slices for line in part.lines]
     poison = [record for part in slices for record in part.poison]
     strange = [record for topic in TOPICS_READ for record in asyncio.run(logs.read_all(kafka.bootstrap, topic))]
-    found = judge(_book(clickhouse), Given(lines, poison, strange), oracle(lines))
+    read = [each for each in strange if each.offset >= aftermath.starts.get((each.topic, each.partition), 0)]
+    given = Given(lines, poison, [*aftermath.former, *read], aftermath.lost)
+    found = judge(_book(clickhouse), given, oracle(lines))
     if found:
         (directory / "differences.txt").write_text("".join(f"{each}\n" for each in found))
         asyncio.run(logs.keep(kafka.bootstrap, directory))

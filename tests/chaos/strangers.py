@@ -37,7 +37,7 @@ class Stranger:
         return self
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        await self._leave()
+        await self.leave()
 
     async def write(self, records: Sequence[Written]) -> None:
         """Commit them as one transaction. Raises KafkaError if it is not known whether they were written."""
@@ -49,7 +49,7 @@ class Stranger:
         try:
             await self._transaction([_written(line) for line in lines], commits=False)
         except KafkaError:
-            await self._leave()
+            await self.leave()
 
     async def _transaction(self, records: Sequence[Written], *, commits: bool) -> None:
         if self._producer is None:
@@ -70,9 +70,10 @@ class Stranger:
         else:
             await producer.abort_transaction()
         if self._rng.random() < 0.3:
-            await self._leave()  # The next transaction is another producer's, with another codec.
+            await self.leave()  # The next transaction is another producer's, with another codec.
 
-    async def _leave(self) -> None:
+    async def leave(self) -> None:
+        """Close the producer; the next transaction is another one's."""
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(KafkaError):

@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.books import right_book
 from tests.chaos.judgement import Book, Given, judge
+from tests.integration.views import Row
 from tests.oracle.oracle import Result
 
 Right = tuple[Book, Given, Result]
@@ -116,6 +117,32 @@ def test_a_record_that_kafka_has_not_once_is_noticed(right: Right, times: int) -
     last = given.logs.pop()
     given.logs += [last] * times
     assert any("record in Kafka" in each for each in judge(book, given, expected))
+
+
+def loss(book: Book, given: Given) -> Row:
+    """Add an accepted loss to what is given. Returns the row that ClickHouse must have for it."""
+    given.lost.append(("chat-events", 2, 17))
+    row = book.outcome.dead_letters[0]
+    place = {"source_topic": "chat-events", "source_partition": 2, "source_offset": 17}
+    return row | place | {"key": None, "payload": b"", "code": "lost", "reason": "the topic was created again"}
+
+
+def test_a_loss_that_was_accepted_is_expected(right: Right) -> None:
+    """Once, and nothing else is missing for it: all of the topic was read before."""
+    book, given, expected = right
+    row = loss(book, given)
+    book.outcome.dead_letters.append(row)
+    assert judge(book, given, expected) == []
+    book.outcome.dead_letters.append(row)
+    assert len(judge(book, given, expected)) == 1
+
+
+@pytest.mark.parametrize("change", [{"code": "late"}, {"source_offset": 18}, {"source_partition": 1}])
+def test_another_loss_than_the_one_expected_is_noticed(right: Right, change: Row) -> None:
+    """Or a letter at its location that does not tell of a loss."""
+    book, given, expected = right
+    book.outcome.dead_letters.append(loss(book, given) | change)
+    assert any("dead letter of a loss: missing" in each for each in judge(book, given, expected))
 
 
 def test_every_row_counts(right: Right) -> None:

@@ -1,7 +1,24 @@
 """A seed makes one round, and seeds together make every fault there is."""
 
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.act import ACTS, EARLY_SLICES, RESTORED, SOURCE, STATE, TOPICS_OF
+from tests.chaos.acts import PLAYED_BY
 from tests.chaos.feeding import slices_of
-from tests.chaos.plan import BROKER_KILL, KINDS, plan_of
+from tests.chaos.plan import (
+    BROKER_KILL,
+    CONTRADICTION,
+    COPY,
+    KINDS,
+    PROCESS_SETTING,
+    TOPIC_SETTING,
+    Plan,
+    plan_of,
+)
+from tests.chaos.settings import CONTRADICTIONS, DEBIT_ORDER, TOPIC_SETTINGS, process_settings
 from tests.feeds.disorder import disordered
 from tests.feeds.generator import generate
 from tests.feeds.lines import millis
@@ -18,13 +35,76 @@ def test_a_seed_makes_one_round() -> None:
 def test_all_kinds_of_faults_occur() -> None:
     """Each to both programs where it can; the broker dies in every fifth round; a pause outlives the session."""
     faults = [fault for seed in SEEDS for fault in plan_of(seed, 3_000).faults]
-    assert {fault.kind for fault in faults} == {*KINDS, BROKER_KILL}
+    assert {fault.kind for fault in faults} == {*KINDS, BROKER_KILL, COPY}
     assert {(fault.kind, fault.program) for fault in faults} >= {
         (kind, program) for kind in ("kill", "stop", "pause", "join") for program in ("meter", "aggregator")
     }
     assert sum(fault.kind == BROKER_KILL for fault in faults) == len(SEEDS) / 5
     plans = [plan_of(seed, 3_000) for seed in SEEDS]
     assert all(each.length_s > plan.session_s for plan in plans for each in plan.faults if each.kind == "pause")
+
+
+def hundred(first: int) -> list[Plan]:
+    """A hundred plans one after another."""
+    return [plan_of(seed, 1_000) for seed in range(first, first + 100)]
+
+
+@pytest.mark.parametrize("first", [1, 3_001, 77])
+def test_a_hundred_rounds_have_each_act_five_times(first: int) -> None:
+    """Wherever they begin; every topic that can be made anew is; most rounds have no act, and none with a broker that
+    is killed."""
+    plans = hundred(first)
+    acts = [plan.act for plan in plans if plan.act is not None]
+    counts = Counter(act.kind for act in acts)
+    assert counts.keys() == set(PLAYED_BY) & set(ACTS.values())
+    assert min(counts.values()) >= 5
+    assert len(acts) < 50
+    assert {(act.kind, act.topic) for act in acts if act.topic} == {
+        (kind, topic) for kind, topics in TOPICS_OF.items() for topic in topics
+    }
+    assert not any(plan.act and plan.seed % 5 == 0 for plan in plans)
+    for chosen in ("kills", "is_early", "cut_s"):
+        assert {bool(getattr(act, chosen)) for act in acts} == {True, False}
+
+
+@pytest.mark.parametrize("first", [1, 3_001])
+def test_a_hundred_rounds_have_each_fault_of_settings_five_times(first: int) -> None:
+    """Each setting at least once; no worker contradicts a debit order that the round changes."""
+    plans = hundred(first)
+    faults = [fault for plan in plans for fault in plan.faults]
+    counts = Counter(fault.kind for fault in faults)
+    assert min(counts[kind] for kind in (TOPIC_SETTING, PROCESS_SETTING, CONTRADICTION)) >= 5
+    for kind, number in ((TOPIC_SETTING, len(TOPIC_SETTINGS)), (PROCESS_SETTING, len(process_settings(Path())))):
+        assert {fault.which for fault in faults if fault.kind == kind} == set(range(number))
+    assert {fault.topic for fault in faults if fault.kind == CONTRADICTION} == set(CONTRADICTIONS)
+    for plan in plans:
+        if any(fault.kind == "policy" for fault in plan.faults):
+            assert not any(fault.kind == CONTRADICTION and fault.topic == DEBIT_ORDER for fault in plan.faults)
+
+
+def test_an_act_comes_between_faults() -> None:
+    """Each fault is before it or after it; a copy of ClickHouse is made before the act that brings it back."""
+    for plan in hundred(1):
+        before, after = plan.faults_before_act(), plan.faults_after_act()
+        assert len(before) + len(after) == len(plan.faults)
+        assert all(fault.at_s >= 0 for fault in after)
+        assert plan.act or not before
+        assert [fault.kind for fault in before].count(COPY) == (plan.act is not None and plan.act.kind == RESTORED)
+        if plan.act is not None:
+            assert 0 < plan.act.gates[0] <= plan.act.gates[-1] < len(plan.slices_at_s)
+
+
+def test_what_is_written_while_no_worker_runs_need_not_be_moved() -> None:
+    """Where a source is made anew early: a record that is moved long after others were read would be late."""
+    early = [plan for plan in hundred(1) if plan.act and plan.act.kind == SOURCE and plan.act.is_early]
+    assert early
+    for plan in early:
+        assert plan.act is not None
+        first = plan.act.slice_number
+        parts = slices_of(plan, 1_000)[first : first + EARLY_SLICES]
+        assert plan.act.gates == (first, first + EARLY_SLICES)
+        assert not any(part.foreign for part in parts)
+    assert any(len(plan.act.gates) == 2 for plan in hundred(1) if plan.act and plan.act.kind == STATE)
 
 
 def test_faults_come_while_there_is_work() -> None:

@@ -131,6 +131,17 @@ def test_any_history_of_checkpoints_and_crashes(taken: list[tuple[dict[bytes, bo
             assert process.table.now == marked.now
 
 
+def test_a_second_checkpoint_as_of_one_offset_is_not_written() -> None:
+    """A sweep that began at the first and ended with the second would replace both, and nothing would be left."""
+    log = written(HISTORY[:1])
+    process = Process(log)
+    with patch.object(module, "SWEEP_BYTES", 1024):
+        process.save(20, {A: b"a20"})
+        with pytest.raises(AssertionError, match="replace the checkpoint itself"):
+            process.save(20, {})
+    assert restored(log)[0] == 20
+
+
 def test_a_superseded_workers_older_entries_do_not_win() -> None:
     """It was paused, and writes a whole checkpoint after its successor's newer ones: state and mark stay the newer."""
     log = written(HISTORY[:1])

@@ -34,6 +34,7 @@ class World:
     is_newest: bool = False
     is_assigned: bool = True
     fails: str = ""
+    cancels: str = ""
     is_moving: bool = False
     generation: int = 1
     accepts: bool = True
@@ -83,6 +84,9 @@ class World:
     def note(self, what: str) -> None:
         if what.split(" ")[0] == self.fails:
             raise RuntimeError(what)
+        if what.split(" ")[0] == self.cancels:
+            self.cancels = ""
+            raise asyncio.CancelledError
         self.done.append(what)
 
 

@@ -1,5 +1,7 @@
 """The stage: in which order its effects come, and what it takes of what Faust hands it."""
 
+import asyncio
+
 import pytest
 
 from meter.stage import stage as module
@@ -65,6 +67,25 @@ async def test_an_error_of_the_timer_ends_the_process_too(world: World) -> None:
     with pytest.raises(SystemExit) as ended:
         await or_crash(stage.run_periodic())
     assert ended.value.code == CRASHED
+
+
+@pytest.mark.parametrize("cancelled", ["taken", "acknowledged", "state", "mark", "confirmed"])
+async def test_a_cancelled_checkpoint_is_not_made_again_from_the_same_state(world: World, cancelled: str) -> None:
+    """A worker that stops is cancelled anywhere, and its timer may come once more: the state is then restored first.
+
+    The checkpoint that was cancelled has taken changes that it did not write, or has a mark as of this offset already.
+    """
+    stage = made(world)
+    await stage.run_periodic()
+    world.cancels = cancelled
+    with pytest.raises(asyncio.CancelledError):
+        await run(stage, world, batch(0))
+    done = len(world.done)
+    await stage.run_periodic()
+    assert world.restores == 2
+    assert not any(each.startswith(("state", "mark")) for each in world.done[done:])
+    await run(stage, world, batch(0))
+    assert "mark 0" in world.done[done:]
 
 
 async def test_a_hole_is_gone_back_to_and_nothing_is_taken_until_it_is_filled(world: World) -> None:

@@ -1,0 +1,105 @@
+"""The one large act of an operator that some rounds have: which it is, and when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    CHAT_EVENTS,
+    COMMAND_STATE,
+    CONVERSATION_STATE,
+    DEAD_LETTERS,
+    EVENT_COUNTS,
+    LEDGER,
+    WALLET_INPUTS,
+    WALLET_STATE,
+)
+
+SOURCE: Final = "source made anew"
+STATE: Final = "state made anew"
+OUTPUT: Final = "output made anew"
+EMPTIED: Final = "clickhouse emptied"
+RESTORED: Final = "clickhouse restored"
+REPARTITIONED: Final = "partitions added"
+
+ACT_SEEDS: Final = 20
+ACTS: Final[Mapping[int, str]] = {
+    1: SOURCE,
+    3: EMPTIED,
+    6: STATE,
+    8: OUTPUT,
+    11: SOURCE,
+    13: RESTORED,
+    16: STATE,
+    # 18: REPARTITIONED, once there is the command `python -m meter repartition`.
+}
+"""The remainder of a seed divided by ACT_SEEDS -> the act of its round. Of 100 rounds 35 have one, each kind five or
+more; the others have none, because an act takes many seconds. No round has both an act and a kill of the broker.
+"""
+
+PARTITIONS: Final = (5, 6, 8, 12)
+"""How many partitions there are after some were added to the four of each round: multiples of four, and others."""
+
+TOPICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    SOURCE: (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name),
+    STATE: (CONVERSATION_STATE.name, WALLET_STATE.name, COMMAND_STATE.name),
+    OUTPUT: (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name),
+}
+"""The topics that an act deletes and creates again, in turn."""
+
+EARLY_SLICES: Final = 5
+"""How many slices are written in the middle of an act that is `early`."""
+
+CUT_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act, before slice number `slice_number` of the feed is written."""
+
+    kind: str
+    slice_number: int
+    topic: str = ""
+    """The topic that is deleted and created again, if one is."""
+    kills: bool = False
+    """Whether the workers are ended with -9."""
+    is_early: bool = False
+    """Whether EARLY_SLICES are written while the topic is new and no command has been given yet."""
+    partitions: int = 0
+    """How many every topic gets, if partitions are added."""
+    cut_s: float | None = None
+    """After how long the command that goes on is killed, to be given once more; None if it is not."""
+
+    @property
+    def gates(self) -> tuple[int, ...]:
+        """The numbers of the slices before which the feed waits for the act."""
+        more = self.is_early and self.kind in (SOURCE, STATE, REPARTITIONED)
+        return (self.slice_number, self.slice_number + EARLY_SLICES) if more else (self.slice_number,)
+
+    def is_without_foreign(self, slice_number: int) -> bool:
+        """Whether no line of a slice may have to be moved: there may be no worker that could, until the next gate.
+
+        What is moved much later is late.
+        """
+        may_stand = self.is_early and self.kind in (SOURCE, STATE, REPARTITIONED)
+        return may_stand and 0 <= slice_number - self.slice_number < EARLY_SLICES
+
+
+def act_of(seed: int, slices: int) -> Act | None:
+    """Return the act of a round with so many slices, None if it has none."""
+    kind = ACTS.get(seed % ACT_SEEDS)
+    if kind is None:
+        return None
+    rng = Random(f"act {seed}")
+    topics = TOPICS_OF.get(kind, ("",))
+    return Act(
+        kind,
+        slice_number=round(slices * rng.uniform(0.35, 0.7)),
+        topic=topics[seed // (ACT_SEEDS // 2) % len(topics)],
+        kills=rng.random() < 0.3,
+        is_early=rng.random() < 0.5,
+        partitions=rng.choice(PARTITIONS) if kind == REPARTITIONED else 0,
+        cut_s=rng.uniform(0.6, 2.0) if rng.random() < CUT_SHARE else None,
+    )
