@@ -112,5 +112,6 @@ def _not_allowed(act: Act, able: frozenset[Role], context: Context) -> Refused:
     if not able:
         instead = "do it for the workspace" if context.on_bot else "name a bot"
         return Refused("not_allowed", f"by: no role may do {act} here; {instead}")
-    titles = " or ".join(title for role, title in ROLE_TITLES.items() if role in able)
+    *others, last = [title for role, title in ROLE_TITLES.items() if role in able]
+    titles = f"{', '.join(others)} or {last}" if others else last
     return Refused("not_allowed", f"by: {act} needs {titles}; ask one of them to do it")

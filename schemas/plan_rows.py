@@ -69,25 +69,22 @@ def _limit(number: str, name: str, title: str, standard: int, trial: int) -> Row
     return Row(number, name, title, "limit", "runtime", standard, CUSTOM, {"trial": trial})
 
 
+def _rate(number: str, name: str, title: str, per: str, standard: int, trial: int, by: Enforcer = "runtime") -> Row:
+    """A number for each `per` that `by` enforces. Enterprise has its contract's."""
+    return Row(number, name, title, "rate", by, standard, CUSTOM, {"trial": trial}, per)
+
+
 def _text(number: str, name: str, title: str, enforced_by: Enforcer, standard: str, enterprise: str) -> Row:
     return Row(number, name, title, "text", enforced_by, standard, enterprise)
 
 
+_UNIT_MICROS: Final = STANDARD_CONVERSATION_MICROS
 _FROM_CREDIT: Final = f"as far as the credit goes; purchases from {dollars(MINIMUM_TOP_UP_MICROS)}"
 _PREMIUM: Final = "conversation designer, knowledge graph, multi-engine NLP, all channels"
 
 ROWS: Final = (
     _text("R1", "plan_type", "Plan type", "meter", "by the conversation", "by the session"),
-    Row(
-        "R2",
-        "unit_price",
-        "Price of a unit",
-        "price",
-        "meter",
-        STANDARD_CONVERSATION_MICROS,
-        CUSTOM,
-        examples={"advanced": 180_000},
-    ),
+    Row("R2", "unit_price", "Price of a unit", "price", "meter", _UNIT_MICROS, CUSTOM, {"advanced": 180_000}),
     _text("R3", "usage_limits", "Usage limits", "meter", _FROM_CREDIT, CUSTOM),
     _text(
         "R4",
@@ -101,17 +98,7 @@ ROWS: Final = (
     _flag("R6", "dialog_builder", "Dialog builder"),
     _limit("R7", "dialog_tasks", "Dialog tasks, up to", 200, trial=20),
     _flag("R8", "topic_modeler", "Topic modeler", standard=False),
-    Row(
-        "R9",
-        "proactive_notifications",
-        "Proactive notifications, up to",
-        "rate",
-        "meter",
-        500,
-        CUSTOM,
-        examples={"trial": 50},
-        per="hour",
-    ),
+    _rate("R9", "proactive_notifications", "Proactive notifications, up to", "hour", 500, trial=50, by="meter"),
     _flag("R10", "small_talk", "Small talk"),
     _flag("R11", "visual_experience", "Forms and widgets"),
     _flag("R12", "knowledge_extraction", "Knowledge extraction"),
@@ -129,8 +116,8 @@ ROWS: Final = (
     _flag("R24", "sentiment_analysis", "Sentiment analysis"),
     _limit("R25", "batch_test_cases", "Test cases in a batch test suite, up to", 10_000, trial=1_000),
     _limit("R26", "conversation_test_cases", "Test cases for conversation testing, up to", 1_000, trial=100),
-    Row("R27", "batch_tests", "Batch tests, up to", "rate", "runtime", 10, CUSTOM, {"trial": 2}, "day"),
-    Row("R28", "conversation_tests", "Conversation tests, up to", "rate", "runtime", 10, CUSTOM, {"trial": 2}, "day"),
+    _rate("R27", "batch_tests", "Batch tests, up to", "day", 10, trial=2),
+    _rate("R28", "conversation_tests", "Conversation tests, up to", "day", 10, trial=2),
     _flag("R29", "ivr_sandbox", "IVR sandbox"),
     _flag("R30", "service_orchestration", "Service orchestration"),
     _flag("R31", "agent_transfer", "Agent transfer"),
