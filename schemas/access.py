@@ -22,7 +22,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What an act is about, beyond its name. Each act reads only some of the fields.
+    """The subject of an act, beyond its name. Each act reads only some of the fields.
 
     `on_bot`: it is about one bot; else about the workspace or its shared credit.
     `workspace_plan`: the plan in force.

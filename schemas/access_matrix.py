@@ -30,7 +30,7 @@ _LETTERS: Final = dict(zip("OABCSP", ROLE_TITLES, strict=True))
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Who may do an act about one bot, and about the workspace or its shared credit."""
+    """The roles that may do an act about one bot, and about the workspace or its shared credit."""
 
     bot: frozenset[Role]
     workspace: frozenset[Role]

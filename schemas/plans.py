@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unit_title(self) -> str:
-        """What people call the units of this plan."""
+        """The name that people read for the units of this plan."""
         return "Billing Conversations" if self.unit == "conversation" else "Billing Sessions"
 
     @property

@@ -109,7 +109,7 @@ MESSAGES: Final[Mapping[MessageKey, Message]] = {
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a text may name. Money is in micro-dollars.
+    """The values that a text may name. Money is in micro-dollars.
 
     `bot` is the bot's name and may have any characters. `units` is how many more units the credit covers; None, for
     units that cost nothing, is written as `any number of`. `unit` is `conversation` or `session`.

@@ -1,4 +1,4 @@
-"""What a bot may do with the credit it can spend: active or not, its status, its units (docs/adr/0033).
+"""Entitlement of a bot by the credit that it can spend: active or not, its status, its units (docs/adr/0033).
 
 Pure functions of balances and plan. They read no state and change none.
 """
@@ -66,7 +66,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bot may do. Money is in micro-dollars.
+    """The answer to what a bot may do. Money is in micro-dollars.
 
     `allowed_units` is how many more units the available credit covers; None where a unit costs nothing. `limits` and
     `features` are those of the plan, for the runtime.
