@@ -14,13 +14,15 @@ RefusalCode = Literal[
     "no_member",
     "not_allowed",
     "plan_not_allowed",
+    "product_not_licensed",
 ]
 """The codes, and when each is used.
 
 amount_below_minimum: a price is below the published one. declined: an administrator said no. last_owner: a workspace
 must keep an owner. no_channel: a bot has no channel to be published on. no_completed_top_up: no purchase has completed
 yet. no_credit: no credit covers the bot. no_member: the person is not a member of the workspace. not_allowed: the role
-does not permit it. plan_not_allowed: the plan does not include it.
+does not permit it. plan_not_allowed: the plan does not include it. product_not_licensed:
+the licence of the workspace does not include the product.
 """
 
 
