@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self._number("analytics_history")
 
     def limits(self, contracted: Mapping[str, int] | None = None) -> dict[str, int | str]:
-        """The counts and rates that others enforce, by row name: a number, or "custom", or "unlimited".
+        """The counts, rates and months of the plan, by row name: a number, or "custom", or "unlimited".
 
         `contracted` are the numbers of a contract. They replace the plan's "custom", and no number that the plan
         publishes: that one is the same for all its customers.

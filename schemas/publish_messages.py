@@ -108,6 +108,15 @@ MESSAGES: Final[Mapping[MessageKey, Message]] = {
 """All messages, by key."""
 
 
+ATTRIBUTION: Final = Message("info", "Powered by {vendor}", "This assistant runs on free credit.")
+"""The line on the web channel of a bot that shows attribution."""
+
+
+def attribution(vendor: str) -> Message:
+    """Return the line of attribution. `vendor` is the name that the platform goes by."""
+    return msgspec.structs.replace(ATTRIBUTION, title=ATTRIBUTION.title.format_map({"vendor": vendor}))
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The values that a text may name. Money is in micro-dollars.
 

@@ -8,7 +8,7 @@ import pytest
 
 from meter.core.wallet.commands.publishing import PublishRequest, decide
 from meter.core.wallet.entitlements import BotCredit
-from schemas.publish_messages import MESSAGES, Figures, MessageKey, fill
+from schemas.publish_messages import MESSAGES, Figures, MessageKey, attribution, fill
 
 USD = 1_000_000
 WITH_CREDIT = Figures(
@@ -67,6 +67,12 @@ def test_a_message_reads(points: str, key: MessageKey, kind: str, action: str, t
     assert points
     filled = fill(MESSAGES[key], WITH_CREDIT)
     assert (filled.kind, filled.action, filled.text) == (kind, action, text)
+
+
+def test_the_line_of_attribution_names_the_vendor() -> None:
+    """K12, K13: on the web channel, while a bot lives on free credit."""
+    line = attribution("{Acme}")
+    assert (line.kind, line.title, line.text) == ("info", "Powered by {Acme}", "This assistant runs on free credit.")
 
 
 def test_there_is_a_message_for_every_key() -> None:

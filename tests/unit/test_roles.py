@@ -22,7 +22,7 @@ WAYS = [
 
 @pytest.mark.parametrize(("way", "opens", "on_bot", "who"), WAYS, ids=[each[0] for each in WAYS])
 def test_an_owner_is_changed_in_each_way(way: str, opens: str, on_bot: bool, who: str) -> None:
-    """N1 to N5, N10, X26: each way opens a part of the console, gives one command, and moves all rights."""
+    """N1 N2 N3 N4 N5 N10 X26: each way opens a part of the console, gives one command, and moves all rights."""
     assert way
     roles = roles_of(person(who, TEAM), "bot")
     about_workspace = roles_of(person(who, TEAM))
