@@ -80,7 +80,7 @@ PUBLISHED = [
 def test_a_row_has_its_published_values(
     points: str, name: str, kind: str, by: str, standard: Any, enterprise: Any
 ) -> None:
-    """Kind, who enforces it, and the value in each of the two plans; also the numbers that section T pins."""
+    """Kind, who enforces it, and the value in each of the two plans; the numbers written here by hand."""
     (row,) = [row for row in ROWS if row.number == points.split()[0]]
     assert (row.name, row.kind, row.enforced_by) == (name, kind, by)
     assert (PLANS["standard"].values[name], PLANS["enterprise"].values[name]) == (standard, enterprise)
