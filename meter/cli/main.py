@@ -15,6 +15,7 @@ from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import refusals
 from meter.cli.operate import OPERATIONS
+from meter.cli.plans import plans_command
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
 from meter.ingest.feed_lines import feed_files
@@ -47,6 +48,7 @@ _FEED = click.option(
     "  python -m meter demo                                   the sample traffic\n"
     "  python -m meter run --feed FILE --data DIR --once      your feed\n"
     '  python -m meter sql --data DIR "SELECT * FROM balances"\n'
+    "  python -m meter plans                                  plans and their limits\n"
     "\b\n"
     "In production, against Kafka and ClickHouse:\n"
     "  python -m meter topics; python -m aggregator migrate   once\n"
@@ -74,6 +76,7 @@ def main() -> None:
 
 main.add_command(dead_letters_group)
 main.add_command(policy_group)
+main.add_command(plans_command)
 for _command in OPERATIONS:
     main.add_command(_command)
 

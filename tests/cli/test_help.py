@@ -21,6 +21,7 @@ _TABLES = ("conversations", "ledger", "usage_daily", "usage_monthly", "balances"
         (("meter", "topics"), ("missing",)),
         (("meter", "produce"), ("--feed", "--close")),
         (("meter", "drained"), ("--timeout",)),
+        (("meter", "plans"), ("--plan", "--format", "json", "standard", "enterprise", "micro-dollars")),
         (("meter", "dead-letters"), ("list", "show", "replay", "TOPIC/PARTITION/OFFSET")),
         (("meter", "dead-letters", "list"), ("--code", "--topic", "--since", "--limit", "json", "refused again")),
         (("meter", "dead-letters", "show"), ("--raw",)),
