@@ -1,6 +1,7 @@
 """What this version writes for a small fixed feed, and what a reader finds in it."""
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -9,11 +10,13 @@ import msgspec
 
 from meter.charger.charger import Charger
 from meter.core.policy import Policy
+from meter.core.wallet.pages import PAGE_ROWS
 from meter.kafka.records import Record
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.sessionizer import Sessionizer
 from schemas import formats
 from schemas.events import encode_tick
+from schemas.instants import HOUR_MS, MINUTE_MS, rfc3339
 from schemas.replays import Claim, Receipt
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, REPLAYS, WALLET_INPUTS, WALLET_STATE
 from tests.golden.topics import NOW_MS, Reader, Topics
@@ -26,6 +29,7 @@ MEANING: Final = "meaning.json"
 Line = dict[str, Any] | bytes
 
 _DAY: Final = "2025-12-30T"
+_LONG_BEGINS_MS: Final = NOW_MS - 56 * HOUR_MS
 
 
 def directory() -> Path:
@@ -41,7 +45,7 @@ async def written() -> dict[str, str]:
     for command in _COMMANDS:
         topics.add(WALLET_INPUTS.name, 0, _record(command))
     await sessionizer.leave_out(6, "value: 3 workers ended while they processed this record: E: e")
-    for part in (_EVENTS[:3], _EVENTS[3:]):
+    for part in (_EVENTS[:3], _EVENTS[3:], _long_conversation()):
         for line in part:
             topics.add(CHAT_EVENTS.name, 0, _record(line))
         await sessionizer.read()
@@ -98,6 +102,15 @@ def _envelope(kind: str, event_id: str, time: str, **data: Any) -> dict[str, Any
     return {"specversion": "1.0", "id": event_id, "source": "/g", "type": kind, "time": _DAY + time, "data": data}
 
 
+def _long_conversation() -> Iterator[dict[str, Any]]:
+    """A conversation whose sessions take more than one page of a checkpoint."""
+    who = _who("enterprise") | {"channel_user_id": "long"}
+    for number in range(PAGE_ROWS + 3):
+        at_ms = _LONG_BEGINS_MS + number * 15 * MINUTE_MS
+        told = _envelope("chat.message", f"l-{number}", "", **who, **_says("user"))
+        yield told | {"time": rfc3339(at_ms)}
+
+
 def _message(event_id: str, time: str, workspace: str, actor: str) -> dict[str, Any]:
     return _envelope("chat.message", event_id, time, **_who(workspace), **_says(actor))
 
@@ -123,6 +136,15 @@ _COMMANDS: Final = (
         "billing.credits.purchased", "c-3", "08:30:00.000Z",
         workspace_id="standard", amount_micros=5_000_000, bot_id=None, order_id="o-1", method="card",
     ),
+    _envelope(
+        "billing.grant.assigned", "c-4", "08:30:00.000Z",
+        workspace_id="standard", amount_micros=7, grant_id="short", expires_at="2025-12-30T08:59:00Z",
+    ),
+    _envelope(
+        "billing.bot.created", "c-5", "08:30:00.000Z",
+        workspace_id="enterprise", bot_id="other", name="Other", owner="o@example.com", plan="enterprise",
+    ),
+    _envelope("billing.plan.changed", "c-6", "09:30:00.000Z", workspace_id="enterprise", plan="standard"),
 )  # fmt: skip
 
 _EVENTS: Final = (

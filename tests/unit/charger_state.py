@@ -12,6 +12,7 @@ from meter.stage.blocks import pack, unpack
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.topics import WALLET_INPUTS
 from tests.bench_wallet.records import stored
+from tests.packed_records import listed
 
 
 class State:
@@ -24,13 +25,15 @@ class State:
         self.entries: dict[bytes, bytes] = {}
         self._due: list[WalletInput] = []
         self._offset = 0
+        self.largest_bytes = 0
+        """The value of the largest record that was written so far."""
 
     @classmethod
     def of(cls, entries: dict[bytes, bytes], mark: bytes, policy: Policy | None = None) -> "State":
         """A charger restored from entries."""
         state = cls.__new__(cls)
         state._policy = policy or Policy()
-        state.charger, state._due, state._offset = Charger(state._policy, 0), [], 0
+        state.charger, state._due, state._offset, state.largest_bytes = Charger(state._policy, 0), [], 0, 0
         state.entries = dict(entries)
         for block in pack(entries.items()):
             state.charger.load(0, block)
@@ -42,9 +45,10 @@ class State:
         records = [stored(each, self._offset + number) for number, each in enumerate(inputs)]
         self._offset += len(records)
         for output in self.charger.process(records):
+            written = [record.value or b"" for record in listed(output.records)]
+            self.largest_bytes = max([self.largest_bytes, *map(len, written)])
             if output.topic == WALLET_INPUTS:
-                assert isinstance(output.records, list)
-                self._due += [decode_wallet_input(record.value or b"") for record in output.records]
+                self._due += map(decode_wallet_input, written)
 
     def finish_slices(self) -> None:
         """Process what the charger has ordered for itself, until it orders nothing."""

@@ -4,20 +4,28 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import ConsumerRecord
 
 from meter.charger.charger import Charger
+from meter.charger.state import Mark, encode
 from meter.charger.update_parts import encoded_parts
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
+from meter.core.wallet.source import Source
+from meter.sessionizer.python_engine import CoreEngine
+from meter.sessionizer.sessionizer import CHECKPOINT_EVENTS, SAFE_POINT_OFFSETS, Sessionizer
 from meter.stage.blocks import unpack
 from schemas.commands import BotCreated
 from schemas.ids import digest
 from schemas.ledger import LedgerUpdate, decode_ledger_update
-from schemas.metered import ConversationMetered, decode_wallet_input
+from schemas.metered import ConversationMetered, SafePoint, decode_wallet_input
 from schemas.money import MOST_MICROS
-from tests.bench_wallet.records import conversation, stored
+from schemas.topics import MAX_RECORD_BYTES
+from schemas.versions import version_of
+from tests.bench_wallet.records import START_MS, conversation, stored
 from tests.oracle.build import CENT_20, DAY, STANDARD, command
+from tests.unit.charger_state import State
 from tests.unit.wallet_harness import WalletHarness
 
 BILLION = 10**15
@@ -127,3 +135,55 @@ def test_a_rebilled_conversation_of_many_sessions_takes_time_in_proportion() -> 
     wallet.conversation(0, 99_999 * 900_000 + 1, id=digest("c").hex())
     wallet.command("plan.changed", plan="enterprise", session_price_micros=1)
     assert wallet.balance.paid_micros == -100_000
+
+
+def test_an_update_of_many_rows_is_never_whole_in_memory_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is divided by its number of rows before any of it is encoded."""
+    wallet = WalletHarness(STANDARD)
+    for number in range(20):
+        wallet.wallets.step(conversation("w", number))
+    (update,) = wallet.wallets.drain_updates(0, 99)
+    monkeypatch.setattr("meter.charger.update_parts.PART_ROWS", 6)
+    parts = [decode_ledger_update(each) for each in encoded_parts(update)]
+    assert max(len(part.entries) + len(part.conversations) + len(part.usage) for part in parts) <= 6
+    assert [part.balance for part in parts] == [*[None] * (len(parts) - 1), update.balance]
+    assert [each for part in parts for each in part.entries] == update.entries
+
+
+def test_one_lot_that_many_conversations_lapse_to_is_parts_of_an_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grant is withdrawn that has lapsed again and again: all of it is one input, and no record is large."""
+    monkeypatch.setattr("meter.charger.update_parts.PART_BYTES", 20_000)
+    state = State(Policy(conversation_micros=10, free_grant_micros=5_000, horizon_ms=300 * DAY))
+    state.tell(*(conversation("w", number) for number in range(500)))
+    state.tell(SafePoint(origin_partition=0, origin_offset=500, watermark_ms=START_MS + 100 * DAY))
+    state.tell(decode_wallet_input(command("plan.changed", -90 * DAY, plan="enterprise", session_price_micros=5)))
+    state.finish_slices()
+    assert len(state.known()["w"]["wallet"]["lots"]["by_id"]["assumed"]["lapses"]) > 400
+    state.largest_bytes = 0
+    state.tell(decode_wallet_input(command("workspace.created", -90 * DAY, plan="standard")))
+    assert 10_000 < state.largest_bytes <= 20_000
+
+
+def test_a_checkpoint_of_the_sessionizer_is_due_after_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the interval is: a safe point follows, and bounds what the wallets keep of occurrences in their mark."""
+    monkeypatch.setattr("meter.sessionizer.sessionizer.CHECKPOINT_EVENTS", 4)
+    sessionizer = Sessionizer(Policy(), 0, CoreEngine)
+    due: list[bool] = []
+    for number in range(8):
+        list(sessionizer.process([stored_event(number)]))
+        due.append(sessionizer.is_full)
+        if sessionizer.is_full:
+            sessionizer.mark()
+            due.append(sessionizer.is_full)
+    assert due == [False, False, False, True, False] * 2
+
+
+def test_a_mark_of_the_wallets_is_small_between_two_safe_points() -> None:
+    """With as many occurrences as can come, each in a late generation."""
+    most = CHECKPOINT_EVENTS + SAFE_POINT_OFFSETS + MAX_RECORD_BYTES // 200
+    recent = {version_of(9, offset) for offset in range(most)}
+    assert len(encode(Mark(Source(recent=recent)))) < MAX_RECORD_BYTES // 4
+
+
+def stored_event(number: int) -> ConsumerRecord:
+    return ConsumerRecord("chat-events", 0, number, 0, 0, None, b"not json", None, -1, 0, ())
