@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from schemas.exit_statuses import REFUSED
 from tests.integration.processes import STOP_S, Worker
 
 _SIGTERM: Final = -15
 """How a worker ends that was asked to before it could listen."""
 
-_REFUSED: Final = 1
+_AWAY: Final = 1
 """How a worker ends that finds no server when it starts: one sentence, and nothing to look for."""
 
 READY_S: Final = 180.0
@@ -31,7 +32,8 @@ class Fleet:
         self._leaving: list[Worker] = []
         self._guests: list[Worker] = []
         self.crashes: Counter[int] = Counter()
-        """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away."""
+        """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away,
+        1 or 78 where an operator has to act first."""
         self.reasons: list[str] = []
         """What those said that did not end for want of a server."""
         self.stuck: list[str] = []
@@ -117,7 +119,7 @@ class Fleet:
     def _count(self, worker: Worker) -> None:
         code = worker.ended() or 0
         self.crashes[code] += 1
-        if code != _REFUSED:
+        if code not in (_AWAY, REFUSED):
             self.reasons.append(f"{worker.log_file.name} ended with {code}: {_reason(worker.log)}")
 
     def last_words(self) -> list[str]:
