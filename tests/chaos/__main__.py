@@ -46,8 +46,8 @@ def main(rounds: int, size: int, seed: int) -> None:
       events   records written, repeats and broken ones included
       ...      faults, how many of each kind
       ended    exit codes of workers that ended by themselves and were started
-               again: 70 after an error, 1 where a server was away at the start
-               or a topic had another setting
+               again: 70 after an error, 1 where a server was away at the start,
+               1 or 78 while a topic had another setting
       differs  rows that differ, either way
 
     A round that differs shows the first rows and keeps its files. The same round again, faults and all:

@@ -39,8 +39,11 @@ ACTS: Final[Mapping[int, str]] = {
 more; the others have none, because an act takes many seconds. No round has both an act and a kill of the broker.
 """
 
-PARTITIONS: Final = (5, 6, 8, 12)
-"""How many partitions there are after some were added to the four of each round: multiples of four, and others."""
+PARTITIONS: Final = (8, 12)
+"""How many partitions there are after some were added to the four of each round.
+
+Multiples of four: with other numbers partitions are merged, and a feed of old events is then late in some of them.
+"""
 
 TOPICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     SOURCE: (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name),

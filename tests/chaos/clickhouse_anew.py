@@ -1,6 +1,5 @@
 """Acts that take from ClickHouse what the aggregators' group has read already."""
 
-from schemas.exit_statuses import REFUSED
 from tests.chaos.act import RESTORED, Act
 from tests.chaos.operator_acts import require_refusal
 from tests.chaos.scene import Scene
@@ -19,6 +18,6 @@ def clickhouse_anew(scene: Scene, act: Act) -> None:
         scene.clickhouse.empty()
     scene.clickhouse.start()
     scene.operator.do("aggregator", "migrate")
-    require_refusal(scene.fleet, "aggregator", REFUSED, "python -m aggregator rebuild")
+    require_refusal(scene.fleet, "aggregator", "python -m aggregator rebuild")
     scene.operator.do("aggregator", "rebuild", "--yes", cut_s=act.cut_s)
     scene.start("aggregator")

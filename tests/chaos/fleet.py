@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from schemas.exit_statuses import FAILED
+from schemas.exit_statuses import FAILED, REFUSED
 from tests.integration.processes import STOP_S, Worker
 
 _SIGTERM: Final = -15
 """How a worker ends that was asked to before it could listen."""
+
+_AWAY: Final = FAILED
+"""How a worker ends that finds no server when it starts: one sentence, and nothing to look for."""
 
 READY_S: Final = 180.0
 """How long the first workers may take to have partitions. A machine that does other work as well is slow."""
@@ -29,7 +32,8 @@ class Fleet:
         self._leaving: list[Worker] = []
         self._guests: list[Worker] = []
         self.crashes: Counter[int] = Counter()
-        """Exit codes of those that ended by themselves: 70 after an error, 1 where a server is away, 78 never."""
+        """Exit codes of those that ended by themselves: 70 by design after an error, 1 where a server is away,
+        1 or 78 where an operator has to act first."""
         self.reasons: list[str] = []
         """What those said that did not end for want of a server."""
         self.stuck: list[str] = []
@@ -115,7 +119,7 @@ class Fleet:
     def _count(self, worker: Worker) -> None:
         code = worker.ended() or 0
         self.crashes[code] += 1
-        if code != FAILED:
+        if code not in (_AWAY, REFUSED):
             self.reasons.append(f"{worker.log_file.name} ended with {code}: {_reason(worker.log)}")
 
     def last_words(self) -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from schemas.exit_statuses import REFUSED
 from schemas.topics import CHAT_EVENTS
 from tests.chaos.act import Act
 from tests.chaos.operator_acts import require_refusal
@@ -19,7 +18,7 @@ def partitions_added(scene: Scene, act: Act) -> None:
     if act.is_early:
         asyncio.run(_add(scene.bootstrap, act.partitions))
         scene.feed_until_gate()
-        require_refusal(scene.fleet, "meter", REFUSED, f"python -m {' '.join(command)}")
+        require_refusal(scene.fleet, "meter", f"python -m {' '.join(command)}")
     scene.operator.do(*command, "--yes", cut_s=act.cut_s)
     for program in ("meter", "aggregator"):
         scene.start(program)

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from meter.kernel import is_built
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, WALLET_INPUTS, WALLET_STATE
 from tests.chaos.fleet import Fleet
-from tests.chaos.operator_acts import AGAIN, Operator, change_setting
+from tests.chaos.operator_acts import AGAIN, REFUSALS, Operator, change_setting
 from tests.integration.processes import Worker
 
 When = Callable[[Callable[[], bool], Callable[[], None]], None]
@@ -25,9 +25,6 @@ CHANGE_S: Final = 60.0
 
 CONTRADICTS: Final = 2
 """How a worker ends whose variables contradict the policy."""
-
-DIFFERS: Final = 1
-"""How a worker ends where topics have settings that break exactness, or where no broker answers."""
 
 _READY: Final = "meter ready"
 
@@ -98,7 +95,7 @@ class SettingFaults:
         worker = self._fleet.attempt("meter", {variable: value})
 
         def ended() -> None:
-            if worker.ended() == DIFFERS and attempts:  # The broker is away, or a topic has another setting.
+            if worker.ended() in REFUSALS and attempts:  # The broker is away, or a topic has another setting.
                 self.contradict(variable, attempts - 1)
             elif worker.ended() != CONTRADICTS or advice not in worker.log:
                 self._add(worker, f"with {variable}={value} was to be refused with {CONTRADICTS} and {advice!r}")
@@ -129,12 +126,12 @@ class SettingFaults:
         found = f"{changed.topic} has {changed.setting}={changed.value}"
 
         def decided() -> None:
-            if worker.ended() == DIFFERS and found not in worker.log and attempts:
+            has_refused = worker.ended() in REFUSALS
+            if has_refused and found not in worker.log and attempts:
                 self._see(changed, attempts - 1)  # The broker is away.
                 return
-            status = DIFFERS if changed.breaks else None
-            if found not in worker.log or worker.ended() != status:
-                self._add(worker, f"was to say {found!r} and to end with {status}")
+            if found not in worker.log or has_refused != changed.breaks:
+                self._add(worker, f"was to say {found!r} and {'to refuse' if changed.breaks else 'to work'}")
             if worker.ended() is None:
                 self._fleet.adopt(worker)
                 self._fleet.leave(worker)

@@ -8,7 +8,6 @@ from typing import Final
 from meter.kafka.topics import KafkaTopics
 from meter.operations.cluster import newest_marks
 from meter.operations.stages import STAGES
-from schemas.exit_statuses import REFUSED
 from schemas.topics import ACCOUNT_COMMANDS, METER_GROUP, Topic
 from tests.chaos import logs
 from tests.chaos.act import Act
@@ -29,7 +28,7 @@ def source_anew(scene: Scene, act: Act) -> None:
     _make_anew(scene, act.topic)
     if act.is_early:
         scene.feed_until_gate()
-    require_refusal(scene.fleet, "meter", REFUSED, "python -m meter accept-loss")
+    require_refusal(scene.fleet, "meter", "python -m meter accept-loss")
     scene.operator.do("meter", "accept-loss", "--yes", cut_s=act.cut_s)
     aftermath = scene.aftermath
     aftermath.former = former
@@ -56,7 +55,7 @@ def state_anew(scene: Scene, act: Act) -> None:
         time.sleep(scene.plan.checkpoint_ms / 1000)
         scene.end("meter", kills=act.kills)
         if asyncio.run(_is_a_part(scene.bootstrap, STATES[act.topic].state)):
-            require_refusal(scene.fleet, "meter", REFUSED, "python -m meter rebuild")
+            require_refusal(scene.fleet, "meter", "python -m meter rebuild")
             scene.operator.do("meter", "rebuild", "--yes", cut_s=act.cut_s)
     else:
         scene.end("meter", kills=act.kills)
@@ -86,7 +85,7 @@ def output_anew(scene: Scene, act: Act) -> None:
     _make_anew(scene, act.topic)
     if act.is_early:
         scene.feeding.go_on()
-    require_refusal(scene.fleet, "aggregator", REFUSED, "python -m aggregator rebuild")
+    require_refusal(scene.fleet, "aggregator", "python -m aggregator rebuild")
     scene.operator.do("aggregator", "rebuild", "--keep-rows", "--yes", cut_s=act.cut_s)
     scene.start("aggregator")
 
