@@ -17,9 +17,9 @@ from schemas.topics import (
     WALLET_STATE,
 )
 
-SOURCE: Final = "source made anew"
-STATE: Final = "state made anew"
-OUTPUT: Final = "output made anew"
+SOURCE: Final = "source created again"
+STATE: Final = "state created again"
+OUTPUT: Final = "output created again"
 EMPTIED: Final = "clickhouse emptied"
 RESTORED: Final = "clickhouse restored"
 REPARTITIONED: Final = "partitions added"

@@ -51,7 +51,7 @@ def hundred(first: int) -> list[Plan]:
 
 @pytest.mark.parametrize("first", [1, 3_001, 77])
 def test_a_hundred_rounds_have_each_act_five_times(first: int) -> None:
-    """Wherever they begin; every topic that can be made anew is; most rounds have no act, and none with a broker that
+    """Wherever they begin; every topic that can be created again is; most rounds have no act, and none with a broker that
     is killed."""
     plans = hundred(first)
     acts = [plan.act for plan in plans if plan.act is not None]
@@ -95,7 +95,7 @@ def test_an_act_comes_between_faults() -> None:
 
 
 def test_what_is_written_while_no_worker_runs_need_not_be_moved() -> None:
-    """Where a source is made anew early: a record that is moved long after others were read would be late."""
+    """Where a source is created again early: a record that is moved long after others were read would be late."""
     early = [plan for plan in hundred(1) if plan.act and plan.act.kind == SOURCE and plan.act.is_early]
     assert early
     for plan in early:
