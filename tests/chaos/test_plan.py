@@ -51,8 +51,8 @@ def hundred(first: int) -> list[Plan]:
 
 @pytest.mark.parametrize("first", [1, 3_001, 77])
 def test_a_hundred_rounds_have_each_act_five_times(first: int) -> None:
-    """Wherever they begin; every topic that can be created again is; most rounds have no act, and none with a broker that
-    is killed."""
+    """Wherever they begin. Each topic is created again in its turn. Most rounds have no act, and none that has one has a
+    broker that is killed."""
     plans = hundred(first)
     acts = [plan.act for plan in plans if plan.act is not None]
     counts = Counter(act.kind for act in acts)
