@@ -51,8 +51,7 @@ def hundred(first: int) -> list[Plan]:
 
 @pytest.mark.parametrize("first", [1, 3_001, 77])
 def test_a_hundred_rounds_have_each_act_five_times(first: int) -> None:
-    """Wherever they begin. Each topic is created again in its turn. Most rounds have no act, and none that has one has a
-    broker that is killed."""
+    """Wherever they begin, with each topic and in each way. Most rounds have no act. None has a broker killed too."""
     plans = hundred(first)
     acts = [plan.act for plan in plans if plan.act is not None]
     counts = Counter(act.kind for act in acts)
@@ -63,8 +62,11 @@ def test_a_hundred_rounds_have_each_act_five_times(first: int) -> None:
         (kind, topic) for kind, topics in TOPICS_OF.items() for topic in topics
     }
     assert not any(plan.act and plan.seed % 5 == 0 for plan in plans)
-    for chosen in ("kills", "is_early", "cut_s"):
-        assert {bool(getattr(act, chosen)) for act in acts} == {True, False}
+    for kind in counts:
+        for chosen in ("kills", "is_early", "cut_s"):
+            assert {bool(getattr(act, chosen)) for act in acts if act.kind == kind} == {True, False}
+    ways = {(act.topic, act.is_early) for act in acts if act.kind in (SOURCE, STATE)}
+    assert len(ways) == 2 * len({*TOPICS_OF[SOURCE], *TOPICS_OF[STATE]})
 
 
 @pytest.mark.parametrize("first", [1, 3_001])
