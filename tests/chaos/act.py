@@ -102,7 +102,7 @@ def act_of(seed: int, slices: int) -> Act | None:
         topic=topics[number % len(topics)],
         kills=number % 5 in (1, 4),
         is_early=number % 2 == 0,
-        partitions=rng.choice(PARTITIONS) if kind == REPARTITIONED else 0,
+        partitions=PARTITIONS[number // 2 % len(PARTITIONS)] if kind == REPARTITIONED else 0,
         cut_s=rng.uniform(0.6, 2.0) if number % 4 in (0, 3) else None,
     )
 
