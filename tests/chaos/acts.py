@@ -5,17 +5,17 @@ from typing import Final
 
 from tests.chaos import act as kinds
 from tests.chaos.act import Act
-from tests.chaos.clickhouse_anew import clickhouse_anew
+from tests.chaos.clickhouse_again import clickhouse_again
 from tests.chaos.repartition import partitions_added
 from tests.chaos.scene import Scene
-from tests.chaos.topics_anew import output_anew, source_anew, state_anew
+from tests.chaos.topics_again import output_again, source_again, state_again
 
 PLAYED_BY: Final[Mapping[str, Callable[[Scene, Act], None]]] = {
-    kinds.SOURCE: source_anew,
-    kinds.STATE: state_anew,
-    kinds.OUTPUT: output_anew,
-    kinds.EMPTIED: clickhouse_anew,
-    kinds.RESTORED: clickhouse_anew,
+    kinds.SOURCE: source_again,
+    kinds.STATE: state_again,
+    kinds.OUTPUT: output_again,
+    kinds.EMPTIED: clickhouse_again,
+    kinds.RESTORED: clickhouse_again,
     kinds.REPARTITIONED: partitions_added,
 }
 

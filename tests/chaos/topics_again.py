@@ -18,14 +18,14 @@ from tests.chaos.scene import Scene
 STATES: Final = {stage.state.name: stage for stage in STAGES}
 
 
-def source_anew(scene: Scene, act: Act) -> None:
+def source_again(scene: Scene, act: Act) -> None:
     """A source topic after all of it was read: nothing is lost, and each partition with a checkpoint says so once."""
     scene.drain()
     scene.end("meter", kills=act.kills)
     read = asyncio.run(logs.committed(scene.bootstrap, METER_GROUP, act.topic))
     former = asyncio.run(logs.read_all(scene.bootstrap, act.topic))
     _require_read(former, read)
-    _make_anew(scene, act.topic)
+    _create_again(scene, act.topic)
     if act.is_early:
         scene.feed_until_gate()
     require_refusal(scene.fleet, "meter", "python -m meter accept-loss")
@@ -46,11 +46,11 @@ def _require_read(records: Sequence[logs.Record], read: dict[int, int]) -> None:
         raise ActError(f"{len(unread)} records of others would be lost unread, the first is {unread[0]}")
 
 
-def state_anew(scene: Scene, act: Act) -> None:
+def state_again(scene: Scene, act: Act) -> None:
     """A topic of state. Early: while workers run, so that they write the rest of their state to the new one."""
     scene.drain()
     if act.is_early:
-        _make_anew(scene, act.topic)
+        _create_again(scene, act.topic)
         scene.feed_until_gate()
         time.sleep(scene.plan.checkpoint_ms / 1000)
         scene.end("meter", kills=act.kills)
@@ -59,14 +59,14 @@ def state_anew(scene: Scene, act: Act) -> None:
             scene.operator.do("meter", "rebuild", "--yes", cut_s=act.cut_s)
     else:
         scene.end("meter", kills=act.kills)
-        _make_anew(scene, act.topic)
+        _create_again(scene, act.topic)
     scene.start("meter")
 
 
 async def _is_a_part(bootstrap: str, state: Topic) -> bool:
     """Whether workers have saved to a topic of state that was another one when they began.
 
-    They have not if nothing came, or if the group has given all partitions anew: then all is read again.
+    They have not if nothing came, or if the group has given all partitions again: then all is read again.
     """
     topics = KafkaTopics(bootstrap, idempotent=True)
     await topics.start()
@@ -78,11 +78,11 @@ async def _is_a_part(bootstrap: str, state: Topic) -> bool:
     return any(not saved.mark.life.state.is_same_life(now) for saved in marks.values())
 
 
-def output_anew(scene: Scene, act: Act) -> None:
+def output_again(scene: Scene, act: Act) -> None:
     """A topic that the aggregator reads, once it is in ClickHouse: the rows stay. Early: the meter writes meanwhile."""
     scene.drain()
     scene.end("aggregator", kills=act.kills)
-    _make_anew(scene, act.topic)
+    _create_again(scene, act.topic)
     if act.is_early:
         scene.feeding.go_on()
     require_refusal(scene.fleet, "aggregator", "python -m aggregator rebuild")
@@ -90,7 +90,7 @@ def output_anew(scene: Scene, act: Act) -> None:
     scene.start("aggregator")
 
 
-def _make_anew(scene: Scene, topic: str) -> None:
+def _create_again(scene: Scene, topic: str) -> None:
     delete_topic(scene.bootstrap, topic)
     for _ in range(AGAIN):  # The broker may still delete the former one.
         if f"created  {topic}" in scene.operator.do("meter", "topics"):

@@ -5,7 +5,7 @@ from tests.chaos.operator_acts import require_refusal
 from tests.chaos.scene import Scene
 
 
-def clickhouse_anew(scene: Scene, act: Act) -> None:
+def clickhouse_again(scene: Scene, act: Act) -> None:
     """Empty ClickHouse, or bring back an older copy. Early: the meter and the feed go on meanwhile."""
     scene.drain()
     scene.end("aggregator", kills=act.kills)
