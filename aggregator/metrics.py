@@ -10,6 +10,7 @@ from aggregator.core.tables import TABLES
 from schemas.broker_answers import ANSWERS
 from schemas.listening import listen
 from schemas.rejection_codes import FOREIGN, REJECTION_CODES
+from schemas.topics import EVENT_COUNTS
 
 FIRST_PORT: Final = 9102
 """The first port that is tried if none is set."""
@@ -30,6 +31,9 @@ EVENT_TO_CLICKHOUSE_SECONDS: Final = Histogram(
     "aggregator_event_to_clickhouse_seconds",
     "From the Kafka timestamp of the oldest chat event of a ledger update to its rows being in ClickHouse",
     buckets=_LATENCY_BUCKETS,
+)
+UNREADABLE: Final = Counter(
+    "aggregator_unreadable", "Records skipped because they cannot be read; no charge depends on them", ["topic"]
 )
 LAG: Final = Gauge(
     "aggregator_consumer_lag", "Fetchable records of a partition not in ClickHouse yet", ["topic", "partition"]
@@ -56,6 +60,7 @@ KAFKA_UP.set_function(ANSWERS.is_up)
 for _table in (*TABLES, OFFSETS_HELD):
     for _metric in (ROWS, INSERT_ROWS, INSERT_SECONDS, INSERT_FAILURES):
         _metric.labels(_table.name)
+UNREADABLE.labels(EVENT_COUNTS.name)
 for _code in (*REJECTION_CODES, FOREIGN):
     DEAD_LETTERS.labels(_code)
 

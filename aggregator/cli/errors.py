@@ -10,12 +10,14 @@ from aggregator.clickhouse.client import ClickHouseAwayError
 from aggregator.clickhouse.directory_lock import DirectoryTakenError
 from aggregator.clickhouse.migrate import NewerTablesError, TablesError
 from aggregator.clickhouse.read_only import QueryError
+from aggregator.core.records import UnusableUpdateError
 from aggregator.kafka.survey import KafkaUnusableError, TopicsUnevenError
 from aggregator.rebuild.rebuild import RebuildError
 from aggregator.writer.start import HoldingsError
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
 from schemas.exit_statuses import FAILED, REFUSED, USAGE_ERROR
+from schemas.formats import NewerFormatError
 from schemas.listening import PortsTakenError
 
 
@@ -30,7 +32,14 @@ def refusals() -> Iterator[None]:
         yield
     except SettingsError as refusal:
         _refuse(refusal, USAGE_ERROR)
-    except (CodecsMissingError, HoldingsError, NewerTablesError, TopicsUnevenError) as refusal:
+    except (
+        CodecsMissingError,
+        HoldingsError,
+        NewerFormatError,
+        NewerTablesError,
+        TopicsUnevenError,
+        UnusableUpdateError,
+    ) as refusal:
         _refuse(refusal, REFUSED)
     except (
         ClickHouseAwayError,

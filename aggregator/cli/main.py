@@ -7,8 +7,9 @@ from typing import get_args
 import click
 
 from aggregator import metrics
-from aggregator.cli import rebuild
+from aggregator.cli.environment import ENVIRONMENT
 from aggregator.cli.errors import refusals
+from aggregator.cli.operate import OPERATIONS
 from aggregator.cli.summary import print_summary
 from aggregator.clickhouse import migrate, read_only
 from aggregator.clickhouse.client import ClickHouse
@@ -19,25 +20,8 @@ from schemas.codecs import require_codecs
 from schemas.exit_statuses import FAILED
 from schemas.terminal import print_any_text
 
-_ENVIRONMENT = """
-\b
-Environment (all of it optional; the last word is the default):
-  KAFKA_BOOTSTRAP_SERVERS  HOST:PORT[,HOST:PORT]  127.0.0.1:9092
-  CLICKHOUSE_DSN           a server's, or chdb:///DIR for the engine in this
-                           process on the absolute directory DIR
-                           clickhouse://default@127.0.0.1:8123/default
-  METRICS_HOST             address that serves /metrics  127.0.0.1
-  METRICS_PORT             its port; 0 for the first free one from 9102 up  0
-  AGGREGATOR_FLUSH_MS      milliseconds that rows wait for other rows, so that
-                           they are inserted together  500
-  AGGREGATOR_RECONCILE_S   seconds between two looks of a worker at whether
-                           everything adds up; 0 for never  60
-  KAFKA_SESSION_TIMEOUT_S  seconds of silence after which other workers take
-                           over the partitions of this one  10
-"""
 
-
-@click.group(epilog=_ENVIRONMENT)
+@click.group(epilog=ENVIRONMENT)
 def main() -> None:
     """Read what the meter wrote to Kafka, and keep the tables and views of ClickHouse: conversations, ledger,
     usage_daily, usage_monthly, balances, dead_letters.
@@ -55,7 +39,11 @@ def main() -> None:
     print_any_text()
 
 
-@main.command("migrate", epilog=_ENVIRONMENT)
+for _command in OPERATIONS:
+    main.add_command(_command)
+
+
+@main.command("migrate", epilog=ENVIRONMENT)
 def migrate_command() -> None:
     """Create the tables, or change them to what this version needs. Safe to repeat.
 
@@ -74,7 +62,7 @@ def migrate_command() -> None:
         click.echo("the tables are up to date")
 
 
-@main.command("worker", epilog=_ENVIRONMENT)
+@main.command("worker", epilog=ENVIRONMENT)
 def worker_command() -> None:
     """Write from Kafka to ClickHouse until stopped (SIGTERM, Ctrl-C).
 
@@ -95,44 +83,7 @@ def worker_command() -> None:
             worker.run(settings, clickhouse, _once(f"aggregator ready, metrics at {url}"))
 
 
-@main.command("rebuild", epilog=_ENVIRONMENT)
-@click.option("--from-start", is_flag=True, help="Delete all rows first, also where ClickHouse could be gone on with.")
-@click.option(
-    "--keep-rows",
-    is_flag=True,
-    help="Keep rows of earlier topics: where ledger, dead-letters or event-counts was created again, and the wallets "
-    "have gone on. Never after `python -m meter begin-anew`.",
-)
-@click.option("--yes", is_flag=True, help="Do it. Without this the command only says what it would do.")
-def rebuild_command(from_start: bool, keep_rows: bool, yes: bool) -> None:
-    """Fill ClickHouse from Kafka again.
-
-    Reads ledger, dead-letters and event-counts from their oldest records to their ends. For a ClickHouse that is empty,
-    older than the group's offsets, or of topics that were deleted and created again.
-    Where its rows belong to these topics, the command keeps them and goes on after them; else it deletes them. Stop all
-    workers of the aggregator first; those of the meter may run. Killed at any moment, give the command again: it goes
-    on where it ended. At the end it names what Kafka has deleted, which is gone for good.
-
-    \b
-    Examples:
-      python -m aggregator rebuild          says what it would do
-      python -m aggregator rebuild --yes
-      python -m aggregator rebuild --yes --from-start
-    """
-    with refusals():
-        settings = load()
-        require_codecs()
-        with ClickHouse(settings.clickhouse_dsn) as clickhouse:
-            migrate.require(clickhouse)
-            if yes:
-                rebuild.show_rebuild(
-                    settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows
-                )
-            else:
-                rebuild.show_plan(settings.kafka_bootstrap_servers, clickhouse, from_start=from_start, keeps=keep_rows)
-
-
-@main.command("reconcile", epilog=_ENVIRONMENT)
+@main.command("reconcile", epilog=ENVIRONMENT)
 @click.option(
     "--grace",
     "grace_s",
@@ -175,7 +126,7 @@ def reconcile_command(grace_s: float, output_format: report.Format) -> None:
         sys.exit(FAILED)
 
 
-@main.command("sql", epilog=_ENVIRONMENT)
+@main.command("sql", epilog=ENVIRONMENT)
 @click.argument("query")
 @click.option(
     "--format",
@@ -206,7 +157,7 @@ def sql_command(query: str, output_format: str) -> None:
         sys.stdout.buffer.write(read_only.query(load().clickhouse_dsn, query, output_format))
 
 
-@main.command("summary", epilog=_ENVIRONMENT)
+@main.command("summary", epilog=ENVIRONMENT)
 def summary_command() -> None:
     """Show usage and money by workspace, and the refused records.
 

@@ -13,6 +13,7 @@ from aggregator.clickhouse import holdings
 from aggregator.clickhouse.client import ClickHouse
 from aggregator.core.holdings import Held, Partition, Present, gone, must_empty, offsets_now
 from aggregator.kafka.survey import consumer_of, members, survey
+from aggregator.writer import left_out
 from aggregator.writer.findings import Findings
 from aggregator.writer.sink import write
 from schemas.topics import AGGREGATOR_GROUP
@@ -115,7 +116,8 @@ async def _fill(
     """Write the rows of one partition from `start` to its end."""
     topic_ids = {life.name: life.topic_id for life in present.cluster.topics.values()}
     end = present.ends[partition]
-    at, findings = start, Findings()
+    skipped = left_out.read(clickhouse)
+    at, findings = start, Findings(left_out=skipped)
     consumer.assign([TopicPartition(*partition)])
     consumer.seek(TopicPartition(*partition), start)
     while at < end:
@@ -128,7 +130,7 @@ async def _fill(
         findings.next_offsets[partition] = at
         if at == end or findings.rows >= WRITE_ROWS or findings.size_bytes >= WRITE_BYTES:
             await write(clickhouse, findings, topic_ids)
-            findings = Findings()
+            findings = Findings(left_out=skipped)
 
 
 async def _next(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> tuple[list[ConsumerRecord], int]:

@@ -83,16 +83,24 @@ class Intake:
     worker lives. Call `forget` when partitions are revoked or assigned, and `look_for_holes` every few seconds.
     """
 
-    def __init__(self, offsets: Offsets, write: Callable[[Findings], Awaitable[None]], flush_ms: int) -> None:
+    def __init__(
+        self,
+        offsets: Offsets,
+        write: Callable[[Findings], Awaitable[None]],
+        flush_ms: int,
+        left_out: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
+        """`left_out` are partition and offset of the records of the ledger that are left out."""
         self._offsets = offsets
         self._write = write
         self._flush_ms = flush_ms
+        self._left_out = left_out
         self._expected: dict[Partition, int] = {}
         self.written: dict[Partition, int] = {}
         """For each partition whose start is known: the first offset whose rows are not in ClickHouse yet."""
         self._assignment = 0
         self._last_batch_s: dict[Partition, float] = {}
-        self._pending = Findings()
+        self._pending = Findings(left_out=left_out)
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
@@ -110,7 +118,7 @@ class Intake:
         """Collect the new records of a batch, or seek back if records before the batch are missing.
 
         Waits while MAX_ROWS or MAX_BYTES are unwritten, and drops the batch if partitions move meanwhile. Does not wait
-        for its own rows. Raises NotALedgerUpdateError.
+        for its own rows. Raises UnusableUpdateError.
         """
         assignment = self._assignment
         await self._room.wait()
@@ -209,7 +217,7 @@ class Intake:
             self._room.clear()
 
     def _empty(self) -> None:
-        self._pending = Findings()
+        self._pending = Findings(left_out=self._left_out)
         self._arrived.clear()
         self._full.clear()
         self._room.set()

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 async def write(clickhouse: ClickHouse, findings: Findings, topic_ids: Mapping[str, str]) -> None:
     """Insert all rows, then what the tables hold. Returns once ClickHouse has them, however long that takes.
 
-    Raises only errors that a repetition cannot solve (`is_passing`). Such an error is a bug.
+    Raises only errors that a repetition cannot solve (`is_passing`): UnusableUpdateError if the rows of an update fit
+    no table, any other is a bug.
     """
     # Reconciliation compares all of an update's rows with its balance, and balances and dead letters with comparisons.
     # So the balances come after the other rows of the updates, and the comparisons after them. The offsets come last:
@@ -35,7 +36,10 @@ async def write(clickhouse: ClickHouse, findings: Findings, topic_ids: Mapping[s
         + comparison_blocks(findings.comparisons)
         + offset_blocks(findings.held(topic_ids))
     ):
-        await _insert(clickhouse, block)
+        try:
+            await _insert(clickhouse, block)
+        except Exception as error:
+            raise findings.unusable() or error from error
     _count(findings)
 
 

@@ -15,9 +15,11 @@ from aiokafka import TopicPartition
 
 from aggregator import metrics
 from aggregator.clickhouse.client import ClickHouse
+from aggregator.core.records import UnusableUpdateError
 from aggregator.kafka.survey import READ, survey
 from aggregator.reconciliation.watch import Watch
 from aggregator.settings import Settings
+from aggregator.writer import left_out
 from aggregator.writer.intake import Intake, Partition
 from aggregator.writer.offsets import GroupOffsets
 from aggregator.writer.sink import write
@@ -59,7 +61,7 @@ def build(
     offsets = GroupOffsets(app)
     topic_ids = {life.name: life.topic_id for life in cluster.topics.values()}
     write_rows = partial(write, clickhouse, topic_ids=topic_ids)
-    intake = Intake(offsets, write_rows, settings.aggregator_flush_ms)
+    intake = Intake(offsets, write_rows, settings.aggregator_flush_ms, left_out.read(clickhouse))
     _read_from(app, intake)
     _write_to(app, intake)
     _follow_assignments(app, intake, on_ready)
@@ -155,7 +157,7 @@ async def _or_crash(app: Any, work: Awaitable[None]) -> None:
     # unexpected error ends the process instead.
     try:
         await work
-    except NewerFormatError as refusal:
+    except (NewerFormatError, UnusableUpdateError) as refusal:
         print(f"Error: {refusal}", file=sys.stderr, flush=True)
         logging.shutdown()
         os._exit(REFUSED)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import pytest
 
-from aggregator.core.records import NotALedgerUpdateError
+from aggregator.core.records import UnusableUpdateError
 from aggregator.writer import intake as module
 from aggregator.writer.findings import Findings
 from aggregator.writer.intake import Intake, Partition
@@ -208,7 +208,7 @@ async def test_record_that_is_no_ledger_update_is_not_skipped() -> None:
             return [Record(value=b"junk", offset=0, topic="ledger")]
 
     async with running(World()) as world:
-        with pytest.raises(NotALedgerUpdateError):
+        with pytest.raises(UnusableUpdateError):
             await world.intake.process(LEDGER, Junk(0, 0))
         await asyncio.sleep(0.05)
         assert world.committed == 0

@@ -36,7 +36,7 @@ class Flaky:
 async def flaky_write(monkeypatch: pytest.MonkeyPatch, failures: int, error: Exception) -> Flaky:
     monkeypatch.setattr(sink, "FIRST_WAIT_S", 0.001)
     stand_in = Flaky(failures, error)
-    await write(stand_in, Findings([update(1, entries=[entry(1)])], []), {})  # type: ignore[arg-type]  # only insert is used
+    await write(stand_in, Findings([update(1, entries=[entry(1)])], [], locations=["ledger/0/0"]), {})  # type: ignore[arg-type]  # only insert is used
     return stand_in
 
 
