@@ -146,8 +146,18 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _text_paragraphs(text: str) -> str:
-    wrap = textwrap.TextWrapper(TEXT_COLUMNS, break_long_words=False, break_on_hyphens=False)
+    wrap = _wrapper("")
     return "\n\n".join("\n".join(wrap.wrap(each)) for each in _paragraphs(text))
+
+
+def _wrapper(indent: str) -> textwrap.TextWrapper:
+    return textwrap.TextWrapper(
+        TEXT_COLUMNS,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _html_paragraphs(text: str) -> Markup:
@@ -161,10 +171,14 @@ def _html_note(text: str) -> Markup:
 
 
 def _text_rows(table: list[Any]) -> str:
-    """A label on the left and its value on the right of it; further lines of a value stand below the first."""
-    width = max((len(row.label) for row in table), default=0)
+    """A label on the left and its value on the right of it, or a long value below its label."""
+    wrap = _wrapper("    ")
+    width = max((len(row.label) for row in table if not row.is_long), default=0)
     lines = []
     for row in table:
+        if row.is_long:
+            lines += [f"  {row.label}:", *(line for each in row.lines for line in wrap.wrap(each))]
+            continue
         first, *more = row.lines
         lines.append(f"  {row.label + ':':<{width + 1}}  {first}")
         lines += [f"  {'':{width + 1}}  {line}" for line in more]

@@ -27,15 +27,18 @@ class Row(NamedTuple):
 
 
 def rows(fields: Sequence[Field], values: Mapping[str, FieldValue], zone: str) -> list[Row]:
-    """Return a row for each field that has a label and is there, in the order of `fields`."""
+    """Return a row for each field that has a label and is there, in the order of `fields`.
+
+    A bot's name alone makes no table: the sentences have it.
+    """
     found = []
     for field in fields:
         if field.label and field.name in values:
             lines = _lines(field, values[field.name], zone)
             if field.name == "plan_price_micros" and "period" in values:
                 lines = [f"{lines[0]}, {_PERIODS[str(values['period'])]}"]
-            found.append(Row(field.label, lines, is_long=field.kind == "message"))
-    return found
+            found.append(Row(field.label, lines, is_long=field.kind in ("message", "texts")))
+    return found if len(found) > 1 or "bot_name" not in values else []
 
 
 def bot_rows(values: Mapping[str, FieldValue]) -> list[Row]:
