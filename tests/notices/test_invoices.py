@@ -135,6 +135,7 @@ def test_the_built_in_font_has_the_letters_of_many_names(name: str) -> None:
 def test_letters_that_no_font_has_are_named() -> None:
     found = invoice_pdf(to("東京書店 Books"))
     assert found.missing == "京店書東"
+    assert found.data == invoice_pdf(to("???? Books")).data
 
 
 def test_another_font_has_the_letters_that_the_built_in_one_lacks(tmp_path: Path) -> None:
