@@ -140,5 +140,5 @@ def test_a_setting_that_would_break_a_mail_is_refused(name: str, value: str) -> 
 @pytest.mark.parametrize("module", ["meter.worker", "meter.cli.main", "schemas.notices", "meter.core.invoices"])
 def test_a_worker_loads_no_template_or_pdf_library(module: str) -> None:
     code = LOADED.format(module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "[]\n"
