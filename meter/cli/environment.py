@@ -25,6 +25,13 @@ Environment (all of it optional; the default stands last):
                             memory has no room for        not set
   METER_SPILL_ABOVE_MB      MiB of state of a partition
                             in memory, with a directory   256
+  METER_PAGE_URL            address of the web pages that
+                            notices link to               http://127.0.0.1:8080
+  METER_SELLER_NAME         on notices and invoices       Conversation Meter
+  METER_SELLER_ADDRESS      lines, semicolons between     not set
+  METER_SELLER_TAX_ID       on invoices                   not set
+  METER_SELLER_EMAIL        sender of notices             billing@localhost
+  METER_INVOICE_FONTS       more fonts, commas between    not set
   METER_LOG_LEVEL           DEBUG to ERROR                WARNING
   Those of the policy (horizon, unknown workspaces, debit order) are what a new
   deployment begins with: see `python -m meter policy --help`.

@@ -14,6 +14,8 @@ from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import refusals
+from meter.cli.invoices import invoices_group
+from meter.cli.notices import notices_group
 from meter.cli.operate import OPERATIONS
 from meter.cli.plans import plans_command
 from meter.cli.policy import agreed_policy, policy_group
@@ -58,6 +60,8 @@ _FEED = click.option(
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
     "  python -m meter policy                                 what decides money\n"
+    "  python -m meter notices preview low-balance            mails as people get them\n"
+    "  python -m meter invoices preview                       an invoice as a PDF file\n"
     "\b\n"
     "Where a worker refuses to start, stop all workers first; without --yes these\n"
     "only say what they would do:\n"
@@ -75,6 +79,8 @@ def main() -> None:
 
 
 main.add_command(dead_letters_group)
+main.add_command(invoices_group)
+main.add_command(notices_group)
 main.add_command(policy_group)
 main.add_command(plans_command)
 for _command in OPERATIONS:

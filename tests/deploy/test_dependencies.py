@@ -18,6 +18,8 @@ EXTRAS: Final = {"rocksdict": ("spill", "meter/sessionizer/spill/")}
 LOADED_BY_NAME: Final = {
     "chdb": "clickhouse-connect imports it for the interface `chdb`",
     "cramjam": "schemas/codecs.py names it, so that a command can say that it is missing",
+    "tzdata": "zoneinfo reads it where the machine has no time zones",
+    "uharfbuzz": "fpdf2 imports it to join letters and to order right-to-left text",
 }
 """Dependencies that no module of ours imports, and why they are needed all the same."""
 

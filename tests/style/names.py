@@ -38,7 +38,12 @@ EXACT: Final = (
 )
 
 PARTS: Final = (
-    Name("page", "ledger_update", within=("schemas/", "meter/")),
+    Name(
+        "page",
+        "ledger_update; a page is one of the web",
+        within=("schemas/", "meter/"),
+        except_in=("meter/settings.py", "meter/notify/", "meter/cli/"),
+    ),
     Name("pages", "ledger_updates", within=("schemas/", "meter/")),
     Name("account", "conversation, billed_conversation", within=("meter/core/", "meter/charger/")),
     Name("accounts", "conversations, billed_conversations", within=("meter/core/", "meter/charger/")),

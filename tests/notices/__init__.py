@@ -1,0 +1,1 @@
+"""Notices and invoices: their data, and what people see."""
