@@ -1,4 +1,4 @@
-"""What a checkpoint of the charger holds is what its wallets know, with lists that grow, shrink and end on pages."""
+"""What a checkpoint of the charger holds is what its wallets know, with lists that grow, shrink and end in chunks."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,8 +33,8 @@ FEW = max(40, settings().max_examples // 3)
 
 
 def check(lines: Sequence[bytes], taken: Iterable[Turn], size: int) -> None:
-    """Compare what the wallets know with what a restore finds, after each checkpoint. A page has one row."""
-    with slices_of(2), patch("meter.core.wallet.pages.PAGE_ROWS", 1):
+    """Compare what the wallets know with what a restore finds, after each checkpoint. A chunk has one row."""
+    with slices_of(2), patch("meter.core.wallet.chunks.CHUNK_ROWS", 1):
         (inputs,) = inputs_of(driven(lines, NOW, taken, POLICY, partitions=1))
         state = State(POLICY)
         for at in range(0, len(inputs), size):
@@ -69,7 +69,7 @@ def growing(draw: st.DrawFn) -> list[bytes]:
 
 @settings(max_examples=FEW)
 @given(growing(), every)
-def test_units_that_move_to_pages_and_back_are_what_the_wallets_know(lines: list[bytes], size: int) -> None:
+def test_units_that_move_to_chunks_and_back_are_what_the_wallets_know(lines: list[bytes], size: int) -> None:
     """One conversation, in order of time."""
     check(lines, event_by_event(lines), size)
 
