@@ -5,8 +5,8 @@ The first checkpoint writes each such entry again, with what it held beside it. 
 
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
+from meter.core.wallet.chunks import fit_inline
 from meter.core.wallet.lots import Lot
-from meter.core.wallet.pages import fit_inline
 from meter.core.wallet.plan_terms import Timeline
 
 

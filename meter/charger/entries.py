@@ -1,7 +1,7 @@
 """The entries of a checkpoint of the charger: which there are of a book, which changed, and the value of each.
 
 Each entry is bounded, because names are (docs/adr/0030). What a workspace may have many of is not in its wallet's
-entry: lots, bots, commands and the terms of plans are entries of their own, and long lists lie on pages. So a
+entry: lots, bots, commands and the terms of plans are entries of their own, and long lists lie in chunks. So a
 checkpoint also writes only those that changed.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from meter.charger.state import Key, decode_key, encode, encode_key
-from meter.charger.unit_pages import UnitPages, changed_unit_pages
+from meter.charger.unit_chunks import UnitChunks, changed_unit_chunks
 from meter.core.wallet.book import Book
+from meter.core.wallet.chunks import changed_chunks, chunk, chunks_of, fit_inline, rows_of
 from meter.core.wallet.daily_usage import UsageKey
-from meter.core.wallet.pages import changed_pages, fit_inline, page, pages_of, rows_of
 from meter.core.wallet.plan_terms import Timeline
 from meter.core.wallet.wallet import without_parts
 from meter.stage.blocks import Entry
@@ -29,7 +29,7 @@ def _all(book: Book) -> Iterator[tuple[str, str, int]]:
     yield "wallet", "", 0
     for lot_id, lot in wallet.lots.by_id.items():
         yield "lot", lot_id, 0
-        yield from (("lot_lapses", lot_id, number) for number in range(pages_of(len(lot.lapses))))
+        yield from (("lot_lapses", lot_id, number) for number in range(chunks_of(len(lot.lapses))))
     yield from (("term", "", from_ms) for from_ms in wallet.plan.instants())
     for bot_id, bot in wallet.bots.items():
         yield "bot", bot_id, 0
@@ -38,7 +38,7 @@ def _all(book: Book) -> Iterator[tuple[str, str, int]]:
     for name, conversation in book.conversations.items():
         yield "conversation", name, 0
         if not fit_inline(conversation.units):
-            yield from (("units", name, number) for number in range(pages_of(rows_of(conversation.units))))
+            yield from (("units", name, number) for number in range(chunks_of(rows_of(conversation.units))))
     yield from (("usage", day.bot_id, day.day) for day in book.usage)
 
 
@@ -47,7 +47,7 @@ def _changed(book: Book) -> Iterator[tuple[str, str, int]]:
     yield "wallet", "", 0
     yield from (("lot", lot_id, 0) for lot_id in touched.lots)
     for lot_id, tail in touched.lapses.items():
-        yield from (("lot_lapses", lot_id, each) for each in changed_pages(*tail, len(lots[lot_id].lapses)))
+        yield from (("lot_lapses", lot_id, each) for each in changed_chunks(*tail, len(lots[lot_id].lapses)))
     yield from (("bot", bot_id, 0) for bot_id in touched.bots)
     yield from (("term", bot_id, from_ms) for bot_id, from_ms in touched.terms)
     yield from (("command", command, 0) for command in touched.commands)
@@ -55,7 +55,7 @@ def _changed(book: Book) -> Iterator[tuple[str, str, int]]:
     for name, tail in touched.units.items():
         conversation = book.conversations.get(name)
         units = conversation.units if conversation else ()
-        yield from (("units", name, each) for each in changed_unit_pages(units, tail))
+        yield from (("units", name, each) for each in changed_unit_chunks(units, tail))
     yield from (("usage", day.bot_id, day.day) for day in touched.usage)
 
 
@@ -63,7 +63,7 @@ class Entries:
     """Reads the values of entries from books."""
 
     def __init__(self) -> None:
-        self._unit_pages = UnitPages()
+        self._unit_chunks = UnitChunks()
 
     def changed(self, books: Mapping[str, Book]) -> Iterator[Entry]:
         """The entries that were added, changed or ended since the last call, of the books that changed."""
@@ -90,7 +90,7 @@ class Entries:
                 lot = wallet.lots.by_id.get(key.name)
                 return lot and replace(lot, lapses=[])
             case "lot_lapses":
-                return page(wallet.lots.by_id[key.name].lapses, key.day) or None
+                return chunk(wallet.lots.by_id[key.name].lapses, key.day) or None
             case "bot":
                 bot = wallet.bots.get(key.name)
                 return bot and replace(bot, plan=Timeline())
@@ -100,7 +100,7 @@ class Entries:
             case "command":
                 return wallet.commands.get(key.name)
             case "conversation":
-                return _without_pages(book, key.name)
+                return _without_chunks(book, key.name)
             case "units":
                 return self._units(book, key)
             case _:
@@ -108,10 +108,10 @@ class Entries:
 
     def _units(self, book: Book, key: Key) -> object:
         conversation = book.conversations.get(key.name)
-        return conversation and (self._unit_pages.page(conversation.units, key.day) or None)
+        return conversation and (self._unit_chunks.chunk(conversation.units, key.day) or None)
 
 
-def _without_pages(book: Book, conversation_id: str) -> object:
+def _without_chunks(book: Book, conversation_id: str) -> object:
     conversation = book.conversations.get(conversation_id)
     if conversation is None or fit_inline(conversation.units):
         return conversation

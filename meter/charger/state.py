@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from meter.charger.earlier_format import adopt_lapses, adopt_terms, adopt_units
-from meter.charger.unit_pages import units_of
+from meter.charger.unit_chunks import units_of
 from meter.core.policy import PolicyInForce
 from meter.core.wallet.billed_conversations import BilledConversation, Unit
 from meter.core.wallet.book import Book
@@ -36,7 +36,7 @@ class Key(NamedTuple):
 
     wallet: none. lot, bot, command, conversation: its id. usage: the bot and the UTC day. term: the bot, or "" for the
     workspace, and the time from which its terms are in force. lot_lapses, units: the lot or the conversation, and the
-    number of the page.
+    number of the chunk.
     """
 
     kind: str
@@ -64,7 +64,7 @@ def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
     """Build the books from a checkpoint's entries, given as key and value, by workspace id.
 
     Entries are put into the book of their wallet in the order of their keys: a lot before its lapses, a bot before its
-    terms, pages by number. Raises ValueError where an entry cannot be decoded, KeyError where it has no wallet.
+    terms, chunks by number. Raises ValueError where an entry cannot be decoded, KeyError where it has no wallet.
     """
     keyed = sorted((decode_key(key), value) for key, value in records.items())
     books = {key.workspace_id: _book(value) for key, value in keyed if key.kind == "wallet"}

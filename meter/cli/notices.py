@@ -8,9 +8,10 @@ from typing import Final, Literal
 
 import click
 
-from meter.cli.errors import FAILED, refusals
+from meter.cli.errors import refusals
 from meter.cli.seller import sender_of
 from meter.settings import load
+from schemas.exit_statuses import FAILED
 from schemas.notice_fields import Template
 from schemas.notice_templates import TEMPLATES
 

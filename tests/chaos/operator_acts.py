@@ -10,9 +10,8 @@ from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from meter.cli.errors import FAILED
 from meter.kafka.requests import SetSettings
-from schemas.exit_statuses import REFUSED
+from schemas.exit_statuses import FAILED, REFUSED
 from tests.chaos.fleet import Fleet
 from tests.integration.processes import ROOT
 

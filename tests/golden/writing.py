@@ -10,7 +10,7 @@ import msgspec
 
 from meter.charger.charger import Charger
 from meter.core.policy import Policy
-from meter.core.wallet.pages import PAGE_ROWS
+from meter.core.wallet.chunks import CHUNK_ROWS
 from meter.kafka.records import Record
 from meter.sessionizer.python_engine import CoreEngine
 from meter.sessionizer.sessionizer import Sessionizer
@@ -103,9 +103,9 @@ def _envelope(kind: str, event_id: str, time: str, **data: Any) -> dict[str, Any
 
 
 def _long_conversation() -> Iterator[dict[str, Any]]:
-    """A conversation whose sessions take more than one page of a checkpoint."""
+    """A conversation whose sessions take more than one chunk of a checkpoint."""
     who = _who("enterprise") | {"channel_user_id": "long"}
-    for number in range(PAGE_ROWS + 3):
+    for number in range(CHUNK_ROWS + 3):
         at_ms = _LONG_BEGINS_MS + number * 15 * MINUTE_MS
         told = _envelope("chat.message", f"l-{number}", "", **who, **_says("user"))
         yield told | {"time": rfc3339(at_ms)}

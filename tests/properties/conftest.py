@@ -19,7 +19,7 @@ settings.load_profile("meter")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_pages() -> Iterator[None]:
-    """Pages of two rows, so that the units of a few sessions and a few lapses take several."""
-    with patch("meter.core.wallet.pages.PAGE_ROWS", 2):
+def small_chunks() -> Iterator[None]:
+    """Chunks of two rows, so that the units of a few sessions and a few lapses take several."""
+    with patch("meter.core.wallet.chunks.CHUNK_ROWS", 2):
         yield

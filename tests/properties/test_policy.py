@@ -17,13 +17,13 @@ from tests.feeds.lines import DAY_MS, HOUR_MS
 from tests.oracle.oracle import meter
 from tests.packed_records import listed
 from tests.properties.memory_log import MemoryLog
-from tests.properties.money import audit
+from tests.properties.money import audit, totals
 from tests.properties.pipeline import Turn, driven
 from tests.properties.policies import policy_line
 from tests.properties.slices import slices_of
 from tests.properties.test_sessionize import chains, undivided
 from tests.properties.view import View, view
-from tests.properties.worlds import GAP, HORIZON, NOW, POLICY, START, STEP, WHO, chat, command, turns
+from tests.properties.worlds import GAP, HOLD, HORIZON, NOW, POLICY, START, STEP, WHO, chat, command, turns
 
 PRICES = (200_000, 30_000, 0)
 
@@ -182,6 +182,22 @@ def test_what_was_held_is_charged_once_it_is_not_held_any_more(
         users = {fact.channel_user_id for (name, _), fact in found.conversations.items() if name == workspace_id}
         charges = Counter(len(each) for user, each in paid(found, workspace_id).items() if user in users)
         assert charges == {int(workspace_id in provisioned): number}
+    audit(found)
+
+
+@given(st.integers(1, 16), st.integers(0, 17), turns, st.integers(1, 3))
+def test_all_that_was_held_is_charged_in_slices(count: int, at: int, taken: list[Turn], size: int) -> None:
+    """Of three workspaces, some with more conversations than a slice, wherever the policy comes among them.
+
+    At the end all of their conversations are closed, so that nothing touches them any more.
+    """
+    lines = speakers(count, "stranger", 3)
+    lines.append(chat(START + count * STEP + 2 * GAP, "last", ("other", "b", "web", "u")))
+    lines.insert(at, changed(0, unknown_workspace="provision"))
+    with slices_of(size):
+        found = view(driven(lines, NOW, taken, HOLD))
+    spoken = Counter(f"stranger{number % 3 or ''}" for number in range(count)) + Counter(["other"])
+    assert totals(found) == {workspace_id: number * 200_000 for workspace_id, number in spoken.items()}
     audit(found)
 
 

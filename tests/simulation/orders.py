@@ -13,11 +13,11 @@ CREATED_LATE = ("stranger", "café")
 
 @contextmanager
 def some_slice_size(rng: Random) -> Iterator[None]:
-    """A rebilling pauses after each conversation, after few, or not at all. Long lists take many pages, or one."""
+    """A rebilling pauses after each conversation, after few, or not at all. Long lists take many chunks, or one."""
     with (
         patch("meter.core.wallet.rebilling.SLICE_CONVERSATIONS", rng.choice((1, 2, 1_000))),
         patch("meter.core.wallet.rebilling.LOOKED_AT", rng.choice((2, 1_000))),
-        patch("meter.core.wallet.pages.PAGE_ROWS", rng.choice((1, 2, 64))),
+        patch("meter.core.wallet.chunks.CHUNK_ROWS", rng.choice((1, 2, 64))),
     ):
         yield
 

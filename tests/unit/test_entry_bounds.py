@@ -81,7 +81,7 @@ def test_plans_of_one_instant_are_at_most_two_terms() -> None:
 
 
 def test_a_conversation_of_many_sessions_has_small_entries() -> None:
-    """Its units lie on pages. One session more writes one page."""
+    """Its units lie in chunks. One session more writes one chunk."""
     state = State()
     state.tell(*told(ENTERPRISE), conversation(1, MANY))
     assert state.save() < SMALL_BYTES
@@ -91,7 +91,7 @@ def test_a_conversation_of_many_sessions_has_small_entries() -> None:
 
 
 def test_a_unit_that_many_lots_paid_has_small_entries() -> None:
-    """Each part is a row of a page."""
+    """Each part is a row of a chunk."""
     state = State()
     grants = [command("grant.assigned", id=f"g-{each}", grant_id=f"{each}", amount_micros=1) for each in range(MANY)]
     priced = command("workspace.created", -2 * DAY, plan="enterprise", session_price_micros=MANY + 1)
@@ -107,7 +107,7 @@ def lapses_of(state: State) -> list[dict[str, Any]]:
 
 
 def test_a_lot_of_many_lapses_has_small_entries() -> None:
-    """An expired grant lapses again with each charge that is reversed. Undoing the newest lapse writes its page."""
+    """An expired grant lapses again with each charge that is reversed. Undoing the newest lapse writes its chunk."""
     given = command("grant.assigned", 0, grant_id="g", amount_micros=MANY * 2)
     state = State(Policy(horizon_ms=200 * DAY))
     state.tell(*told(ENTERPRISE, given))
@@ -149,7 +149,7 @@ def names_at_their_longest() -> Iterator[WalletInput]:
 
 
 def test_entries_are_bounded_with_the_longest_names() -> None:
-    """A page of units is the largest: 64 rows, each with the names of an entry, of a lot and of a unit."""
+    """A chunk of units is the largest: 64 rows, each with the names of an entry, of a lot and of a unit."""
     state = State()
     state.tell(*names_at_their_longest())
     assert max(map(len, map(encoded, state.known()[LONGEST]["conversations"].values()))) > 1024 * 1024
@@ -175,8 +175,8 @@ def test_state_of_an_earlier_format_is_written_again() -> None:
 
 
 def test_what_is_restored_is_what_was_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With pages so small that lists move to them and back, at every checkpoint."""
-    monkeypatch.setattr("meter.core.wallet.pages.PAGE_ROWS", 2)
+    """With chunks so small that lists move to them and back, at every checkpoint."""
+    monkeypatch.setattr("meter.core.wallet.chunks.CHUNK_ROWS", 2)
     state = State()
     state.tell(*told(ENTERPRISE))
     sessions: Sequence[int] = (1, 2, 3, 4, 3, 2, 1, 7, 7, 1, 5, 3)
@@ -187,9 +187,9 @@ def test_what_is_restored_is_what_was_saved(monkeypatch: pytest.MonkeyPatch) -> 
             assert state.restored() == state.known()
 
 
-def test_pages_of_a_forgotten_conversation_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_of_a_forgotten_conversation_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is left in the state."""
-    monkeypatch.setattr("meter.core.wallet.pages.PAGE_ROWS", 2)
+    monkeypatch.setattr("meter.core.wallet.chunks.CHUNK_ROWS", 2)
     state = State()
     state.tell(*told(ENTERPRISE), conversation(1, 9))
     state.save()
@@ -200,7 +200,7 @@ def test_pages_of_a_forgotten_conversation_end(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_sweep_writes_every_entry() -> None:
-    """Pages and terms too: what a sweep has written is the whole state."""
+    """Chunks and terms too: what a sweep has written is the whole state."""
     state = State()
     state.tell(*told(ENTERPRISE), *plans(range(70)), conversation(1, 200))
     state.save()

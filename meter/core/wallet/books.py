@@ -21,7 +21,7 @@ class Books:
         self.source = source
         self.held = held
         self.released: list[str] | None = None
-        """The workspaces that were held and are to be charged, the last one first. Derived when a slice needs it."""
+        """The workspaces that were held and have to be charged, the last one first. Derived when a slice needs it."""
         self.by_id: dict[str, Book] = {}
         self.touched: dict[str, Book] = {}
         """Books that changed since the last checkpoint, whose writer replaces the dict."""

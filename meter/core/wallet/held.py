@@ -1,4 +1,4 @@
-"""What was held under a policy: how far the wallets have charged it."""
+"""The progress of the wallets in charging what was held under a policy."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ class Held(msgspec.Struct, array_like=True):
     """The progress of charging what was held, in slices (`provisioning.py`). Part of the mark of a checkpoint.
 
     `until` is the wallet-inputs offset of the newest policy that orders it, -1 before the first: what was held before
-    that offset is to be charged. `slice` is the number of the last slice that was ordered; it never goes back.
+    that offset has to be charged. `slice` is the number of the last slice that was ordered; it never goes back.
     `is_due`: it is not done yet. `after`: the next slice is ordered when this workspace has been charged; "" if it
     waits for none.
     """

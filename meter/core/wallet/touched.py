@@ -1,9 +1,9 @@
-"""What changed in a book since the last checkpoint: the names of the entries that the next one has to write."""
+"""The changes of a book since the last checkpoint: the names of the entries that the next one has to write."""
 
 from meter.core.wallet.billed_conversations import BilledConversation, Unit
+from meter.core.wallet.chunks import fit_inline, rows_of
 from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
-from meter.core.wallet.pages import fit_inline, rows_of
 
 Tail = tuple[int, int]
 """How many rows a list had at the last checkpoint, and the lowest item that changed since."""
@@ -25,7 +25,7 @@ class Touched:
         self.lapses: dict[str, Tail] = {}
         """By lot."""
         self.units: dict[str, Tail] = {}
-        """By conversation. Only of those whose units are on pages, or were at the last checkpoint."""
+        """By conversation. Only of those whose units are in chunks, or were at the last checkpoint."""
 
     def note_lapses(self, lot: Lot) -> None:
         """Note that a lapse is about to be added to a lot, or that the newest one is about to change or end."""
@@ -37,7 +37,7 @@ class Touched:
         if fit_inline(before):
             if fit_inline(conversation.units):
                 return
-            kept = 0  # The units of its entry move to pages.
+            kept = 0  # The units of its entry move to chunks.
         known = self.units.get(conversation.conversation_id)
         rows, lowest = known or (rows_of(before), kept)
         self.units[conversation.conversation_id] = rows, min(lowest, kept)
