@@ -4,7 +4,7 @@ Lots, bots and commands are entries of their own and not part of the wallet's, s
 checkpoint writes only those that changed, however many a workspace has.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from meter.charger.state import Key, decode_key, encode, encode_key
 from meter.core.wallet.book import Book
@@ -38,10 +38,12 @@ def changed_entries(books: Mapping[str, Book]) -> Iterator[Entry]:
             yield encode_key(key), _value(book, key)
 
 
-def value_of(books: Mapping[str, Book], key: bytes) -> bytes | None:
-    """The value of an entry; None if it has ended."""
+def value_of(read: Callable[[str], Book | None], key: bytes) -> bytes | None:
+    """The value of an entry; None if it has ended. `read` returns a workspace's book."""
     decoded = decode_key(key)
-    return _value(books[decoded.workspace_id], decoded)
+    book = read(decoded.workspace_id)
+    assert book is not None, "a book is never removed"
+    return _value(book, decoded)
 
 
 def _value(book: Book, key: Key) -> bytes | None:

@@ -1,5 +1,6 @@
 """The charger's checkpoint format, in MessagePack: keys, values and the mark; and restoring the books from them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -46,18 +47,21 @@ _decode_conversation = msgspec.msgpack.Decoder(BilledConversation).decode
 _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 
-def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
-    """Build the books from a checkpoint's entries, given as key and value, by workspace id.
+def restored_books(records: dict[bytes, bytes]) -> Iterator[Book]:
+    """Yield the books of a checkpoint, one at a time, from its entries, given as key and value; `records` is emptied.
 
-    Wallets come first, because all else is put into the book of its wallet. Raises ValueError where an entry cannot be
-    decoded, KeyError where it has no wallet.
+    Raises ValueError where an entry cannot be decoded, KeyError where it has no wallet.
     """
-    keyed = sorted((decode_key(key), value) for key, value in records.items())
-    books = {key.workspace_id: Book(_decode_wallet(value)) for key, value in keyed if key.kind == "wallet"}
-    for key, value in keyed:
-        if key.kind != "wallet":
-            _put(books[key.workspace_id], key, value)
-    return books
+    by_workspace: dict[str, list[bytes]] = {}
+    for key in records:
+        by_workspace.setdefault(decode_key(key).workspace_id, []).append(key)
+    while by_workspace:
+        workspace_id, keys = by_workspace.popitem()
+        entries = {decode_key(key): records.pop(key) for key in keys}
+        book = Book(_decode_wallet(entries.pop(Key("wallet", workspace_id))))
+        for decoded, value in sorted(entries.items()):
+            _put(book, decoded, value)
+        yield book
 
 
 def _put(book: Book, key: Key, value: bytes) -> None:

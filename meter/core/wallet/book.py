@@ -58,6 +58,7 @@ class Book:
         "changed",
         "conversations",
         "entries",
+        "is_used_up",
         "new_lots",
         "produced_ms",
         "seen_from_ms",
@@ -78,6 +79,8 @@ class Book:
         self.unpublished_conversations: dict[str, BilledConversation] = {}
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
+        self.is_used_up = False
+        """Whether the last ledger update left no credit. Not of a workspace that has not had any update."""
         self.produced_ms = 0
         self.booked_ms = 0
         """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
@@ -188,6 +191,11 @@ class Book:
         if self._touched is None:
             self._touched = Touched()
         return self._touched
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the next checkpoint has to write entries other than the wallet's."""
+        return self._touched is not None
 
     def take_touched(self) -> Touched:
         """Return what was touched since the last call."""

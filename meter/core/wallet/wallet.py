@@ -62,6 +62,11 @@ class Wallet(msgspec.Struct, array_like=True):
     looks: int = 0
     """The number of slices that only look for conversations to charge again, before the first is charged."""
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no credit is left."""
+        return self.free_micros + self.paid_micros <= 0
+
 
 def without_parts(wallet: Wallet) -> Wallet:
     """The wallet without its lots, bots and commands, which are entries of their own in a checkpoint."""
