@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.charger.charger import Charger
+from meter.core.policy import PolicyInForce
 from meter.core.wallet.book import Book
 from meter.core.wallet.packed_books import MayBePacked, can_be_packed, is_quiet, pack_book, unpack_book
 from meter.core.wallet.wallets import Wallets
@@ -16,6 +17,7 @@ from meter.kafka.fetched import Fetched
 from meter.kafka.records import Record
 from meter.stage.blocks import pack, unpack
 from schemas.metered import SafePoint
+from schemas.policy import encode_policy
 from schemas.topics import WALLET_INPUTS
 from tests.feeds.lines import DAY_MS, HOUR_MS
 from tests.packed_records import listed
@@ -29,6 +31,7 @@ CHANGES = st.lists(
     max_size=6,
 )
 """Commands to workspaces that are quiet by then, and whether a day passes before the next one."""
+PROVISION = PolicyInForce(policy=msgspec.structs.replace(HOLD, unknown_workspace="provision"), version=2)
 LATER_MS = START + 3 * DAY_MS
 
 
@@ -45,7 +48,7 @@ def now_and_then(seed: int) -> MayBePacked:
 def later(log: MemoryLog, partition: int, changes: Iterable[tuple[str, str, bool]]) -> Iterator[Fetched]:
     """What a partition reads when nothing is live any more: commands, and days that pass until all grants have ended.
 
-    Of some grants the term begins only later.
+    Of some grants the term begins only later. What was held is charged before the last day.
     """
     at_ms, offset, point = LATER_MS, len(log.topics[WALLET_INPUTS.name, partition]), 10**6
     values = [passed(partition, point, at_ms)]
@@ -54,6 +57,7 @@ def later(log: MemoryLog, partition: int, changes: Iterable[tuple[str, str, bool
             values.append(changed(workspace, kind, number, at_ms))
         at_ms += DAY_MS * passes
         values.append(passed(partition, point + number + 1, at_ms))
+    values.append(encode_policy(PROVISION.record()))
     values.append(passed(partition, 2 * point, at_ms + 200 * DAY_MS))
     for number, value in enumerate(values):
         yield stored(WALLET_INPUTS.name, partition, offset + number, Record(b"k", value), NOW)

@@ -32,12 +32,15 @@ MayBePacked = Callable[[Book], bool]
 def is_quiet(book: Book) -> bool:
     """Whether nothing of a workspace is live: only an input that names it, or the end of a grant, can change it."""
     has_live = book.conversations or book.usage or book.wallet.is_rebilling
-    return not has_live and can_be_packed(book) and book.held_from_ms(0) is None
+    return not has_live and can_be_packed(book)
 
 
 def can_be_packed(book: Book) -> bool:
-    """Whether all of a book is in checkpoints and ledger updates already, so that its state is all there is to keep."""
-    return not (book.changed or book.is_touched or book.new_lots)
+    """Whether all of a book is in checkpoints and ledger updates already, so that its state is all there is to keep.
+
+    A workspace that is held stays an object, because a policy looks for all that are.
+    """
+    return not (book.changed or book.is_touched or book.new_lots or book.is_held)
 
 
 def pack_book(book: Book) -> bytes:
