@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Final
 
 import msgspec
@@ -10,10 +9,11 @@ import msgspec
 from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
 from meter.charger.entries import Entries, keys_of
-from meter.charger.state import Mark, decode_mark, encode, restore_books
+from meter.charger.state import Mark, decode_mark, encode, restored_books
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
+from meter.core.wallet.packed_books import MayBePacked, is_quiet
 from meter.core.wallet.wallets import Wallets
 from meter.kafka.fetched import Fetched, last_offset
 from meter.kafka.records import Record
@@ -25,7 +25,6 @@ from meter.stage.mark import NO_LIFE, Life
 from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
-from schemas.ledger import LedgerUpdate
 from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
@@ -45,23 +44,25 @@ class Charger:
     """The fold of one partition of wallet-inputs. Its state is the wallets, all of it in memory.
 
     `policy` is the one that the deployment began with. It is in force until the first newer policy record.
+    `may_be_packed` says which books are packed at a checkpoint: those of quiet workspaces.
     """
 
     spills = False
     is_full = False
 
-    def __init__(self, policy: Policy, partition: int, partitions: int = 1) -> None:
+    def __init__(
+        self, policy: Policy, partition: int, partitions: int = 1, may_be_packed: MayBePacked = is_quiet
+    ) -> None:
         self._partition = partition
+        self._may_be_packed = may_be_packed
         self._moves = Moves(WALLET_INPUTS, partition, partitions)
         self._first_policy = PolicyInForce(policy=policy)
         self._life = NO_LIFE
         self._refused = 0
-        self._wallets = Wallets(self._first_policy, partition)
-        self._used_up: set[str] = set()
-        """Workspaces that had no credit left in their last update. For a metric only."""
+        self._wallets = Wallets(self._first_policy, partition, may_be_packed=may_be_packed)
         self._entries = Entries()
         self._loading = Loading()
-        self._sweep = Sweep(self._keys, self._value_of)
+        self._sweep = Sweep(self._keys, lambda key: self._entries.value_of(self._wallets.read, key))
 
     def load(self, offset: int, block: bytes) -> None:
         """Take the entries of a block. Raises ValueError where it breaks off."""
@@ -71,11 +72,10 @@ class Charger:
         """Begin with what was loaded. Raises ValueError where the mark or an entry cannot be decoded."""
         saved = decode_mark(mark) if mark else Mark()
         self._refused = saved.refused
-        self._wallets = Wallets(saved.in_force or self._first_policy, self._partition, saved.source, saved.held)
+        in_force = saved.in_force or self._first_policy
+        self._wallets = Wallets(in_force, self._partition, saved.source, saved.held, self._may_be_packed)
         loaded, self._loading = self._loading.finish(floor), Loading()
-        books = restore_books(loaded)
-        self._wallets.restore(books)
-        self._used_up = {name for name, book in books.items() if book.wallet.free_micros + book.wallet.paid_micros <= 0}
+        self._wallets.restore(restored_books(loaded))
 
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
@@ -183,7 +183,7 @@ class Charger:
 
     def _write_updates(self, batch: ChargedBatch, version: int) -> None:
         for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
-            batch.add_update(update, has_used_up=self._has_just_used_up(update))
+            batch.add_update(update, has_used_up=update.workspace_id in self._wallets.just_used_up)
 
     def _due_slices(self) -> Iterator[Output]:
         """The inputs with which this partition goes on charging conversations again, each read back as an input."""
@@ -192,15 +192,6 @@ class Charger:
             for each in self._wallets.take_due_slices()
         ]
         yield Output(WALLET_INPUTS, due, self._partition)
-
-    def _has_just_used_up(self, update: LedgerUpdate) -> bool:
-        assert update.balance is not None, "only a part of an update has none"
-        if update.balance.free_micros + update.balance.paid_micros > 0:
-            self._used_up.discard(update.workspace_id)
-            return False
-        was_used_up = update.workspace_id in self._used_up
-        self._used_up.add(update.workspace_id)
-        return not was_used_up
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""
@@ -220,17 +211,20 @@ class Charger:
 
     def changed(self) -> Iterator[bytes]:
         """Return blocks of the wallets, conversations and days of usage that changed or ended since the last call."""
-        return pack(self._entries.changed(self._wallets.take_touched()))
+        touched = self._wallets.take_touched()
+        yield from pack(self._entries.changed(touched))
+        self._wallets.pack_quiet(touched.values())
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
 
-    def _keys(self) -> Iterator[bytes]:
-        return chain.from_iterable(keys_of(workspace_id, book) for workspace_id, book in self._wallets.books.items())
-
-    def _value_of(self, key: bytes) -> bytes | None:
-        return self._entries.value_of(self._wallets.books, key)
+    def _keys(self) -> Iterator[Iterator[bytes]]:
+        """The keys of each workspace in turn. None is added twice if it is packed or unpacked meanwhile."""
+        for workspace_id in list(self._wallets.names()):
+            book = self._wallets.read(workspace_id)
+            assert book is not None, "a book is never removed"
+            yield keys_of(workspace_id, book)
 
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""

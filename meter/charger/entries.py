@@ -5,7 +5,7 @@ entry: lots, bots, commands and the terms of plans are entries of their own, and
 checkpoint also writes only those that changed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -72,10 +72,12 @@ class Entries:
                 key = Key(kind, workspace_id, name, number)
                 yield encode_key(key), self._value(book, key)
 
-    def value_of(self, books: Mapping[str, Book], key: bytes) -> bytes | None:
-        """The value of an entry; None if it has ended."""
+    def value_of(self, read: Callable[[str], Book | None], key: bytes) -> bytes | None:
+        """The value of an entry; None if it has ended. `read` returns a workspace's book."""
         decoded = decode_key(key)
-        return self._value(books[decoded.workspace_id], decoded)
+        book = read(decoded.workspace_id)
+        assert book is not None, "a book is never removed"
+        return self._value(book, decoded)
 
     def _value(self, book: Book, key: Key) -> bytes | None:
         found = self._found(book, key)

@@ -1,6 +1,7 @@
 """The charger's checkpoint format, in MessagePack: keys, values and the mark; and restoring the books from them."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -60,23 +61,32 @@ _decode_units = msgspec.msgpack.Decoder(list[Unit]).decode
 _decode_usage = msgspec.msgpack.Decoder(Usage).decode
 
 
-def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
-    """Build the books from a checkpoint's entries, given as key and value, by workspace id.
+def restored_books(records: dict[bytes, bytes]) -> Iterator[Book]:
+    """Yield the books of a checkpoint, one at a time, from its entries, given as key and value; `records` is emptied.
 
     Entries are put into the book of their wallet in the order of their keys: a lot before its lapses, a bot before its
     terms, chunks by number. Raises ValueError where an entry cannot be decoded, KeyError where it has no wallet.
     """
-    keyed = sorted((decode_key(key), value) for key, value in records.items())
-    books = {key.workspace_id: _book(value) for key, value in keyed if key.kind == "wallet"}
-    rows: defaultdict[tuple[str, str], list[Unit]] = defaultdict(list)
-    for key, value in keyed:
+    by_workspace: dict[str, list[bytes]] = {}
+    for key in records:
+        by_workspace.setdefault(decode_key(key).workspace_id, []).append(key)
+    while by_workspace:
+        workspace_id, keys = by_workspace.popitem()
+        entries = {decode_key(key): records.pop(key) for key in keys}
+        book = _book(entries.pop(Key("wallet", workspace_id)))
+        _fill(book, entries)
+        yield book
+
+
+def _fill(book: Book, entries: dict[Key, bytes]) -> None:
+    rows: defaultdict[str, list[Unit]] = defaultdict(list)
+    for key, value in sorted(entries.items()):
         if key.kind == "units":
-            rows[key.workspace_id, key.name] += _decode_units(value)
-        elif key.kind != "wallet":
-            _put(books[key.workspace_id], key, value)
-    for (workspace_id, conversation_id), some in rows.items():
-        books[workspace_id].conversations[conversation_id].units = units_of(some)
-    return books
+            rows[key.name] += _decode_units(value)
+        else:
+            _put(book, key, value)
+    for conversation_id, some in rows.items():
+        book.conversations[conversation_id].units = units_of(some)
 
 
 def _book(value: bytes) -> Book:

@@ -173,11 +173,11 @@ enum status encode_bucket(kernel *k, buffer *to, int64_t number, uint32_t bucket
     at = value;
     int64_t before_ms = 0;
     for (uint32_t each = 0; b != NULL && each < b->count; each++) {
-        const accepted_id *a = &b->ids[each];
-        memcpy(at, a->id, SHORT_ID_BYTES);
-        memcpy(at + SHORT_ID_BYTES, a->tag, TAG_BYTES);
-        at = encode_signed(at + SHORT_ID_BYTES + TAG_BYTES, ms(a->at) - before_ms);
-        before_ms = ms(a->at);
+        int64_t at_ms = id_ms(k, b, each);
+        memcpy(at, b->ids[each].id, SHORT_ID_BYTES);
+        memcpy(at + SHORT_ID_BYTES, b->ids[each].tag, TAG_BYTES);
+        at = encode_signed(at + SHORT_ID_BYTES + TAG_BYTES, at_ms - before_ms);
+        before_ms = at_ms;
     }
     KERNEL_ASSERT((b == NULL) == (at == value));
     lengths[1] = b == NULL ? UINT32_MAX : (uint32_t)(at - value);

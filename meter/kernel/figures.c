@@ -31,16 +31,17 @@ static PyObject *get_ids(Kernel *self, void *Py_UNUSED(none)) {
     return PyLong_FromUnsignedLong(self->k.ids_held);
 }
 
-enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, KEPT_ID_BYTES = 26 }; /* with their share of tables and strings */
+enum { INTERACTION_BYTES = 104, OLDER_BYTES = 48, KEPT_ID_BYTES = 22 }; /* with their share of tables and strings */
 
 static PyObject *get_used_bytes(Kernel *self, void *Py_UNUSED(none)) {
     const kernel *k = &self->k;
     KERNEL_ASSERT(sizeof(interaction) < INTERACTION_BYTES);
-    KERNEL_ASSERT(sizeof(accepted_id) < KEPT_ID_BYTES);
+    KERNEL_ASSERT(sizeof(stored_id) < KEPT_ID_BYTES);
     KERNEL_ASSERT(k->interactions.used <= k->interactions.made);
     return PyLong_FromSize_t((size_t)k->interactions.used * INTERACTION_BYTES +
                              (size_t)k->older_conversations.used * OLDER_BYTES +
-                             (size_t)k->ids_held * KEPT_ID_BYTES);
+                             (size_t)k->ids_held * KEPT_ID_BYTES +
+                             (size_t)k->upper_times.used * sizeof(upper_times));
 }
 
 PyGetSetDef FIGURES[] = {

@@ -1,10 +1,11 @@
 /* Ids of accepted events: what recognises a repeat and a conflict. The same rules, to be read, are
  * meter/core/sessions/accepted_ids.py.
  *
- * Owns the buckets and the table `by_id`. An id is added to the last bucket; one that is full is closed for ever, so a
- * checkpoint writes each bucket about once; forget_ids.c drops the first ones whole. Guests are buckets of ids that the
- * store on disk has and the present batch asks for; they are no part of the state. Invariants: buckets have ascending
- * numbers; of one id exactly the newest is in `by_id`, the others are shadowed; the last bucket is in memory. */
+ * Owns the order of the buckets and the table `by_id`. An id is added to the last bucket; one that is full is closed
+ * for ever, so a checkpoint writes each bucket about once; forget_ids.c drops the first ones whole. Guests are buckets
+ * of ids that the store on disk has and the present batch asks for; they are no part of the state. Invariants: buckets
+ * have ascending numbers; of one id exactly the newest is in `by_id`, the others are shadowed; the last bucket is in
+ * memory. */
 #include "kernel.h"
 
 static bool is_shadowed(const id_bucket *b, uint32_t at) {
@@ -43,8 +44,8 @@ static enum status make_room(kernel *k) {
 /* Makes the pool and the table. Called once, by kernel_begin. Returns STATUS_NO_MEMORY. */
 enum status ids_begin(kernel *k) {
     KERNEL_ASSERT(k->ids_held == 0);
-    KERNEL_ASSERT(sizeof(accepted_id) == 20);
-    pool_begin(&k->id_buckets, sizeof(id_bucket), &k->held_bytes);
+    buckets_begin(k);
+    KERNEL_ASSERT(k->id_buckets.used == 0);
     k->by_id.shift = GROUP_BITS;
     return make_room(k);
 }
@@ -53,7 +54,7 @@ enum status ids_begin(kernel *k) {
 void ids_end(kernel *k) {
     KERNEL_ASSERT(k->buckets.first <= k->buckets.end);
     KERNEL_ASSERT(k->buckets.end <= k->buckets.room);
-    pool_end(&k->id_buckets);
+    buckets_end(k);
     free(k->buckets.items);
     free(k->dropped.items);
     free(k->stored_dropped.items);
@@ -92,17 +93,6 @@ enum status push_bucket(kernel *k, bucket_place place) {
     k->buckets.items[k->buckets.end++] = place;
     KERNEL_ASSERT(k->buckets.end <= k->buckets.room);
     return STATUS_OK;
-}
-
-/* Writes the number of an empty bucket in the pool to `number`. Returns STATUS_NO_MEMORY or STATUS_FULL. */
-enum status allocate_bucket(kernel *k, uint32_t *number) {
-    KERNEL_ASSERT(k->id_buckets.used <= k->id_buckets.made);
-    if (k->id_buckets.used >= MAX_BUCKETS) {
-        return STATUS_FULL;
-    }
-    *number = pool_allocate(&k->id_buckets);
-    KERNEL_ASSERT(*number <= MAX_BUCKETS);
-    return *number == 0 ? STATUS_NO_MEMORY : STATUS_OK;
 }
 
 /* The last bucket if one more id goes in; otherwise a new one behind it. */
@@ -145,7 +135,7 @@ static enum status append_id(kernel *k, uint32_t bucket, const accepted_id *a, u
     id_bucket *b = bucket_at(k, bucket);
     KERNEL_ASSERT(b->count < BUCKET_IDS);
     KERNEL_ASSERT(b->count == b->indexed);
-    b->ids[b->count++] = *a;
+    TRY(store_id(k, b, a));
     k->ids_held++;
     return index_next(k, bucket, hash, known);
 }
@@ -155,7 +145,7 @@ static enum status append_id(kernel *k, uint32_t bucket, const accepted_id *a, u
 enum status add_id(kernel *k, const accepted_id *a, uint64_t hash, uint32_t known) {
     bucket_place *last;
     KERNEL_ASSERT_SLOW(known == find_id(k, a->id, hash));
-    KERNEL_ASSERT_SLOW(known == 0 || ms(id_at(k, known)->at) < oldest_ms(k));
+    KERNEL_ASSERT_SLOW(known == 0 || ms_of_id(k, known) < oldest_ms(k));
     TRY(open_bucket(k, &last));
     last->newest_ms = ms(a->at) > last->newest_ms ? ms(a->at) : last->newest_ms;
     return append_id(k, last->bucket, a, hash, known);
@@ -188,9 +178,9 @@ enum status index_bucket(kernel *k, uint32_t number) {
     KERNEL_ASSERT(b->indexed == 0);
     k->ids_held += b->count;
     while (b->indexed < b->count) {
-        const accepted_id *a = &b->ids[b->indexed];
-        uint64_t hash = id_hash(k->id_secret, a->id);
-        TRY(index_next(k, number, hash, find_id(k, a->id, hash)));
+        const stored_id *s = &b->ids[b->indexed];
+        uint64_t hash = id_hash(k->id_secret, s->id);
+        TRY(index_next(k, number, hash, find_id(k, s->id, hash)));
     }
     return STATUS_OK;
 }
@@ -206,5 +196,5 @@ void release_bucket(kernel *k, uint32_t number) {
         }
     }
     k->ids_held -= b->count;
-    pool_release(&k->id_buckets, number);
+    free_bucket(k, number);
 }

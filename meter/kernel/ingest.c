@@ -69,7 +69,7 @@ void fetch_group(const kernel *k, const group *g) {
         }
         if (known != 0) {
             uint32_t first = known << GROUP_BITS;
-            const accepted_id *group = &bucket_at(k, first >> BUCKET_BITS)->ids[first & (BUCKET_IDS - 1)];
+            const stored_id *group = &bucket_at(k, first >> BUCKET_BITS)->ids[first & (BUCKET_IDS - 1)];
             __builtin_prefetch(group);
             __builtin_prefetch(group + GROUP_IDS / 2);
         }

@@ -35,13 +35,32 @@ static inline older_conversation *older_at(const kernel *k, uint32_t number) {
     return pool_at(&k->older_conversations, number);
 }
 
-/* ---- ids.c: ids of accepted events, in buckets ---- */
+/* ---- buckets.c: how an id is kept in a bucket ---- */
 static inline id_bucket *bucket_at(const kernel *k, uint32_t number) {
     return pool_at(&k->id_buckets, number);
 }
-static inline accepted_id *id_at(const kernel *k, uint32_t number) {
+static inline upper_times *upper_times_at(const kernel *k, uint32_t number) {
+    return pool_at(&k->upper_times, number);
+}
+/* The time of the event whose id is at `at` of a bucket, in milliseconds since 1970. */
+static inline int64_t id_ms(const kernel *k, const id_bucket *b, uint32_t at) {
+    uint16_t last_bits = b->ids[at].last_bits;
+    KERNEL_ASSERT_SLOW(at < BUCKET_IDS);
+    if (b->upper != 0) {
+        return (int64_t)upper_times_at(k, b->upper)->bits[at] << 16 | last_bits;
+    }
+    return b->from_ms + (uint16_t)(last_bits - (uint16_t)b->from_ms);
+}
+void buckets_begin(kernel *k);
+void buckets_end(kernel *k);
+enum status allocate_bucket(kernel *k, uint32_t *number);
+void free_bucket(kernel *k, uint32_t number);
+enum status store_id(kernel *k, id_bucket *b, const accepted_id *a);
+
+/* ---- ids.c: ids of accepted events: looked up, added ---- */
+static inline int64_t ms_of_id(const kernel *k, uint32_t number) {
     KERNEL_ASSERT_SLOW((number & (BUCKET_IDS - 1)) < bucket_at(k, number >> BUCKET_BITS)->count);
-    return &bucket_at(k, number >> BUCKET_BITS)->ids[number & (BUCKET_IDS - 1)];
+    return id_ms(k, bucket_at(k, number >> BUCKET_BITS), number & (BUCKET_IDS - 1));
 }
 static inline uint32_t buckets_held(const kernel *k) {
     KERNEL_ASSERT_SLOW(k->buckets.first <= k->buckets.end);
@@ -52,7 +71,6 @@ void ids_end(kernel *k);
 uint32_t find_id(const kernel *k, const byte id[SHORT_ID_BYTES], uint64_t hash);
 enum status add_id(kernel *k, const accepted_id *a, uint64_t hash, uint32_t known);
 enum status add_guest(kernel *k, const accepted_id *a);
-enum status allocate_bucket(kernel *k, uint32_t *number);
 enum status index_bucket(kernel *k, uint32_t number);
 enum status push_bucket(kernel *k, bucket_place place);
 void release_bucket(kernel *k, uint32_t number);

@@ -205,7 +205,7 @@ static PyModuleDef MODULE = {
 
 /* Makes the module. Called by Python when it is imported. */
 PyMODINIT_FUNC PyInit__kernel(void) {
-    KERNEL_ASSERT(sizeof(accepted_id) == 20);
+    KERNEL_ASSERT(sizeof(stored_id) == 16);
     KERNEL_ASSERT(sizeof(conversation) == 42);
     KERNEL_ASSERT(sizeof(interaction) == 64);
     PyObject *module = PyModule_Create(&MODULE);

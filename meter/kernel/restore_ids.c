@@ -62,7 +62,7 @@ enum status load_bucket(kernel *k, int64_t offset, const entry *e) {
     }
     found->offset = offset;
     if (found->bucket != 0) {
-        pool_release(&k->id_buckets, found->bucket);
+        free_bucket(k, found->bucket);
         found->bucket = 0;
     }
     if (e->ended) {
@@ -89,14 +89,15 @@ static enum status keep_loaded(kernel *k, const loaded_bucket *loaded, int64_t f
         return STATUS_OK;
     }
     if (loaded->offset <= floor) {
-        pool_release(&k->id_buckets, loaded->bucket);
+        free_bucket(k, loaded->bucket);
         return STATUS_OK;
     }
     const id_bucket *b = bucket_at(k, loaded->bucket);
     KERNEL_ASSERT(b->count > 0);
     KERNEL_ASSERT(b->count <= BUCKET_IDS);
     for (uint32_t each = 0; each < b->count; each++) {
-        place.newest_ms = ms(b->ids[each].at) > place.newest_ms ? ms(b->ids[each].at) : place.newest_ms;
+        int64_t at_ms = id_ms(k, b, each);
+        place.newest_ms = at_ms > place.newest_ms ? at_ms : place.newest_ms;
     }
     if (place.newest_ms > k->watermark_ms) {
         return STATUS_MALFORMED;

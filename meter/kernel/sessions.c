@@ -20,6 +20,14 @@ void move_watermark(kernel *k, int64_t at_ms, int64_t arrived_ms) {
     }
 }
 
+/* Whether the event that has the id already is the same one: its tag and its time agree. */
+static bool is_repeat(const kernel *k, uint32_t known, const accepted_id *again) {
+    const stored_id *s = &bucket_at(k, known >> BUCKET_BITS)->ids[known & (BUCKET_IDS - 1)];
+    KERNEL_ASSERT_SLOW(known != 0);
+    KERNEL_ASSERT_SLOW(memcmp(s->id, again->id, SHORT_ID_BYTES) == 0);
+    return memcmp(s->tag, again->tag, TAG_BYTES) == 0 && ms_of_id(k, known) == ms(again->at);
+}
+
 /* Accepts an event outside conversations. It needs no interaction: nothing of it is left but its id. */
 static enum status accept_occurrence(kernel *k, const event *e, uint32_t known) {
     accepted_id a = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
@@ -70,9 +78,9 @@ enum status step(kernel *k, const event *e, enum outcome *outcome) {
     uint32_t known = find_id(k, e->id.bytes, e->id_hash);
     enum outcome found = is_occurrence(e) ? ADDED_OCCURRENCE : ADDED_TO_CONVERSATION;
     /* An id is free again once its event is out of reach, whether or not it has been forgotten yet. */
-    if (known != 0 && ms(id_at(k, known)->at) >= oldest) {
+    if (known != 0 && ms_of_id(k, known) >= oldest) {
         accepted_id again = accepted_id_of(e, key_tag_of(e->key, e->key_bytes));
-        found = memcmp(id_at(k, known), &again, sizeof again) == 0 ? DUPLICATE : CONFLICT;
+        found = is_repeat(k, known, &again) ? DUPLICATE : CONFLICT;
         move_watermark(k, e->at_ms, e->produced_ms); /* A repeat tells the time all the same. */
     } else if (e->at_ms < oldest) {
         *outcome = LATE;

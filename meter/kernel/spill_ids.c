@@ -28,13 +28,13 @@ static enum status add_bucket(kernel *k, const bucket_place *place, buffer *entr
     TRY(add_pair(pairs, name, sizeof name, entry_of->bytes, entry_of->count));
     memcpy(value, name + 1, 8);
     for (uint32_t each = 0; each < b->count; each++) {
-        const accepted_id *a = &b->ids[each];
+        const stored_id *s = &b->ids[each];
         if (b->shadowed[each / 64] >> each % 64 & 1) {
             continue; /* The newer event has the id. */
         }
-        memcpy(id_name + 1, a->id, SHORT_ID_BYTES);
-        encode_big_endian(value + 8, ms(a->at));
-        memcpy(value + 16, a->tag, TAG_BYTES);
+        memcpy(id_name + 1, s->id, SHORT_ID_BYTES);
+        encode_big_endian(value + 8, id_ms(k, b, each));
+        memcpy(value + 16, s->tag, TAG_BYTES);
         TRY(add_pair(pairs, id_name, sizeof id_name, value, sizeof value));
     }
     KERNEL_ASSERT(PyList_Size(pairs) > 0);

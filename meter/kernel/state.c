@@ -110,7 +110,7 @@ void check_ids(const kernel *k) {
             bool shadowed = b->shadowed[at / 64] >> at % 64 & 1;
             KERNEL_ASSERT(found != 0 || shadowed); /* 0: the newer one was dropped before; its bucket is behind. */
             KERNEL_ASSERT(shadowed == (found != (place->bucket << BUCKET_BITS | at)));
-            KERNEL_ASSERT(ms(b->ids[at].at) <= place->newest_ms);
+            KERNEL_ASSERT(id_ms(k, b, at) <= place->newest_ms);
         }
         held += b == NULL ? 0 : b->count;
     }

@@ -10,18 +10,29 @@
 enum { TAG_BYTES = 3, KEY_TAG_BITS = 24, CLASS_SHIFT = 19 };
 enum { BUCKET_BITS = 8, BUCKET_IDS = 1 << BUCKET_BITS, GROUP_BITS = 3, GROUP_IDS = 1 << GROUP_BITS };
 #define MAX_BUCKETS ((ITEM_MASK >> (BUCKET_BITS - GROUP_BITS)) - 1) /* so that a group has a number below MAX_ITEMS */
-typedef struct __attribute__((packed, aligned(2))) { /* the id of an event that was accepted, 20 bytes */
+typedef struct { /* the id of an event that was accepted, on its way into a bucket */
     byte id[SHORT_ID_BYTES];
     byte tag[TAG_BYTES]; /* of its interaction and class: see tag_of */
     instant at;
 } accepted_id;
+
+typedef struct { /* the same in a bucket, 16 bytes */
+    byte id[SHORT_ID_BYTES];
+    byte tag[TAG_BYTES];
+    uint16_t last_bits; /* of its time: see id_ms */
+} stored_id;
+
+typedef struct { uint32_t bits[BUCKET_IDS]; } upper_times; /* of each id of a bucket: its time >> 16 */
 
 typedef struct {    /* ids by acceptance. The number of an id is its bucket's, then its place there in BUCKET_BITS */
     uint32_t link;    /* the pool's, while this item is free */
     uint16_t count;   /* 0: this item is free */
     uint16_t indexed; /* the first so many are in `by_id`: all of them, except while it is being restored */
     uint64_t shadowed[BUCKET_IDS / 64]; /* bits of ids not in `by_id`: they came again after the horizon */
-    accepted_id ids[BUCKET_IDS];
+    int64_t from_ms; /* all times are less than 2^16 ms behind it, unless `upper` is set */
+    uint32_t upper;  /* the upper bits of the times, by number in the pool `upper_times`; 0: none */
+    byte unused[12]; /* the ids begin with a cache line */
+    stored_id ids[BUCKET_IDS];
 } id_bucket;
 
 typedef struct { /* what is known of a bucket wherever it is */
@@ -129,7 +140,7 @@ struct kernel {
     int64_t live;            /* interactions that are used and have not ended */
     uint64_t id_secret[2], key_secret[2];
     size_t held_bytes; /* bytes taken from the system for all of this */
-    pool interactions, older_conversations, id_buckets, scopes;
+    pool interactions, older_conversations, id_buckets, upper_times, scopes;
     strings strings;
     table by_key, by_id, by_scope, by_bucket; /* by_bucket: only while restoring */
     timers timers;

@@ -156,24 +156,28 @@ enum status decode_bucket(kernel *k, const entry *e, bucket_place *place) {
     TRY(allocate_bucket(k, &place->bucket));
     id_bucket *b = bucket_at(k, place->bucket);
     int64_t at_ms = 0;
-    for (; r.at < r.end && b->count < BUCKET_IDS && !r.wrong; b->count++) {
-        accepted_id *a = &b->ids[b->count];
+    enum status done = STATUS_OK;
+    while (r.at < r.end && b->count < BUCKET_IDS && !r.wrong && done == STATUS_OK) {
+        accepted_id a;
         if (r.end - r.at < SHORT_ID_BYTES + TAG_BYTES) {
             r.wrong = true;
             break;
         }
-        memcpy(a->id, r.at, SHORT_ID_BYTES);
-        memcpy(a->tag, r.at + SHORT_ID_BYTES, TAG_BYTES);
+        memcpy(a.id, r.at, SHORT_ID_BYTES);
+        memcpy(a.tag, r.at + SHORT_ID_BYTES, TAG_BYTES);
         r.at += SHORT_ID_BYTES + TAG_BYTES;
         at_ms = decode_time(&r, at_ms);
-        a->at = as_instant(at_ms);
+        a.at = as_instant(at_ms);
+        done = store_id(k, b, &a);
         place->newest_ms = at_ms > place->newest_ms ? at_ms : place->newest_ms;
     }
-    if (r.wrong || r.at != r.end) {
-        pool_release(&k->id_buckets, place->bucket);
-        return STATUS_MALFORMED;
+    if (done == STATUS_OK && (r.wrong || r.at != r.end)) {
+        done = STATUS_MALFORMED;
     }
-    return STATUS_OK;
+    if (done < 0) {
+        free_bucket(k, place->bucket);
+    }
+    return done;
 }
 
 /* The number in the key of a bucket; -1 if the key is not one. */

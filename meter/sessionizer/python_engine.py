@@ -55,7 +55,7 @@ class CoreEngine:
         self._left: deque[Fetched] = deque()
         """The records of the present batch that are not processed yet."""
         self._loading = Loading()
-        self._sweep = Sweep(self._keys, self._value_of)
+        self._sweep = Sweep(lambda: [self._keys()], self._value_of)
 
     @property
     def watermark_ms(self) -> int:

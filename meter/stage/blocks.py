@@ -77,26 +77,42 @@ class Loading:
 class Sweep:
     """Goes through all entries of a state in parts, while the state changes. After the last part it begins again.
 
-    The keys are listed when a sweep begins; each value is read when its part comes. Every entry present for the whole
-    sweep is returned. One added during it waits for the next; one removed during it may be left out.
+    `parts` is called when a sweep begins, and gives the keys in parts; one is listed when the keys of the part before
+    it were returned. Each value is read when its key's turn comes. Every entry present for the whole sweep is returned.
+    One added during it may wait for the next; one removed during it may be left out.
     """
 
-    def __init__(self, keys: Callable[[], Iterable[bytes]], value_of: Callable[[bytes], bytes | None]) -> None:
-        self._keys = keys
+    def __init__(
+        self, parts: Callable[[], Iterable[Iterable[bytes]]], value_of: Callable[[bytes], bytes | None]
+    ) -> None:
+        self._begin = parts
+        self._parts: Iterator[Iterable[bytes]] | None = None
         self._value_of = value_of
         self._left: deque[bytes] = deque()
 
     def next(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next entries, of `size_bytes` or little more, and whether the sweep ends with it."""
-        if not self._left:
-            self._left.extend(self._keys())
-        return b"".join(pack(self._next(size_bytes))), not self._left
+        if self._parts is None:
+            self._parts = iter(self._begin())
+        block = b"".join(pack(self._next(self._parts, size_bytes)))
+        is_over = not self._has_next(self._parts)
+        if is_over:
+            self._parts = None
+        return block, is_over
 
-    def _next(self, size_bytes: int) -> Iterator[Entry]:
+    def _next(self, parts: Iterator[Iterable[bytes]], size_bytes: int) -> Iterator[Entry]:
         returned_bytes = 0
-        while self._left and returned_bytes < size_bytes:
+        while returned_bytes < size_bytes and self._has_next(parts):
             key = self._left.popleft()
             value = self._value_of(key)
             if value is not None:
                 returned_bytes += len(key) + len(value)
                 yield key, value
+
+    def _has_next(self, parts: Iterator[Iterable[bytes]]) -> bool:
+        while not self._left:
+            part = next(parts, None)
+            if part is None:
+                return False
+            self._left.extend(part)
+        return True

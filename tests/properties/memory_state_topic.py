@@ -80,7 +80,7 @@ class Table:
         self.offset = -1
         self._unsaved: Changes = {}
         self._loading = Loading()
-        self._sweep = Sweep(lambda: self.now, lambda key: self.now.get(key))
+        self._sweep = Sweep(lambda: [self.now], lambda key: self.now.get(key))
 
     def change(self, offset: int, changes: Changes) -> None:
         self.offset = offset

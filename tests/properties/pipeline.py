@@ -18,6 +18,7 @@ from unittest.mock import patch
 from meter.charger.charger import Charger
 from meter.commands.mover import CommandMover
 from meter.core.policy import Policy
+from meter.core.wallet.packed_books import can_be_packed
 from meter.ingest.feed_files import Line, read_feeds
 from meter.ingest.feeder import Feeder
 from meter.kafka.records import Record
@@ -172,7 +173,8 @@ class Pipeline:
 
     def _source(self, stage: Stage) -> tuple[Topic, MakeFold]:
         if stage == "charge":
-            return WALLET_INPUTS, partial(Charger, self.policy)
+            # Each book is packed at each checkpoint: test_packed_books.py shows that nothing tells the difference.
+            return WALLET_INPUTS, partial(Charger, self.policy, may_be_packed=can_be_packed)
         if stage == "commands":
             return ACCOUNT_COMMANDS, CommandMover
         engine = self._make_engine

@@ -56,7 +56,7 @@ class Log:
 def test_a_loss_is_found_exactly_if_there_is_one(
     before: list[Election], after: list[Election], appended: int, later: int
 ) -> None:
-    """Whatever was elected before the mark and after it. What is new begins where the log that was read ends.
+    """Any election before the mark and after it. What is new begins where the log that was read ends.
 
     The epoch of the mark may be a later one than its record's: that of a newer batch of the same fetch.
     """

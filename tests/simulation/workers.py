@@ -13,6 +13,7 @@ from aggregator.writer.sink import write
 from meter.charger.charger import Charger
 from meter.commands.mover import CommandMover
 from meter.core.policy import Policy
+from meter.core.wallet.packed_books import can_be_packed, is_quiet
 from meter.kafka.fetched import Batch
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import Fold, MakeFold
@@ -46,6 +47,9 @@ AGGREGATOR_TOPICS = (LEDGER.name, DEAD_LETTERS.name, EVENT_COUNTS.name)
 
 SPILLS = 0.1
 """Share of restored partitions that keep on disk all that they may."""
+
+PACKS = 0.5
+"""Share of restored partitions that pack each book at each checkpoint, and not only those of quiet workspaces."""
 
 AUDITED = 0.3
 """Share of restores that are held against one pass over the log."""
@@ -169,6 +173,10 @@ def start_meter(
         engine = a_spilling_engine() if process.rng.random() < SPILLS else chosen()
         return Sessionizer(policy, partition, engine, partitions)
 
+    def charger(policy: Policy, partition: int, partitions: int) -> Charger:
+        packs = can_be_packed if process.rng.random() < PACKS else is_quiet
+        return Charger(policy, partition, partitions, packs)
+
     def mover(_: Policy, partition: int, partitions: int) -> CommandMover:
         return CommandMover(partition, partitions)
 
@@ -189,7 +197,7 @@ def start_meter(
     stages = {
         ACCOUNT_COMMANDS.name: make(ACCOUNT_COMMANDS, COMMAND_STATE, fold_of(mover, ACCOUNT_COMMANDS.name)),
         CHAT_EVENTS.name: make(CHAT_EVENTS, CONVERSATION_STATE, fold_of(sessionizer, CHAT_EVENTS.name)),
-        WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(Charger, WALLET_INPUTS.name)),
+        WALLET_INPUTS.name: make(WALLET_INPUTS, WALLET_STATE, fold_of(charger, WALLET_INPUTS.name)),
     }
     readers = {topic: crashing(process, stage.process) for topic, stage in stages.items()}
     fetcher = Fetcher(broker, member, readers, drops=drops)

@@ -1,5 +1,6 @@
 """A charger by hand, with the entries that its checkpoints have written."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -39,6 +40,14 @@ class State:
             state.charger.load(0, block)
         state.charger.finish(mark, -1)
         return state
+
+    def _books(self) -> Iterator[tuple[str, Book]]:
+        """All books, packed ones too."""
+        wallets = self.charger._wallets
+        for name in wallets.names():
+            book = wallets.read(name)
+            assert book is not None
+            yield name, book
 
     def tell(self, *inputs: WalletInput) -> None:
         """Process inputs as one batch. What it orders for itself waits for `finish_slices`."""
@@ -85,7 +94,7 @@ class State:
 
     def known(self) -> dict[str, Any]:
         """What the charger knows of each workspace."""
-        return {name: _builtins(book) for name, book in self.charger._wallets.books.items()}
+        return {name: _builtins(book) for name, book in self._books()}
 
     def restored(self) -> dict[str, Any]:
         """What a charger would know that is restored from the entries; those of now, if nothing was saved since."""
@@ -95,7 +104,7 @@ class State:
     def in_format_1(self) -> dict[bytes, bytes]:
         """The entries as a version of state format 1 would have written them."""
         found: dict[bytes, bytes] = {}
-        for name, book in self.charger._wallets.books.items():
+        for name, book in self._books():
             wallet = book.wallet
             found[encode_key(Key("wallet", name))] = encode(
                 msgspec.structs.replace(wallet, lots=type(wallet.lots)(), bots={}, commands={})
@@ -115,7 +124,7 @@ def _builtins(book: Book) -> dict[str, Any]:
 
 
 def _named(value: Any) -> Any:
-    """Structs as dicts by field name, whatever form their codec has."""
+    """Structs as dicts by field name, in any form of their codec."""
     if isinstance(value, msgspec.Struct):
         return {field: _named(getattr(value, field)) for field in value.__struct_fields__}
     if isinstance(value, dict):

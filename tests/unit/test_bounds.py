@@ -165,7 +165,7 @@ def test_one_lot_that_many_conversations_lapse_to_is_parts_of_an_update(monkeypa
 
 
 def test_a_checkpoint_of_the_sessionizer_is_due_after_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the interval is: a safe point follows, and bounds what the wallets keep of occurrences in their mark."""
+    """At any interval, a safe point follows, and bounds what the wallets keep of occurrences in their mark."""
     monkeypatch.setattr("meter.sessionizer.sessionizer.CHECKPOINT_EVENTS", 4)
     sessionizer = Sessionizer(Policy(), 0, CoreEngine)
     due: list[bool] = []

@@ -12,7 +12,7 @@ from meter.stage.blocks import Entry, unpack
 from schemas.events import encode_tick
 from tests.oracle.build import NOW, T0, chat
 from tests.properties.memory_log import stored
-from tests.sessionizer_engines import core, either, needs_kernel, spilling
+from tests.sessionizer_engines import core, either, kernel, needs_kernel, spilling
 
 MESSAGES = 4_000
 BUCKET_BYTES = 256 * (11 + 3 + 2) + 64
@@ -53,6 +53,15 @@ def test_an_id_takes_at_most_16_bytes_of_a_checkpoint(make_engine: MakeEngine) -
     written = speak(engine, 0, MESSAGES)
     assert sum(len(key) + len(value or b"") for key, value in written) <= 16.1 * MESSAGES + HEAD_BYTES
     assert max(len(value or b"") for _, value in written) <= BUCKET_BYTES
+
+
+@needs_kernel
+def test_an_id_takes_16_bytes_of_memory_and_its_share_of_the_table() -> None:
+    """A kernel without any state holds about 1.1 MB, and the table here 400 KB."""
+    engine = kernel(Policy(), 0)
+    for first in range(0, 60_000, MESSAGES):
+        speak(engine, first, MESSAGES)
+    assert engine.held_bytes <= 16 * engine.ids + 1_700_000  # type: ignore[attr-defined]
 
 
 @needs_kernel

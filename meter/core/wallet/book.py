@@ -47,6 +47,7 @@ class Book:
         "changed",
         "conversations",
         "entries",
+        "is_used_up",
         "new_lots",
         "produced_ms",
         "seen_from_ms",
@@ -67,6 +68,8 @@ class Book:
         self.unpublished_conversations: dict[str, BilledConversation] = {}
         self.unpublished_usage: dict[UsageKey, Usage] = {}
         self.changed = False
+        self.is_used_up = False
+        """Whether the last ledger update left no credit. Not of a workspace that has not had any update."""
         self.produced_ms = 0
         self.booked_ms = 0
         """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
@@ -77,13 +80,17 @@ class Book:
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
 
-    def held_from_ms(self, clock_ms: int) -> int | None:
-        """The earliest time known of a workspace that has events and is not created yet; None of any other workspace.
+    @property
+    def is_held(self) -> bool:
+        """Whether the workspace has events and is not created yet: nothing is charged to it."""
+        return self.wallet.status == "unknown" and self.wallet.conversations + self.wallet.occurrences > 0
 
-        No conversation of such a workspace is forgotten. Of an event outside conversations at most the day is known;
-        if that is forgotten too, the time is `clock_ms`.
+    def held_from_ms(self, clock_ms: int) -> int | None:
+        """The earliest time known of a workspace that is held; None of any other workspace.
+
+        No conversation of it is forgotten. Of an event outside conversations at most the day is known, or `clock_ms`.
         """
-        if self.wallet.status != "unknown" or not self.wallet.conversations + self.wallet.occurrences:
+        if not self.is_held:
             return None
         begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
         return min(begun_ms, default=clock_ms)
@@ -185,16 +192,16 @@ class Book:
         self.touched.usage.add(key)
 
     @property
-    def is_touched(self) -> bool:
-        """Whether anything was touched since the last call of `take_touched`."""
-        return self._touched is not None
-
-    @property
     def touched(self) -> Touched:
         """Names of the entries that the next checkpoint has to write."""
         if self._touched is None:
             self._touched = Touched()
         return self._touched
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the next checkpoint has to write entries other than the wallet's."""
+        return self._touched is not None
 
     def take_touched(self) -> Touched:
         """Return what was touched since the last call."""

@@ -1,10 +1,14 @@
 """The books of one partition of wallets, with what a change of any of them has to note: timers, days, updates."""
 
+from collections.abc import Iterable
+
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.held import Held
+from meter.core.wallet.lot_timers import LotTimers
+from meter.core.wallet.packed_books import MayBePacked, PackedBooks, is_quiet
 from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
 from meter.core.wallet.wallet import Wallet
@@ -13,9 +17,14 @@ from schemas.metered import HeldSlice, RebillSlice
 
 
 class Books:
-    """All books by workspace id. `book` must be called before a book is changed."""
+    """All books by workspace id, those of quiet workspaces packed. `book` must be called before a book is changed.
 
-    def __init__(self, policy: Policy, partition: int, source: Source, held: Held) -> None:
+    `may_be_packed` says of a book that a checkpoint has written whether it is packed until the next input of it.
+    """
+
+    def __init__(
+        self, policy: Policy, partition: int, source: Source, held: Held, may_be_packed: MayBePacked = is_quiet
+    ) -> None:
         self.policy = policy
         self.partition = partition
         self.source = source
@@ -23,11 +32,18 @@ class Books:
         self.released: list[str] | None = None
         """The workspaces that were held and have to be charged, the last one first. Derived when a slice needs it."""
         self.by_id: dict[str, Book] = {}
+        """The books that are objects."""
+        self.packed = PackedBooks()
+        self._may_be_packed = may_be_packed
+        self._unpacked: list[Book] = []
+        """Books that were packed at the last checkpoint."""
+        self.begun = 0
+        """The number of workspaces that some input has changed."""
         self.touched: dict[str, Book] = {}
         """Books that changed since the last checkpoint, whose writer replaces the dict."""
         self.open_updates: dict[str, Book] = {}
         """Books that may have changed since the last ledger updates were drained."""
-        self.timers = Timers(policy, self.by_id)
+        self.timers = Timers(policy, self._existing, LotTimers(self._read_existing, source.watermark_ms))
         self.due_slices: list[RebillSlice | HeldSlice] = []
         """The inputs that the partition has to be given next, so that rebilling, or charging what was held, goes on."""
         self._beginning: list[Book] = []
@@ -52,24 +68,29 @@ class Books:
         self.policy = self.timers.policy = policy
         self.released = None
 
-    def restore(self, books: dict[str, Book]) -> None:
-        """Load the books of a checkpoint, and derive the timers from them.
+    def restore(self, books: Iterable[Book]) -> None:
+        """Load the books of a checkpoint, one at a time, and derive the timers from them.
 
         Those that the next checkpoint has to write in another format are touched already.
         """
-        self.by_id.update(books)
-        self.touched |= {workspace_id: book for workspace_id, book in books.items() if book.is_touched}
-        for book in books.values():
-            for lot in book.wallet.lots.by_id.values():
+        for book in books:
+            wallet = book.wallet
+            self.begun += wallet.since >= 0
+            book.is_used_up = wallet.is_used_up
+            if book.is_touched:
+                self.touched[wallet.workspace_id] = book
+            for lot in wallet.lots.by_id.values():
                 self.timers.watch_lot(book, lot)
             for conversation in book.conversations.values():
                 self.timers.watch_conversation(book, conversation)
             for key in book.usage:
                 self.timers.watch_usage(book, key)
+            self.by_id[wallet.workspace_id] = book
+            self._pack(book)
 
     def book(self, workspace_id: str) -> Book:
         """The workspace's book, which the caller is about to change."""
-        book = self.by_id.get(workspace_id)
+        book = self.by_id.get(workspace_id) or self.find(workspace_id)
         if book is None:
             book = self.by_id[workspace_id] = Book(Wallet(workspace_id))
         book.booked_ms = self.arrived_ms
@@ -78,10 +99,53 @@ class Books:
             self._beginning.append(book)
         return book
 
+    def find(self, workspace_id: str) -> Book | None:
+        """The workspace's book as an object; None if it has none."""
+        book = self.by_id.get(workspace_id)
+        if book is None:
+            book = self.packed.take(workspace_id)
+            if book is not None:
+                book.is_used_up = book.wallet.is_used_up
+                self.by_id[workspace_id] = book
+                self._unpacked.append(book)
+        return book
+
+    def read(self, workspace_id: str) -> Book | None:
+        """The workspace's book, which must not be changed and not be kept; None if it has none."""
+        return self.by_id.get(workspace_id) or self.packed.read(workspace_id)
+
+    def _existing(self, workspace_id: str) -> Book:
+        book = self.find(workspace_id)
+        assert book is not None, "a book is never removed"
+        return book
+
+    def _read_existing(self, workspace_id: str) -> Book:
+        book = self.read(workspace_id)
+        assert book is not None, "a book is never removed"
+        return book
+
+    def pack_quiet(self, written: Iterable[Book]) -> None:
+        """Pack the quiet ones of the books that a checkpoint has just written, and of those unpacked before it.
+
+        No other book can have become quiet: to forget something is a change.
+        """
+        assert not self.touched
+        assert not self.open_updates
+        unpacked, self._unpacked = self._unpacked, []
+        for book in (*unpacked, *written):
+            if self.by_id.get(book.wallet.workspace_id) is book:
+                self._pack(book)
+
+    def _pack(self, book: Book) -> None:
+        if self._may_be_packed(book):
+            self.packed.put(book)
+            del self.by_id[book.wallet.workspace_id]
+
     def note_beginnings(self) -> None:
         """Note the workspaces that the present input was the first to change. Called after each input."""
         while self._beginning:
             book = self._beginning.pop()
+            self.begun += book.changed and book.wallet.since < 0
             book.wallet.since = self.offset if book.changed else -1
 
     def usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:

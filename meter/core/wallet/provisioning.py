@@ -65,7 +65,8 @@ def apply_held_slice(books: Books, due: HeldSlice) -> None:
             books.order_held_slice()
             return
         workspace_id = books.released.pop()
-        book = books.by_id[workspace_id]
+        book = books.read(workspace_id)
+        assert book is not None, "a book is never removed"
         if not _is_released(books, book):
             continue  # It was touched in between.
         entries_before = len(book.entries)

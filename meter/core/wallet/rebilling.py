@@ -40,7 +40,7 @@ def rebill(books: Books, book: Book) -> None:
 
 def apply_slice(books: Books, due: RebillSlice) -> None:
     """Do the slice that a workspace waits for. Ignores a repeat."""
-    book = books.by_id.get(due.workspace_id)
+    book = books.find(due.workspace_id)
     if book is not None and book.wallet.is_rebilling and book.wallet.slices == due.slice:
         _do_slice(books, books.book(due.workspace_id))
 

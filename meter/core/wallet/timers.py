@@ -4,49 +4,44 @@ Timers are derived from the state after a restore and are never stored. A timer 
 subject is looked up and checked again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.lot_timers import LotTimers
 from meter.core.wallet.lots import Lot
 from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Three kinds of timer, each kind in a heap of (event time in ms, workspace, subject).
+    """Three kinds of timer. Those of conversations and days are in heaps of (event time in ms, workspace, subject).
 
-    The time in a heap is that of the subject, without the late horizon, which a policy may change.
+    The time in a heap is that of the subject, without the late horizon, which a policy may change. `find` returns the
+    book of a workspace that has one, as an object that may be changed.
 
     A `watch_` method must be called at each change that its docstring names; a repeated timer does no harm. An
     `expired_` method removes the timers up to a time and yields their subjects. Timers hold names and no objects, so
     that the garbage collector does not visit millions of them.
     """
 
-    def __init__(self, policy: Policy, books: Mapping[str, Book]) -> None:
+    def __init__(self, policy: Policy, find: Callable[[str], Book], lots: LotTimers) -> None:
         self.policy = policy
-        self._books = books
-        self._lots: list[tuple[int, str, str]] = []
+        self._find = find
+        self._lots = lots
         self._conversations: list[tuple[int, str, str]] = []
         self._usage: list[tuple[int, str, str, int]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
-        """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves.
-
-        An exhausted lot keeps its timer, because a reversal may credit it again before its term ends.
-        """
-        if lot.kind == "free":
-            if lot.pending_micros:
-                heappush(self._lots, (lot.assigned_ms, book.wallet.workspace_id, lot.lot_id))
-            heappush(self._lots, (lot.expires_ms, book.wallet.workspace_id, lot.lot_id))
+        """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves."""
+        self._lots.watch(book.wallet.workspace_id, lot)
 
     def due_lots(self, clock_ms: int) -> Iterator[tuple[Book, Lot]]:
         """Yield the free lots whose term has begun or ended by `clock_ms`."""
-        while self._lots and self._lots[0][0] <= clock_ms:
-            _, workspace_id, lot_id = heappop(self._lots)
-            book = self._books[workspace_id]
+        for workspace_id, lot_id in self._lots.due(clock_ms):
+            book = self._find(workspace_id)
             yield book, book.wallet.lots.by_id[lot_id]
 
     def watch_conversation(self, book: Book, conversation: BilledConversation) -> None:
@@ -72,7 +67,7 @@ class Timers:
         while heap and heap[0][0] < oldest_ms:
             timer = heappop(heap)
             _, workspace_id, conversation_id = timer
-            book = self._books[workspace_id]
+            book = self._find(workspace_id)
             conversation = book.conversations.get(conversation_id)
             if conversation is None or conversation.last_ms >= oldest_ms:
                 continue
@@ -96,7 +91,7 @@ class Timers:
         """Yield the days that no event can change any more."""
         while self._usage and self._usage[0][0] <= watermark_ms - self._reach_ms:
             _, workspace_id, bot_id, day = heappop(self._usage)
-            book, key = self._books[workspace_id], UsageKey(bot_id, day)
+            book, key = self._find(workspace_id), UsageKey(bot_id, day)
             usage = book.usage.get(key)
             if usage is not None and not usage.remembered:
                 yield book, key

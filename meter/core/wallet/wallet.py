@@ -64,6 +64,11 @@ class Wallet(msgspec.Struct, array_like=True):
     events_since: int = -1
     """The wallet-inputs offset of its first event; -1 before it, and where state of format 1 has events already."""
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no credit is left."""
+        return self.free_micros + self.paid_micros <= 0
+
 
 def without_parts(wallet: Wallet) -> Wallet:
     """The wallet without its plan, lots, bots and commands, which are entries of their own in a checkpoint."""

@@ -1,5 +1,7 @@
 """The fold that charges one partition of wallet-inputs: its inputs in, ledger updates out."""
 
+from collections.abc import Iterable, Iterator
+
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
@@ -9,6 +11,7 @@ from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.held import Held
 from meter.core.wallet.metering import apply_conversation, apply_occurrence
+from meter.core.wallet.packed_books import MayBePacked, is_quiet
 from meter.core.wallet.provisioning import apply_held_slice, charge_at_once, charge_in_slices
 from meter.core.wallet.rebilling import apply_slice, rebill
 from meter.core.wallet.safe_points import apply_safe_point
@@ -41,14 +44,19 @@ class Wallets:
         partition: int = 0,
         source: Source | None = None,
         held: Held | None = None,
+        may_be_packed: MayBePacked = is_quiet,
     ) -> None:
         self.in_force = PolicyInForce(policy=policy) if isinstance(policy, Policy) else policy
         self.source = source or Source()
         self.held = held or Held()
         self._partition = partition
-        self._books = Books(self.in_force.policy, partition, self.source, self.held)
+        self._books = Books(self.in_force.policy, partition, self.source, self.held, may_be_packed)
         self.books = self._books.by_id
+        """The books that are objects: of all workspaces but the quiet ones that `pack_quiet` has packed."""
         self.restore = self._books.restore
+        self.read = self._books.read
+        self.just_used_up: set[str] = set()
+        """The workspaces whose credit the updates drained last have used up."""
 
     def step(self, wallet_input: WalletInput, offset: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
         """Process the input at `offset`. Returns the refusal of an input, else None; changes show in the updates.
@@ -63,7 +71,12 @@ class Wallets:
     @property
     def workspaces(self) -> int:
         """The number of workspaces that have begun: some input has changed them."""
-        return sum(book.wallet.since >= 0 for book in self.books.values())
+        return self._books.begun
+
+    def names(self) -> Iterator[str]:
+        """The ids of all workspaces that have a book."""
+        yield from self.books
+        yield from self._books.packed
 
     def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Rejected | None:
         if isinstance(wallet_input, Metered | SafePoint) and wallet_input.origin_partition != self._partition:
@@ -93,6 +106,10 @@ class Wallets:
         touched, self._books.touched = self._books.touched, {}
         return touched
 
+    def pack_quiet(self, written: Iterable[Book]) -> None:
+        """Pack the quiet workspaces. Called when a checkpoint has written the books that `take_touched` returned."""
+        self._books.pack_quiet(written)
+
     def take_due_slices(self) -> list[RebillSlice | HeldSlice]:
         """The inputs that this partition has to be given, because the last ones left conversations to charge again."""
         due, self._books.due_slices = self._books.due_slices, []
@@ -101,8 +118,16 @@ class Wallets:
     def drain_updates(self, partition: int, version: int) -> list[LedgerUpdate]:
         """An update of each workspace that changed since the last call, as of offset `version` of wallet-inputs."""
         books, self._books.open_updates = self._books.open_updates, {}
-        updates = (book.drain_update(partition, version) for book in books.values())
-        return [update for update in updates if update is not None]
+        self.just_used_up.clear()
+        updates: list[LedgerUpdate] = []
+        for workspace_id, book in books.items():
+            update = book.drain_update(partition, version)
+            if update is not None:
+                updates.append(update)
+                was_used_up, book.is_used_up = book.is_used_up, book.wallet.is_used_up
+                if book.is_used_up and not was_used_up:
+                    self.just_used_up.add(workspace_id)
+        return updates
 
     def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Rejected | None:
         book = self._books.book(command.data.workspace_id)
