@@ -88,6 +88,7 @@ COMMANDS: dict[str, Data] = {
     "credits.purchased": merged(bots, micros.map(lambda amount: {"amount_micros": amount, "method": "card"})),
     "plan.changed": merged(plans, bots),
 }
+BOT = {"bot_id": "b-1"}
 OWN_ID = {"grant.assigned": "grant_id", "credits.purchased": "order_id"}
 EVENTS = ("message", "notification")
 
@@ -231,3 +232,25 @@ def test_a_bot_inherits_the_price_that_sorts_last(order: list[int], steps: int, 
     ]
     found = metered([PRICED, *(lines[number] for number in order)], NOW, (), POLICY)
     assert totals(found) == {TIED: 500_001}
+
+
+@pytest.mark.parametrize("arrival", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("grant.assigned", {}),
+        ("credits.purchased", {"method": "card"}),
+        ("credits.purchased", {"method": "card"} | BOT),
+    ],
+    ids=["grants", "shared", "designated"],
+)
+def test_of_lots_of_one_term_the_lower_id_pays_first(kind: str, data: dict[str, Any], arrival: tuple[str, str]) -> None:
+    """In any order of arrival before the unit. The ids of the commands do not matter."""
+    credit = [
+        command(kind, START, f"{number}", TIED, amount_micros=400_000, **data, **{OWN_ID[kind]: each})
+        for number, each in enumerate(arrival)
+    ]
+    said = chat(START, "said", (TIED, "b-1", "web", "u-1"))
+    found = metered([PRICED, CREATED, *credit, said], NOW, (), POLICY)
+    charged = [entry.lot_id for entry in found.entries[TIED] if entry.kind == "charge"]
+    assert [lot_id.partition(":")[2] for lot_id in charged] == ["a"]
