@@ -31,21 +31,18 @@ from tests.properties.worlds import (
     START,
     STEP,
     chat,
+    command,
     steady,
 )
 
 TIED = "tied"
 """The workspace that all of it is about. It has an Enterprise price, because without one a bot cannot inherit any."""
 
-PRICED = line(
-    envelope(
-        "billing.plan.changed",
-        START - DAY_MS,
-        "priced",
-        "/console",
-        {"workspace_id": TIED, "plan": "enterprise", "session_price_micros": 333_333},
-    )
-)
+TERMS = {"workspace_id": TIED, "plan": "enterprise", "session_price_micros": 333_333}
+PRICED = line(envelope("billing.plan.changed", START - DAY_MS, "priced", "/console", TERMS))
+CREATED = line(envelope("billing.workspace.created", START - DAY_MS, "c", "/console", TERMS | {"free_grant_micros": 0}))
+"""Without a free grant, so that what is bought pays for something."""
+
 LAST = chat(START + 8 * GAP, "last", (TIED, "b-1", "web", "u-9"))
 """So late that every grant below has begun, wherever the workspace's clock was when its command arrived."""
 
@@ -68,7 +65,7 @@ bots: Data = st.sampled_from([{}, *({"bot_id": each} for each in BOTS)])
 names: Data = st.fixed_dictionaries({"name": st.sampled_from(("x", "y")), "owner": st.sampled_from(("p", "q"))})
 
 
-own_plans: Data = plans | st.sampled_from([{}, {"plan": "enterprise"}])
+own_plans: Data = st.sampled_from([{}, {"plan": "enterprise"}, {"plan": "enterprise"}]) | plans
 grants_of_a_new_one: Data = st.sampled_from([{}, {"free_grant_micros": 450_000}])
 
 
@@ -91,6 +88,7 @@ COMMANDS: dict[str, Data] = {
     "credits.purchased": merged(bots, micros.map(lambda amount: {"amount_micros": amount, "method": "card"})),
     "plan.changed": merged(plans, bots),
 }
+BOT = {"bot_id": "b-1"}
 OWN_ID = {"grant.assigned": "grant_id", "credits.purchased": "order_id"}
 EVENTS = ("message", "notification")
 
@@ -130,7 +128,9 @@ def tied(draw: DrawFn, at_once: Sequence[str] = ()) -> Tied:
     pairs = [(kind, at) for kind in at_once]
     pairs += draw(st.lists(st.tuples(st.sampled_from(more), instants), max_size=3))
     pairs += draw(st.lists(st.tuples(st.sampled_from(EVENTS), instants), min_size=1, max_size=6))
-    commands, events = [PRICED], [LAST]
+    # A workspace that no command creates is provisioned, and has more free credit than it can use here.
+    is_created = "workspace.created" not in at_once and draw(st.integers(0, 3))
+    commands, events = [PRICED, CREATED] if is_created else [PRICED], [LAST]
     for number, (kind, when) in enumerate(pairs):
         if kind in EVENTS:
             events.insert(-1, an_event(draw, kind, when, number))
@@ -163,6 +163,8 @@ def units(found: View) -> tuple[object, ...]:
 PAIRS = [*combinations_with_replacement((*COMMANDS, *EVENTS), 2)]
 PAIRS.remove(("workspace.created", "workspace.created"))
 
+pairs_of_commands = st.sampled_from([pair for pair in PAIRS if not set(pair) & set(EVENTS)])
+
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 @settings(max_examples=max(8, settings().max_examples // 15))
@@ -185,7 +187,7 @@ def test_a_pair_of_one_instant_arrives_in_any_order(pair: tuple[str, str], data:
     assert units(found[0]) == units(found[1])
 
 
-@given(tied(("workspace.created",)) | tied(), st.data(), steady, st.booleans())
+@given(pairs_of_commands.flatmap(tied), st.data(), steady, st.booleans())
 def test_commands_of_one_instant_give_one_bill_in_any_order(
     drawn: Tied, data: st.DataObject, taken: list[Turn], is_clock_set: bool
 ) -> None:
@@ -203,8 +205,8 @@ def test_commands_of_one_instant_give_one_bill_in_any_order(
 def known(commands: Iterable[bytes]) -> object:
     """What a wallet knows from its commands, apart from the numbers of entries."""
     wallets = Wallets(POLICY)
-    for offset, command in enumerate(commands):
-        assert wallets.step(decode_wallet_input(command), offset) is None
+    for offset, text in enumerate(commands):
+        assert wallets.step(decode_wallet_input(text), offset) is None
     wallet = wallets.books[TIED].wallet
     for lot in wallet.lots.by_id.values():
         lot.entry_id = ""
@@ -215,3 +217,40 @@ def known(commands: Iterable[bytes]) -> object:
 def test_commands_of_one_instant_give_one_wallet_in_any_order(drawn: Tied, data: st.DataObject) -> None:
     """Plans, lots, balances, names and owners: the last by (time, source, id) names a bot."""
     assert known(drawn.commands) == known([PRICED, *data.draw(st.permutations(drawn.commands[1:]))])
+
+
+@given(st.permutations(range(4)), st.integers(0, 2), st.sampled_from(("plan.changed", "workspace.created")))
+def test_a_bot_inherits_the_price_that_sorts_last(order: list[int], steps: int, kind: str) -> None:
+    """Of two prices named for one instant, known before or after the bot and its conversation."""
+    at = START + steps * STEP
+    terms = {"plan": "enterprise", "session_price_micros": 70_000}
+    lines = [
+        command("plan.changed", START, "1", TIED, **terms),
+        command(kind, START, "2", TIED, **terms | {"session_price_micros": 500_001}),
+        command("bot.created", at, "0", TIED, bot_id="b-1", plan="enterprise"),
+        chat(at, "said", (TIED, "b-1", "web", "u-1")),
+    ]
+    found = metered([PRICED, *(lines[number] for number in order)], NOW, (), POLICY)
+    assert totals(found) == {TIED: 500_001}
+
+
+@pytest.mark.parametrize("arrival", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("grant.assigned", {}),
+        ("credits.purchased", {"method": "card"}),
+        ("credits.purchased", {"method": "card"} | BOT),
+    ],
+    ids=["grants", "shared", "designated"],
+)
+def test_of_lots_of_one_term_the_lower_id_pays_first(kind: str, data: dict[str, Any], arrival: tuple[str, str]) -> None:
+    """In any order of arrival before the unit. The ids of the commands do not matter."""
+    credit = [
+        command(kind, START, f"{number}", TIED, amount_micros=400_000, **data, **{OWN_ID[kind]: each})
+        for number, each in enumerate(arrival)
+    ]
+    said = chat(START, "said", (TIED, "b-1", "web", "u-1"))
+    found = metered([PRICED, CREATED, *credit, said], NOW, (), POLICY)
+    charged = [entry.lot_id for entry in found.entries[TIED] if entry.kind == "charge"]
+    assert [lot_id.partition(":")[2] for lot_id in charged] == ["a"]
