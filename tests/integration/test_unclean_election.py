@@ -23,7 +23,7 @@ LOST = 10
 WORKSPACES = 20
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_log_that_is_filled_again_beyond_the_mark_is_refused_and_goes_on_exactly(tmp_path: Path) -> None:
     """All that is new is billed, once; what was lost stays billed and is written down."""
     if KAFKA not in available_brokers():
