@@ -80,17 +80,12 @@ class Book:
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
 
-    @property
-    def is_held(self) -> bool:
-        """Whether the workspace has events and is not created yet: nothing is charged to it."""
-        return self.wallet.status == "unknown" and self.wallet.conversations + self.wallet.occurrences > 0
-
     def held_from_ms(self, clock_ms: int) -> int | None:
         """The earliest time known of a workspace that is held; None of any other workspace.
 
         No conversation of it is forgotten. Of an event outside conversations at most the day is known, or `clock_ms`.
         """
-        if not self.is_held:
+        if not self.wallet.is_held:
             return None
         begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
         return min(begun_ms, default=clock_ms)

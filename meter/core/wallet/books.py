@@ -103,7 +103,7 @@ class Books:
         """The workspace's book as an object; None if it has none."""
         book = self.by_id.get(workspace_id)
         if book is None:
-            book = self.packed.take(workspace_id)
+            book = self.packed.remove(workspace_id)
             if book is not None:
                 book.is_used_up = book.wallet.is_used_up
                 self.by_id[workspace_id] = book

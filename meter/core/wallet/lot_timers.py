@@ -16,7 +16,7 @@ SLOT_MS: Final = 3_600_000
 
 
 class LotTimers:
-    """What is due in this hour or before is in a heap of (event time in ms, workspace, lot); the rest by hour.
+    """Timers of this hour and before in a heap of (event time in ms, workspace, lot), all others by hour.
 
     `read` returns a workspace's book, which is not changed. `reached_ms` is event time, up to which all timers have
     fired: a checkpoint's, or 0.

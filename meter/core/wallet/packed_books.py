@@ -22,7 +22,7 @@ class _Packed(msgspec.Struct, array_like=True):
     usage: list[tuple[str, int, Usage]]
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode_into = msgspec.msgpack.Encoder().encode_into
 _decode = msgspec.msgpack.Decoder(_Packed).decode
 
 MayBePacked = Callable[[Book], bool]
@@ -40,7 +40,7 @@ def can_be_packed(book: Book) -> bool:
 
     A workspace that is held stays an object, because a policy looks for all that are.
     """
-    return not (book.changed or book.is_touched or book.new_lots or book.is_held)
+    return not (book.changed or book.is_touched or book.new_lots or book.wallet.is_held)
 
 
 def pack_book(book: Book) -> bytes:
@@ -56,7 +56,10 @@ def pack_book(book: Book) -> bytes:
         list(book.conversations.values()),
         [(*key, usage) for key, usage in book.usage.items()],
     )
-    return _encode(packed)
+    # What `encode` returns may be part of a larger piece of memory: a copy has the right size.
+    buffer = bytearray()
+    _encode_into(packed, buffer)
+    return bytes(buffer)
 
 
 def unpack_book(workspace_id: str, packed: bytes) -> Book:
@@ -90,7 +93,7 @@ class PackedBooks:
         """Pack a book. The object must not be used any more."""
         self._packed[book.wallet.workspace_id] = pack_book(book)
 
-    def take(self, workspace_id: str) -> Book | None:
+    def remove(self, workspace_id: str) -> Book | None:
         """Remove a book, and return it as an object; None if it is not here."""
         packed = self._packed.pop(workspace_id, None)
         return None if packed is None else unpack_book(workspace_id, packed)

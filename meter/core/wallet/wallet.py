@@ -65,6 +65,11 @@ class Wallet(msgspec.Struct, array_like=True):
     """The wallet-inputs offset of its first event; -1 before it, and where state of format 1 has events already."""
 
     @property
+    def is_held(self) -> bool:
+        """Whether the workspace has events and is not created yet: nothing is charged to it."""
+        return self.status == "unknown" and self.conversations + self.occurrences > 0
+
+    @property
     def is_used_up(self) -> bool:
         """Whether no credit is left."""
         return self.free_micros + self.paid_micros <= 0
