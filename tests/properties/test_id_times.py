@@ -34,8 +34,8 @@ def swept(engine: Engine) -> dict[bytes, bytes | None]:
 @needs_kernel
 @given(st.lists(times, min_size=1, max_size=40), st.integers(1, 40))
 def test_the_kernel_keeps_times_to_the_millisecond(times_ms: list[int], size: int) -> None:
-    """Whatever the first time of a bucket is, and whichever id is the first outside its window: repeats are found, and
-    the entries are those of the core. So it is after a restore."""
+    """With any first time of a bucket, and any id as the first one outside its window: repeats are found, and the
+    entries are those of the core. So it is after a restore."""
     ours, theirs, again = core(Policy(), 0), kernel(Policy(), 0), kernel(Policy(), 0)
     assert spoken(theirs, times_ms, size) == spoken(ours, times_ms, size)
     assert swept(theirs) == swept(ours)

@@ -5,8 +5,9 @@ from typing import Any, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meter.core.wallet.book import Book, Posting
+from meter.core.wallet.book import Book
 from meter.core.wallet.lots import Lot
+from meter.core.wallet.posting import Posting
 from meter.core.wallet.wallet import Wallet
 from schemas.ledger import LotKind
 

@@ -1,36 +1,16 @@
 """One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
-import msgspec
-
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
 from meter.core.wallet.plan_terms import BEGINNING_MS, Term
+from meter.core.wallet.posting import Posting
 from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
 from meter.core.wallet.wallet import Bot, Wallet
 from schemas.instants import DAY_MS, day_of
 from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
-
-
-class Posting(msgspec.Struct, frozen=True, gc=False):
-    """The subject of an entry: the bot, the unit, its conversation (or ""), the event time in ms, and the UTC day.
-
-    The day is the conversation's at the time of the charge, also for its reversal; without a conversation that of the
-    event time.
-    """
-
-    bot_id: str
-    unit_id: str
-    conversation_id: str
-    occurred_ms: int
-    day: int
-
-    @classmethod
-    def of_lot(cls, bot_id: str, at_ms: int) -> "Posting":
-        """Return the subject of an entry that is about no unit."""
-        return cls(bot_id, "", "", at_ms, day_of(at_ms))
 
 
 class Book:

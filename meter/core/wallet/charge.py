@@ -2,9 +2,10 @@
 
 from meter.core.policy import Policy
 from meter.core.wallet.billed_conversations import BilledConversation, Part, Unit
-from meter.core.wallet.book import Book, Posting
+from meter.core.wallet.book import Book
 from meter.core.wallet.lots import ASSUMED_GRANT, Lapse, Lot
 from meter.core.wallet.plan_terms import Term, in_force
+from meter.core.wallet.posting import Posting
 from schemas.instants import day_of
 from schemas.money import MOST_MICROS
 

@@ -1,11 +1,12 @@
 """Adding credit to a wallet: grants, purchases and the initial grant."""
 
 from meter.core.rejection import Rejected
-from meter.core.wallet.book import Book, Posting
+from meter.core.wallet.book import Book
 from meter.core.wallet.charge import enter, lapse
 from meter.core.wallet.commands.moment import Moment
 from meter.core.wallet.commands.outcome import Done, Repeated
 from meter.core.wallet.lots import Lot
+from meter.core.wallet.posting import Posting
 from schemas.money import MOST_MICROS
 
 
