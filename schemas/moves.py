@@ -15,6 +15,8 @@ MOVED_FROM: Final = "moved-from"
 """TOPIC/PARTITION/OFFSET of where the record lay. A dead letter keeps it with the record's other headers."""
 RECEIVED_MS: Final = "moved-received-ms"
 """The record's Kafka timestamp there, in milliseconds since 1970."""
+AMONG: Final = "moved-among"
+"""How many partitions the topic had that it moved to. Absent in records of earlier versions."""
 
 KEPT_HEADER_BYTES: Final = 64 * 1024
 """How many bytes of a record's own headers move with it. A header that does not fit is left out."""
@@ -25,16 +27,18 @@ _ORIGINS: Final = {
 }
 """Topic -> the topics from which records move to it."""
 
+_NAMES: Final = (MOVED_FROM, RECEIVED_MS, AMONG)
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 
 class Move(NamedTuple):
-    """Where a record lay, and when it had arrived there."""
+    """Where a record lay, when it had arrived there, and among how many partitions its own was chosen; 0 if unknown."""
 
     topic: str
     partition: int
     offset: int
     received_ms: int
+    among: int = 0
 
     @property
     def location(self) -> str:
@@ -44,16 +48,17 @@ class Move(NamedTuple):
     def headers(self, own: Headers) -> list[tuple[str, bytes | None]]:
         """Return the moved record's headers: those of the move, and `own`, as many as KEPT_HEADER_BYTES hold.
 
-        Left out of `own` are headers with the two names of a move.
+        Left out of `own` are headers with the names of a move.
         """
         headers: list[tuple[str, bytes | None]] = [
             (MOVED_FROM, self.location.encode()),
             (RECEIVED_MS, str(self.received_ms).encode()),
+            *([(AMONG, str(self.among).encode())] if self.among else []),
         ]
         left_bytes = KEPT_HEADER_BYTES
         for name, value in own:
             size_bytes = size_of([(name, value)])
-            if name not in (MOVED_FROM, RECEIVED_MS) and size_bytes <= left_bytes:
+            if name not in _NAMES and size_bytes <= left_bytes:
                 left_bytes -= size_bytes
                 headers.append((name, value))
         return headers
@@ -65,12 +70,13 @@ def move_of(headers: Headers, topic: str) -> Move | None:
     Headers that no move writes count as none: a header that is absent, there twice, not well-formed, or that names a
     topic from which nothing moves to `topic`.
     """
-    found = [(name, value) for name, value in headers if name in (MOVED_FROM, RECEIVED_MS)]
-    if len(found) != 2 or len(dict(found)) != 2:
+    found = [(name, value or b"") for name, value in headers if name in _NAMES]
+    named = dict(found)
+    if len(found) != len(named) or MOVED_FROM not in named or RECEIVED_MS not in named:
         return None
-    origin, _, where = (dict(found)[MOVED_FROM] or b"").partition(b"/")
-    numbers = [*where.split(b"/"), dict(found)[RECEIVED_MS] or b""]
-    if len(numbers) != 3 or not all(_NUMBER.fullmatch(number) for number in numbers):
+    origin, _, where = named[MOVED_FROM].partition(b"/")
+    numbers = [*where.split(b"/"), named[RECEIVED_MS], named.get(AMONG, b"0")]
+    if len(numbers) != 4 or not all(_NUMBER.fullmatch(number) for number in numbers):
         return None
     name = origin.decode("utf-8", "replace")
     return Move(name, *map(int, numbers)) if name in _ORIGINS.get(topic, ()) else None
@@ -78,4 +84,4 @@ def move_of(headers: Headers, topic: str) -> Move | None:
 
 def without_move(headers: Headers) -> Headers:
     """Return the headers without those of a move."""
-    return tuple(header for header in headers if header[0] not in (MOVED_FROM, RECEIVED_MS))
+    return tuple(header for header in headers if header[0] not in _NAMES)

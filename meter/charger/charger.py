@@ -90,7 +90,7 @@ class Charger:
                 self._refuse(batch, record, given)
             elif isinstance(given, SafePoint | PolicyRecord):
                 if isinstance(given, SafePoint):
-                    check_origin(given, self._life.source)
+                    check_origin(given, self._life)
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
                 self._reach(batch, record, given)
@@ -99,7 +99,8 @@ class Charger:
                     given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
                 )
                 if self._moves.is_misplaced(workspace_id):
-                    self._move(batch, record, given, workspace_id)
+                    if not self._is_of_earlier_life(given):
+                        self._move(batch, record, given, workspace_id)
                 else:
                     inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
@@ -140,7 +141,8 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    refused = self._wallets.step(given, record.offset, self._moves.arrived_ms(record))
+                    version = version_of(self._life.generation, record.offset)
+                    refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
                     if refused is not None:
                         self._refuse(batch, record, refused)
                 is_last = start + UPDATE_INPUTS >= len(each)
@@ -149,7 +151,8 @@ class Charger:
     def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
         """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
         comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
-        refused = self._wallets.step(point, record.offset, self._moves.arrived_ms(record))
+        version = version_of(self._life.generation, record.offset)
+        refused = self._wallets.step(point, version, self._moves.arrived_ms(record))
         if refused is not None:
             self._refuse(batch, record, refused)
         else:
@@ -169,6 +172,13 @@ class Charger:
             self._refuse(batch, record, refused)
         else:
             batch.moved.append(self._moves.moved(record, workspace_id))
+
+    def _is_of_earlier_life(self, given: WalletInput) -> bool:
+        """Whether a metered update was written before the topics were repartitioned.
+
+        All of those were read before. So it is a repeat, of a worker that was paused meanwhile.
+        """
+        return isinstance(given, Metered) and given.origin_offset < version_of(self._life.generation, 0)
 
     def _observe_policy(self) -> None:
         version = self._wallets.in_force.version

@@ -38,7 +38,7 @@ encode = msgspec.msgpack.Encoder().encode
 encode_key = encode
 decode_mark = msgspec.msgpack.Decoder(Mark).decode
 decode_key = msgspec.msgpack.Decoder(Key).decode
-_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
+decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
 _decode_lot = msgspec.msgpack.Decoder(Lot).decode
 _decode_bot = msgspec.msgpack.Decoder(Bot).decode
 _decode_command = msgspec.msgpack.Decoder(str).decode
@@ -53,7 +53,7 @@ def restore_books(records: dict[bytes, bytes]) -> dict[str, Book]:
     decoded, KeyError where it has no wallet.
     """
     keyed = sorted((decode_key(key), value) for key, value in records.items())
-    books = {key.workspace_id: Book(_decode_wallet(value)) for key, value in keyed if key.kind == "wallet"}
+    books = {key.workspace_id: Book(decode_wallet(value)) for key, value in keyed if key.kind == "wallet"}
     for key, value in keyed:
         if key.kind != "wallet":
             _put(books[key.workspace_id], key, value)

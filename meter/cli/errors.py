@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
+from meter.kafka.layouts import LayoutError
 from meter.kafka.policies import PolicyError
 from meter.kafka.topics import TopicsError
 from meter.local import processes
@@ -18,6 +19,7 @@ from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
+from schemas.exit_statuses import REFUSED
 from schemas.listening import PortsTakenError
 
 FAILED: Final = 1
@@ -29,7 +31,8 @@ _STOPPED: Final = 130
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn such an error of the block into click's: exit code 2 for a wrong setting or feed, 1 for any other failure.
+    """Turn such an error of the block into click's: exit code 2 for a wrong setting or feed, REFUSED where a
+    repartition has to come to its end first, 1 for any other failure.
 
     `Stopped`, after SIGTERM or Ctrl-C, becomes exit code 130. Other exceptions pass through: they are bugs and need
     their traceback.
@@ -55,6 +58,8 @@ def refusals() -> Iterator[None]:
         KafkaError,
     ) as refusal:
         _refuse(refusal, FAILED)
+    except LayoutError as refusal:
+        _refuse(refusal, REFUSED)
     except processes.Stopped:
         raise SystemExit(_STOPPED) from None
 

@@ -23,6 +23,7 @@ from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import MakeFold
+from meter.stage.mark import NO_LIFE
 from schemas.events import encode_tick
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.properties.memory_log import MemoryLog
@@ -87,9 +88,10 @@ class Pipeline:
         self._feeder = Feeder(self.log, policy)  # type: ignore[arg-type]
         self._announcer = Announcer(self._feeder, self.log, policy)  # type: ignore[arg-type]
         self._unfed = deque(classified(lines))
-        self._stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
-        self._workers: dict[tuple[Stage, int], Worker] = {}
+        self.stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
+        self.workers: dict[tuple[Stage, int], Worker] = {}
         self._zombies: list[Iterator[None]] = []
+        self.life = NO_LIFE
 
     def feed(self, lines: int) -> None:
         """Write the next lines to the topics, as the product's feeder does."""
@@ -118,6 +120,20 @@ class Pipeline:
             self._wake()
         self.drain()
 
+    def run_part(self, turns: Iterable[Turn], lines: int) -> None:
+        """Take the turns, feed up to so many lines in all, drain, and wake who is still paused. Others are left."""
+        left = len(self._unfed) - lines
+        while self._unfed and self._unfed[0].is_command:
+            self.feed(1)
+        for turn in turns:
+            self.feed(max(0, min(turn.feed, len(self._unfed) - left)))
+            self.process(turn)
+        self.feed(max(0, len(self._unfed) - left))
+        self.drain()
+        while self._zombies:
+            self._wake()
+        self.drain()
+
     def process(self, turn: Turn) -> None:
         """One worker's turn, whole or up to its cut."""
         if turn.wake and self._zombies:
@@ -130,7 +146,7 @@ class Pipeline:
             return
         for _, _ in zip(range(turn.cut), effects, strict=False):
             pass
-        del self._workers[place]
+        del self.workers[place]
         if turn.zombie:
             self._zombies.append(effects)
 
@@ -143,7 +159,7 @@ class Pipeline:
     def state(self, stage: Stage) -> dict[bytes, bytes]:
         """What the checkpoints of a stage hold, of all partitions."""
         held: dict[bytes, bytes] = {}
-        for (owner, _), store in self._stores.items():
+        for (owner, _), store in self.stores.items():
             held |= store.held() if owner == stage else {}
         return held
 
@@ -159,10 +175,10 @@ class Pipeline:
 
     def _worker(self, stage: Stage, partition: int) -> Worker:
         place = stage, partition
-        if place not in self._workers:
+        if place not in self.workers:
             source, make_fold = self._source(stage)
-            self._workers[place] = Worker(self.log, source, partition, self._stores[place], make_fold)
-        return self._workers[place]
+            self.workers[place] = Worker(self.log, source, partition, self.stores[place], make_fold, self.life)
+        return self.workers[place]
 
     def _source(self, stage: Stage) -> tuple[Topic, MakeFold]:
         if stage == "charge":

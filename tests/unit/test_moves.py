@@ -10,7 +10,7 @@ from meter.stage.dead_letter import dead_letter
 from meter.stage.moves import Moves, moved
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.events import encode_tick
-from schemas.moves import KEPT_HEADER_BYTES, MOVED_FROM, RECEIVED_MS, Move, move_of
+from schemas.moves import AMONG, KEPT_HEADER_BYTES, MOVED_FROM, RECEIVED_MS, Move, move_of
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, DEAD_LETTERS, WALLET_INPUTS
 from tests.properties.memory_log import stored
 from tests.properties.worlds import START, WHO, chat, command
@@ -22,15 +22,16 @@ def test_a_moved_record_is_the_same_bytes_under_the_key_of_its_workspace() -> No
     """With its own headers, and with where it lay and when it came there; forged ones are gone."""
     own = [("trace", b"1"), (MOVED_FROM, b"chat-events/9/9"), (REPLAY_OF, b"chat-events/0/3")]
     lay = stored(CHAT_EVENTS.name, 1, 17, Record(b"foreign", b"bytes", own), 1_700_000_000_000)
-    found = moved(CHAT_EVENTS, 1, lay, "w")
+    found = moved(CHAT_EVENTS, 1, lay, "w", 8)
     assert (found.key, found.value) == (b"w", b"bytes")
     assert found.headers == [
         (MOVED_FROM, b"chat-events/1/17"),
         (RECEIVED_MS, b"1700000000000"),
+        (AMONG, b"8"),
         ("trace", b"1"),
         (REPLAY_OF, b"chat-events/0/3"),
     ]
-    assert move_of(found.headers, CHAT_EVENTS.name) == Move(CHAT_EVENTS.name, 1, 17, 1_700_000_000_000)
+    assert move_of(found.headers, CHAT_EVENTS.name) == Move(CHAT_EVENTS.name, 1, 17, 1_700_000_000_000, 8)
 
 
 def test_headers_that_move_along_are_bounded() -> None:

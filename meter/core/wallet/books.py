@@ -60,11 +60,11 @@ class Books:
             self._beginning.append(book)
         return book
 
-    def note_beginnings(self, offset: int) -> None:
-        """Note the workspaces that the input at `offset` was the first to change. Called after each input."""
+    def note_beginnings(self, version: int) -> None:
+        """Note the workspaces that the input at this version was the first to change. Called after each input."""
         while self._beginning:
             book = self._beginning.pop()
-            book.wallet.since = offset if book.changed else -1
+            book.wallet.since = version if book.changed else -1
 
     def usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         """The totals of a bot's day, which the caller is about to change."""

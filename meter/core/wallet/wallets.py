@@ -35,14 +35,14 @@ class Wallets:
         self.books = self._books.by_id
         self.restore = self._books.restore
 
-    def step(self, wallet_input: WalletInput, offset: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
-        """Process the input at `offset`. Returns the refusal of an input, else None; changes show in the updates.
+    def step(self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
+        """Process the input at the offset in `version`. Returns its refusal, else None; changes show in the updates.
 
         `arrived_ms` is the time at which Kafka received it first.
         """
         self._books.arrived_ms = arrived_ms
         refused = self._step(wallet_input, arrived_ms)
-        self._books.note_beginnings(offset)
+        self._books.note_beginnings(version)
         return refused
 
     @property
