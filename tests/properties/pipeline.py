@@ -121,17 +121,14 @@ class Pipeline:
         self.drain()
 
     def run_part(self, turns: Iterable[Turn], lines: int) -> None:
-        """Take the turns, feed up to so many lines in all, drain, and wake who is still paused. Others are left."""
-        left = len(self._unfed) - lines
+        """Take the turns, feed up to so many lines in all, and drain. Who is paused stays so."""
+        left = max(0, len(self._unfed) - lines)
         while self._unfed and self._unfed[0].is_command:
             self.feed(1)
         for turn in turns:
             self.feed(max(0, min(turn.feed, len(self._unfed) - left)))
             self.process(turn)
         self.feed(max(0, len(self._unfed) - left))
-        self.drain()
-        while self._zombies:
-            self._wake()
         self.drain()
 
     def process(self, turn: Turn) -> None:

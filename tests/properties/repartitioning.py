@@ -1,24 +1,26 @@
 """A repartition in the middle of a pipeline: the production command's steps on topics in memory."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from aiokafka import ConsumerRecord
 
 from meter.kafka.layouts import read_layout, write_layout
-from meter.kafka.records import Delivery, Record
+from meter.kafka.records import Delivery, Packed, Record
 from meter.operations.repartition.steps import clear_up, finish, move_state
 from meter.operations.stages import COMMANDS, SESSIONS, WALLETS, StageTopics
 from meter.stage.blocks import pack
 from meter.stage.checkpoints import Checkpoints
+from meter.stage.fold import State
 from meter.stage.mark import Life
 from schemas.layout import LayoutRecord
 from schemas.topic_identity import TopicIdentity
 from tests.properties.memory_log import MemoryLog
 from tests.properties.memory_state_topic import done, held
-from tests.properties.pipeline import Pipeline, Stage
+from tests.properties.pipeline import Pipeline, Stage, Turn
 from tests.properties.worker import Store
 
-STAGES: dict[Stage, StageTopics] = {"sessionize": SESSIONS, "charge": WALLETS, "commands": COMMANDS}
+STAGES: dict[Stage, StageTopics] = {"commands": COMMANDS, "sessionize": SESSIONS, "charge": WALLETS}
+"""In the order in which data flows."""
 
 
 class Killed(BaseException):
@@ -40,6 +42,9 @@ class MemoryTopics:
 
     async def identity(self, topic: str) -> TopicIdentity:
         return TopicIdentity("cluster", topic, self._log.number)
+
+    async def append_packed(self, topic: str, packed: Packed) -> Delivery:
+        raise NotImplementedError("the command packs nothing")
 
     async def append(self, topic: str, partition: int, records: Iterable[Record]) -> list[Delivery]:
         await self.write(topic, partition, records)
@@ -68,7 +73,7 @@ class MemoryTopics:
         yield self._log.topics[topic, partition][start : end + 1]
 
 
-class _Saved:
+class _Saved(State):
     """The state of a store, as one checkpoint writes it."""
 
     spills = False
@@ -92,13 +97,12 @@ class _Saved:
     def finish(self, mark: bytes | None, floor: int) -> None: ...
 
 
-class _Restored:
+class _Restored(_Saved):
     """A state that becomes a store."""
 
-    spills = False
-
     def __init__(self) -> None:
-        self.store = Store()
+        super().__init__(Store())
+        self.store = self._store
         self._mark: bytes | None = None
 
     def load(self, offset: int, block: bytes) -> None:
@@ -112,15 +116,17 @@ class _Restored:
         self.store.complete(offset, self._mark)
 
 
-def repartition(
-    pipeline: Pipeline, after: int, kills: Iterable[int] = (), while_moving: Callable[[], None] = list
-) -> int:
-    """Give the topics of a pipeline `after` partitions. Its workers have stopped and have read everything.
+def repartition(pipeline: Pipeline, after: int, kills: Iterable[int] = ()) -> int:
+    """Give the topics of a pipeline `after` partitions. Its workers stop, after they have read everything.
 
     The command is killed before its write of each number in `kills`, one after another, and then given again to its
-    end. `while_moving` is what others do after each kill. Returns how many writes the last one took.
+    end. Returns how many writes the last command took.
     """
     log, before = pipeline.log, pipeline.log.number
+    for name in STAGES:
+        for partition in range(before):
+            pipeline.process(Turn(name, partition, 10_000, checkpoint=True))
+    pipeline.drain()
     for name, stage in STAGES.items():
         for partition in range(before):
             done(_save(log, stage, partition, pipeline.stores[name, partition], pipeline.life.generation))
@@ -137,7 +143,6 @@ def repartition(
         try:
             done(_command(dying, layout))
         except Killed:
-            while_moving()
             continue
         break
     last = MemoryTopics(log, 10**9)
@@ -181,6 +186,8 @@ async def _save(log: MemoryLog, stage: StageTopics, partition: int, store: Store
     life = _life(log, stage, generation)
     checkpoints = Checkpoints(MemoryTopics(log), stage.source, stage.state, partition, life)
     await checkpoints.restore(_Saved(store))
+    # A partition that has read nothing since it was made has entries as of -1.
+    checkpoints._floor = checkpoints._next_floor = store.floor
     await checkpoints.write(store.newest[0], _Saved(store), held)
 
 

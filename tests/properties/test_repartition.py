@@ -1,31 +1,150 @@
-"""A repartition at any place of a feed changes no bill, whatever partitioner its clients use and wherever it is killed."""
+"""A repartition at any place of a feed changes no bill, whatever clients do and wherever the command is killed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meter.core.policy import Policy
+from meter.core.sessions import accepted_ids
 from meter.sessionizer.engine import MakeEngine
+from schemas.event_counts import CountComparison
+from schemas.ledger import decode_ledger_update
+from schemas.topics import CHAT_EVENTS, LEDGER, WALLET_INPUTS
+from schemas.versions import offset_of
 from tests.oracle.oracle import meter
+from tests.properties.memory_log import MemoryLog
 from tests.properties.money import audit, oracle_totals, totals
 from tests.properties.pipeline import Pipeline, Turn
 from tests.properties.repartitioning import repartition
-from tests.properties.test_sessionize import chains
-from tests.properties.view import view
-from tests.properties.worlds import HORIZON, NOW, POLICY, feeds, turns
-from tests.sessionizer_engines import either
+from tests.properties.test_event_counts import comparisons_of, letters_up_to, worlds
+from tests.properties.test_policy import with_horizons
+from tests.properties.test_sessionize import chains, undivided
+from tests.properties.view import View, view
+from tests.properties.worlds import HOLD, HORIZON, NOW, POLICY, feeds, hard_feeds, turns
+from tests.sessionizer_engines import core, either
+
+numbers = st.lists(st.integers(1, 7), min_size=2, max_size=4, unique=True).map(sorted)
+"""Numbers of partitions, one after another; some divide each other, some do not."""
+cuts = st.integers(0, 40)
+kills = st.lists(st.integers(0, 120), max_size=3)
+
+
+@contextmanager
+def small_buckets() -> Iterator[None]:
+    """Buckets of three ids, so that a state has several."""
+    with patch.object(accepted_ids, "BUCKET_IDS", 3):
+        yield
+
+
+def driven(
+    lines: Sequence[bytes],
+    taken: list[Turn],
+    partitions: list[int],
+    cut: int,
+    killed: Sequence[int] = (),
+    *,
+    policy: Policy = POLICY,
+    make_engine: MakeEngine = core,
+) -> Pipeline:
+    """All topics at the end of a feed, which is cut before each change of the number of partitions."""
+    with small_buckets():
+        pipeline = Pipeline(lines, NOW, policy, partitions[0], make_engine)
+        for number, after in enumerate(partitions[1:]):
+            pipeline.run_part(taken if number == 0 else (), cut)
+            repartition(pipeline, after, killed)
+        pipeline.run(taken)
+        pipeline.close()
+        pipeline.run()
+    return pipeline
+
+
+def assert_as_one_pass(found: View, lines: list[bytes]) -> None:
+    """The bill, the conversations and what was refused are those of one pass over the feed."""
+    expected = meter(lines, NOW, horizon_ms=HORIZON)
+    assert totals(found) == oracle_totals(expected)
+    assert found.chains(billable=True) == chains(expected, billable=True)
+    assert found.chains(billable=False) == chains(expected, billable=False)
+    assert undivided(found.daily()) == undivided(expected.daily)
+    assert len(found.dead) == len(expected.dead_letters)
+    audit(found)
+
+
+def newest_comparisons(log: MemoryLog) -> dict[int, CountComparison]:
+    """The comparison of each partition that reconciliation uses."""
+    told = comparisons_of(log)
+    return {partition: told[partition, offset][partition] for partition, offset in sorted(told)}
+
+
+def assert_reconciled(log: MemoryLog) -> None:
+    """What `aggregator reconcile` compares by partition, as of the newest comparison of each."""
+    balances: dict[str, tuple[int, int, int]] = {}
+    for record in log.all_of(LEDGER.name):
+        update = decode_ledger_update(record.value)
+        if update.balance is not None:
+            known = balances.get(update.workspace_id, (-1, 0, 0))
+            balances[update.workspace_id] = max(known, (update.version, update.partition, update.since))
+    for partition, each in newest_comparisons(log).items():
+        counts, offset = each.counts, offset_of(each.origin_offset)
+        classes = counts.messages, counts.occurrences, counts.duplicates, counts.refused, counts.ticks, counts.moved
+        assert sum(classes) == counts.events == offset + 1
+        assert (counts.closed_messages, counts.occurrences) == (each.messages, each.occurrences)
+        assert counts.refused == letters_up_to(log, CHAT_EVENTS.name, partition, offset)
+        assert each.refused_inputs == letters_up_to(log, WALLET_INPUTS.name, partition, offset_of(each.version))
+        begun = sum(lies == partition and since <= each.version for _, lies, since in balances.values())
+        assert each.workspaces == begun
 
 
 @either
-@given(feeds, turns, st.integers(1, 4), st.integers(1, 4), st.integers(0, 40))
-def test_any_feed(
-    make_engine: MakeEngine, lines: list[bytes], taken: list[Turn], before: int, more: int, cut: int
+@given(feeds, turns, numbers, cuts, kills)
+def test_any_feed_comes_to_one_pass(
+    make_engine: MakeEngine, lines: list[bytes], taken: list[Turn], partitions: list[int], cut: int, killed: list[int]
 ) -> None:
-    pipeline = Pipeline(lines, NOW, POLICY, before, make_engine)
-    pipeline.run_part(taken, cut)
-    repartition(pipeline, before + more)
-    pipeline.run(taken)
-    pipeline.close()
-    pipeline.run()
-    found, expected = view(pipeline.log), meter(lines, NOW, horizon_ms=HORIZON)
-    assert totals(found) == oracle_totals(expected)
+    """Cut anywhere, from any number of partitions to any others, with superseded workers that wake up after it, and
+    killed between any two writes."""
+    log = driven(lines, taken, partitions, cut, killed, make_engine=make_engine).log
+    assert_as_one_pass(view(log), lines)
+    assert_reconciled(log)
+
+
+@given(worlds, turns, numbers, cuts)
+def test_refused_late_and_conflicting_lines(
+    lines: list[bytes], taken: list[Turn], partitions: list[int], cut: int
+) -> None:
+    """Repeats, conflicts and late events are recognised across a repartition; each refusal is counted where it is."""
+    log = driven(lines, taken, partitions, cut).log
+    assert len(view(log).dead) >= len(meter(lines, NOW, horizon_ms=HORIZON).dead_letters)
+    audit(view(log))
+    assert_reconciled(log)
+
+
+@given(hard_feeds, turns, numbers, cuts, kills)
+def test_plans_grants_and_purchases(
+    lines: list[bytes], taken: list[Turn], partitions: list[int], cut: int, killed: list[int]
+) -> None:
+    """Wallets go on with their lots, plans, timers and commands; money is conserved over the move."""
+    found = view(driven(lines, taken, partitions, cut, killed).log)
+    assert totals(found) == oracle_totals(meter(lines, NOW, horizon_ms=HORIZON))
+    audit(found)
+
+
+@given(feeds, turns, numbers, cuts)
+def test_held_conversations_stay_held(lines: list[bytes], taken: list[Turn], partitions: list[int], cut: int) -> None:
+    """Conversations of a workspace that no command created move with it, and nothing of them is charged."""
+    found = view(driven(lines, taken, partitions, cut, policy=HOLD).log)
+    charged = oracle_totals(meter(lines, NOW, horizon_ms=HORIZON))
+    assert totals(found) == {name: total for name, total in charged.items() if name != "stranger"}
+    assert found.chains(billable=True) == chains(meter(lines, NOW, horizon_ms=HORIZON), billable=True)
+    audit(found)
+
+
+@given(with_horizons(), turns, numbers, cuts)
+def test_policies_before_and_after(lines: list[bytes], taken: list[Turn], partitions: list[int], cut: int) -> None:
+    """The horizon in force moves along, new partitions have it from the beginning, and what was late stays late."""
+    found = view(driven(lines, taken, partitions, cut).log)
+    expected = meter(lines, NOW, horizon_ms=HORIZON)
+    assert len(found.dead) == len(expected.dead_letters)
     assert found.chains(billable=True) == chains(expected, billable=True)
     audit(found)

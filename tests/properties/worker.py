@@ -62,6 +62,7 @@ class Worker:
     ) -> None:
         self._log = log
         self._store = store
+        self._partitions = log.number
         self._source = log.topics[source.name, partition]
         self.fold: Fold = make_fold(partition, log.number)
         self.next_offset = self.saved_offset = store.restore(self.fold) + 1
@@ -100,7 +101,11 @@ class Worker:
         queues: defaultdict[tuple[str, int], deque[Record]] = defaultdict(deque)
         for output in outputs:
             for record in listed(output.records):
-                home = self._log.place(record.key or b"") if output.partition is None else output.partition
+                home = (
+                    self._log.place(record.key or b"", self._partitions)
+                    if output.partition is None
+                    else output.partition
+                )
                 queues[output.topic.name, home].append(record)
         rng = Random(order)
         while queues:
