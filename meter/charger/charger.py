@@ -141,23 +141,24 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    version = version_of(self._life.generation, record.offset)
-                    refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
-                    if refused is not None:
-                        self._refuse(batch, record, refused)
+                    self._step(batch, record, given)
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
     def _reach(self, batch: ChargedBatch, record: Fetched, point: SafePoint | PolicyRecord) -> None:
         """Apply a safe point or a policy, which concern all workspaces; compare counts as of a safe point first."""
         comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
-        version = version_of(self._life.generation, record.offset)
-        refused = self._wallets.step(point, version, self._moves.arrived_ms(record))
-        if refused is not None:
-            self._refuse(batch, record, refused)
-        else:
+        if self._step(batch, record, point):
             batch.comparisons += comparisons
         self._write_updates(batch, record.offset)
+
+    def _step(self, batch: ChargedBatch, record: Fetched, given: WalletInput) -> bool:
+        """Apply one input. Returns False if it was refused."""
+        version = version_of(self._life.generation, record.offset)
+        refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        return refused is None
 
     def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
         """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
@@ -174,10 +175,7 @@ class Charger:
             batch.moved.append(self._moves.moved(record, workspace_id))
 
     def _is_of_earlier_life(self, given: WalletInput) -> bool:
-        """Whether a metered update was written before the topics were repartitioned.
-
-        All of those were read before. So it is a repeat, of a worker that was paused meanwhile.
-        """
+        """Whether this is a metered update of before a repartition: a repeat, of a worker that was paused meanwhile."""
         return isinstance(given, Metered) and given.origin_offset < version_of(self._life.generation, 0)
 
     def _observe_policy(self) -> None:

@@ -200,18 +200,18 @@ def repartition_command(after: int, advance_clocks: bool, yes: bool, output_form
     """
     with refusals():
         settings = load()
-        what = asyncio.run(plan_repartition(settings, after))
-        layout = what.planned.layout
+        wanted = asyncio.run(plan_repartition(settings, after))
+        layout = wanted.planned.layout
         if layout is None:
             click.echo(f"nothing to do: all topics have {after} partitions, and so has the state")
             return
-        for name, count in what.planned.added.items():
+        for name, count in wanted.planned.added.items():
             click.echo(_added(name, count, after, output_format))
         if not yes:
             click.echo(_UNCHANGED, err=True)
             return
         with show_progress() as progress:
-            copied = asyncio.run(repartition(settings, what, progress, advance_clocks=advance_clocks))
+            copied = asyncio.run(repartition(settings, wanted, progress, advance_clocks=advance_clocks))
         if output_format == "json":
             moved = {"workspaces": copied.workspaces, "interactions": copied.interactions} if copied else {}
             click.echo(msgspec.json.encode({"from": layout.before, "to": after, **moved}))

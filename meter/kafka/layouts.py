@@ -22,7 +22,7 @@ class LayoutError(Exception):
 
 
 class Topics(Protocol):
-    """What is needed of the port `Topics` (`meter/stage/ports.py`)."""
+    """The methods of the port `Topics` (`meter/stage/ports.py`) that are needed here."""
 
     async def partitions(self, topic: str) -> int: ...
     async def write_one(self, topic: str, partition: int, record: Record) -> int: ...

@@ -89,7 +89,8 @@ def test_a_command_from_outside_is_moved_and_counted() -> None:
     _, commands = mover.process(given)
     assert commands.topic == WALLET_INPUTS
     assert commands.records == [
-        Record(b"w", GRANT, [(MOVED_FROM, f"account-commands/2/{at}".encode()), (RECEIVED_MS, b"5")]) for at in (0, 2)
+        Record(b"w", GRANT, [(MOVED_FROM, f"account-commands/2/{at}".encode()), (RECEIVED_MS, b"5"), (AMONG, b"4")])
+        for at in (0, 2)
     ]
     again = CommandMover(2, 4)
     again.finish(mover.mark(), -1)

@@ -23,9 +23,9 @@ HOUR_MS: Final = 3_600_000
 
 
 class Planned(NamedTuple):
-    """What a repartition would do: the layout that it begins or goes on with, and the topics that it changes.
+    """A plan: the layout that a repartition begins or goes on with, and the topics that it changes.
 
-    `added` has the topics with too few partitions, and how many they have. If `layout` is None, nothing is to be done.
+    `added` has the topics with too few partitions, and how many they have. `layout` is None if all topics fit.
     """
 
     layout: LayoutRecord | None
@@ -33,7 +33,7 @@ class Planned(NamedTuple):
 
 
 def planned(layout: LayoutRecord | None, identities: Mapping[str, TopicIdentity], marks: Marks, after: int) -> Planned:
-    """Return what is to be done so that all topics have `after` partitions. Raises OperationError if it cannot be done.
+    """Return the plan that gives all topics `after` partitions. Raises OperationError if it cannot be done.
 
     `marks` are the newest ones; they are not looked at where a repartition has begun already.
     """

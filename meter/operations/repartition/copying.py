@@ -11,11 +11,11 @@ from meter.commands.mover import decode_mark as decode_commands
 from meter.commands.mover import encode_mark as encode_commands
 from meter.operations.repartition.routes import Routes
 from meter.operations.repartition.sessions import SessionsCopy
-from meter.operations.repartition.sessions import mark_of as spoken_of
+from meter.operations.repartition.sessions import mark_of as sessions_mark
 from meter.operations.repartition.sources import Source, find_source
 from meter.operations.repartition.targets import Targets, remove
 from meter.operations.repartition.wallets import WalletsCopy
-from meter.operations.repartition.wallets import mark_of as heard_of
+from meter.operations.repartition.wallets import mark_of as wallets_mark
 from meter.operations.stages import COMMANDS, SESSIONS, STAGES, WALLETS, StageTopics
 from meter.sessionizer.sessionizer import encode_mark as encode_sessions
 from meter.stage.mark import Life, Version, encode_mark, new_mark
@@ -81,14 +81,14 @@ def _targets(topics: Topics, routes: Routes, stage: StageTopics, found: Found) -
 
 def _folds(found: Found, number: int, wallets: WalletsCopy, sessions: SessionsCopy) -> dict[str, bytes]:
     """Decide the folds' parts of the marks of one partition, by the state topic's name."""
-    spoken, heard = found[SESSIONS.state.name][number], found[WALLETS.state.name][number]
-    own_spoken, own_heard = spoken_of(spoken), heard_of(heard)
+    sessions_at, wallets_at = found[SESSIONS.state.name][number], found[WALLETS.state.name][number]
+    own_sessions, own_wallets = sessions_mark(sessions_at), wallets_mark(wallets_at)
     # Where a loss was accepted, the two counts may differ already. Then they go on differing by as much.
-    differ = own_spoken.counts.closed_messages - own_heard.source.messages
+    differ = own_sessions.counts.closed_messages - own_wallets.source.messages
     closed_messages = max(0, wallets.messages[number] + differ)
     return {
-        SESSIONS.state.name: encode_sessions(sessions.mark(own_spoken, number, closed_messages)),
-        WALLETS.state.name: encode_wallets(wallets.mark(own_heard, number, spoken.offset)),
+        SESSIONS.state.name: encode_sessions(sessions.mark(own_sessions, number, closed_messages)),
+        WALLETS.state.name: encode_wallets(wallets.mark(own_wallets, number, sessions_at.offset)),
         COMMANDS.state.name: encode_commands(_commands_mark(found[COMMANDS.state.name][number])),
     }
 

@@ -166,7 +166,7 @@ def lowest_policy(marks: Marks, before: int) -> int:
     """Return the lowest version of the policy that any former partition has in force; 0 if one has read nothing."""
     found = []
     for number in range(before):
-        spoken, heard = marks[SESSIONS.state.name].get(number), marks[WALLETS.state.name].get(number)
-        found.append(decode_sessions(spoken.mark.fold).in_force if spoken else None)
-        found.append(decode_wallets(heard.mark.fold).in_force if heard else None)
+        sessions, wallets = marks[SESSIONS.state.name].get(number), marks[WALLETS.state.name].get(number)
+        found.append(decode_sessions(sessions.mark.fold).in_force if sessions else None)
+        found.append(decode_wallets(wallets.mark.fold).in_force if wallets else None)
     return min(in_force.version if in_force else 0 for in_force in found)

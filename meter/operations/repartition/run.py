@@ -60,22 +60,22 @@ async def _marks(settings: Settings) -> Marks:
 
 
 async def repartition(
-    settings: Settings, what: Repartition, progress: Progress, *, advance_clocks: bool = False
+    settings: Settings, wanted: Repartition, progress: Progress, *, advance_clocks: bool = False
 ) -> Copied | None:
     """Do what was planned. May be repeated after it broke off. Returns what was copied, unless it was copied before.
 
     Raises OperationError and LayoutError.
     """
-    layout = what.planned.layout
+    layout = wanted.planned.layout
     assert layout is not None, "there is something to do"
-    if what.layout is None or what.layout.step == "done":
-        newest = await Draining(settings, layout.before, what.marks, progress).drain()
+    if wanted.layout is None or wanted.layout.step == "done":
+        newest = await Draining(settings, layout.before, wanted.marks, progress).drain()
         marks = await _marks(settings)
         check_drained(marks, layout.before, newest)
         if not advance_clocks:
             check_clocks(marks, Routes.of(layout))
     if layout.step == "begun":
-        await _begin(settings, what.layout, layout)
+        await _begin(settings, wanted.layout, layout)
         progress.phase("adding partitions", None)
         await add_partitions(settings, layout.partitions)
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from meter.charger.state import Mark, decode_key, decode_mark, decode_wallet
-from meter.core.wallet.source import Source as Heard
+from meter.core.wallet.source import Source as EventSource
 from meter.core.wallet.wallet import Wallet
 from meter.kafka.records import Record
 from meter.kafka.topics import delivered
@@ -78,18 +78,18 @@ class WalletsCopy:
         """
         sources = self._routes.sources(self._routes.group(target))
         safe_offset = version_of(self._routes.generation, spoken_offset) - 1
-        heard = Heard(
+        events = EventSource(
             safe_offset=safe_offset,
             watermark_ms=max(self._marks[number].source.watermark_ms for number in sources),
             newest_offset=safe_offset,
             messages=self.messages[target],
             occurrences=own.source.occurrences,
         )
-        return Mark(heard, own.refused, self.in_force)
+        return Mark(events, own.refused, self.in_force)
 
 
 def _balance(wallet: Wallet, partition: int, version: int) -> Record:
-    """Return a ledger update that changes nothing but the partition. It is newer than all of before."""
+    """Return a ledger update that changes only the partition. It is newer than all of before."""
     balance = BalanceFact(
         free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
     )
