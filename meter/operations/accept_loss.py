@@ -9,7 +9,15 @@ from msgspec.structs import replace
 from meter.kafka.admin import compare_topics
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
-from meter.operations.cluster import OperationError, Saved, commit, ends_of, newest_marks, require_stopped
+from meter.operations.cluster import (
+    OperationError,
+    Saved,
+    commit,
+    ends_of,
+    newest_marks,
+    require_stopped,
+    settled_layout,
+)
 from meter.operations.lift import copy_up, fill
 from meter.operations.losses import Loss, loss_of, plan_of
 from meter.operations.marks import write_mark
@@ -39,6 +47,7 @@ class Accepting:
         if compared.uneven:
             raise OperationError(compared.uneven)
         await require_stopped(self._bootstrap, self._settings.kafka_session_timeout_s)
+        await settled_layout(self._settings)
         self._now = compared.identities
         return [loss for stage in STAGES for loss in await self._losses_of(stage)]
 

@@ -41,6 +41,7 @@ def test_more_partitions_change_no_bill(tmp_path: Path) -> None:
         refuse_what_cannot_be(it)
         kill_in_the_middle(it)
         move(it, AFTER)
+        assert "the topics were repartitioned" in command("meter", "rebuild", env=it.env).stderr
         produce(it, lines[250:300])
         work(it)
         agreeing(it)
@@ -100,6 +101,10 @@ def kill_in_the_middle(it: Deployment) -> None:
     assert process.returncode == -signal.SIGKILL
     said = command("meter", "repartition", "--to", str(LAST), "--yes", env=it.env)
     assert "a change from 2 to 3 partitions has begun and must come to its end first" in said.stderr
+    worker = command("meter", "worker", env=it.env)
+    assert worker.returncode in (1, REFUSED)
+    assert f"run `python -m meter repartition --to {AFTER} --yes`" in worker.stderr
+    assert "repartition" in command("meter", "accept-loss", env=it.env).stderr
 
 
 def move(it: Deployment, after: int) -> None:

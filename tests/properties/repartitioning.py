@@ -116,17 +116,20 @@ class _Restored(_Saved):
         self.store.complete(offset, self._mark)
 
 
-def repartition(pipeline: Pipeline, after: int, kills: Iterable[int] = ()) -> int:
+def repartition(pipeline: Pipeline, after: int, kills: Iterable[int] = (), *, reads_first: bool = True) -> int:
     """Give the topics of a pipeline `after` partitions. Its workers stop, after they have read everything.
+
+    Without `reads_first`, they have only read what they had to: what is left on chat-events stays unread.
 
     The command is killed before its write of each number in `kills`, one after another, and then given again to its
     end. Returns how many writes the last command took.
     """
     log, before = pipeline.log, pipeline.log.number
-    for name in STAGES:
+    for name in STAGES if reads_first else ():
         for partition in range(before):
             pipeline.process(Turn(name, partition, 10_000, checkpoint=True))
-    pipeline.drain()
+    if reads_first:
+        pipeline.drain()
     for name, stage in STAGES.items():
         for partition in range(before):
             done(_save(log, stage, partition, pipeline.stores[name, partition], pipeline.life.generation))

@@ -4,16 +4,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meter.core.policy import Policy
 from meter.core.sessions import accepted_ids
+from meter.kafka.home import home_of
+from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
 from schemas.event_counts import CountComparison
 from schemas.ledger import decode_ledger_update
 from schemas.topics import CHAT_EVENTS, LEDGER, WALLET_INPUTS
 from schemas.versions import offset_of
+from tests.feeds.lines import DAY_MS
 from tests.oracle.oracle import meter
 from tests.properties.memory_log import MemoryLog
 from tests.properties.money import audit, oracle_totals, totals
@@ -23,7 +27,21 @@ from tests.properties.test_event_counts import comparisons_of, letters_up_to, wo
 from tests.properties.test_policy import with_horizons
 from tests.properties.test_sessionize import chains, undivided
 from tests.properties.view import View, view
-from tests.properties.worlds import HOLD, HORIZON, NOW, POLICY, feeds, hard_feeds, turns
+from tests.properties.worlds import (
+    HOLD,
+    HORIZON,
+    NOW,
+    POLICY,
+    START,
+    STEP,
+    WHO,
+    Arrival,
+    arranged,
+    chat,
+    feeds,
+    hard_feeds,
+    turns,
+)
 from tests.sessionizer_engines import core, either
 
 numbers = st.lists(st.integers(1, 7), min_size=2, max_size=4, unique=True).map(sorted)
@@ -56,6 +74,29 @@ def driven(
             pipeline.run_part(taken if number == 0 else (), cut)
             repartition(pipeline, after, killed)
         pipeline.run(taken)
+        pipeline.close()
+        pipeline.run()
+    return pipeline
+
+
+def fed_with(lines: Sequence[bytes], before: int, after: int, cut: int, some: int, *, late: bool) -> Pipeline:
+    """A feed of which `some` lines after the cut lie unread while state moves; a client with another number wrote them.
+
+    With `late`, the client still writes with the former number afterwards; else it knew of the new one before.
+    """
+    with small_buckets():
+        pipeline = Pipeline(lines, NOW, POLICY, before, core)
+        pipeline.run_part((), cut)
+        if not late:
+            pipeline.log.number = after
+            pipeline.feed(some)
+            pipeline.log.number = before
+        repartition(pipeline, after)
+        if late:
+            pipeline.log.number = before
+            pipeline.feed(some)
+            pipeline.log.number = after
+        pipeline.run()
         pipeline.close()
         pipeline.run()
     return pipeline
@@ -148,3 +189,76 @@ def test_policies_before_and_after(lines: list[bytes], taken: list[Turn], partit
     assert len(found.dead) == len(expected.dead_letters)
     assert found.chains(billable=True) == chains(expected, billable=True)
     audit(found)
+
+
+@given(feeds, numbers, cuts, st.integers(0, 40), st.booleans())
+def test_clients_know_of_the_new_number_before_or_later(
+    lines: list[bytes], partitions: list[int], cut: int, some: int, late: bool
+) -> None:
+    """Records that a client writes with the number of before or of after are moved, and billed once."""
+    within_a_day = msgspec.structs.replace(POLICY, horizon_ms=DAY_MS)
+    with patch("tests.properties.test_repartition.POLICY", within_a_day):
+        log = fed_with(lines, partitions[0], partitions[-1], cut, some, late=late).log
+    expected = meter(lines, NOW, horizon_ms=DAY_MS)
+    assert totals(view(log)) == oracle_totals(expected)
+    assert view(log).chains(billable=True) == chains(expected, billable=True)
+    audit(view(log))
+    assert_reconciled(log)
+
+
+def test_an_event_moved_before_and_not_read_moves_once_more() -> None:
+    """A stage has moved it among two partitions; among three it lies wrong again, and is no dead letter."""
+    names = [f"ws-{number}" for number in range(200)]
+    name = next(each for each in names if (home_of(each, 2), home_of(each, 3)) == (1, 2))
+    pipeline = Pipeline([], NOW, POLICY, 2, core)
+    pipeline.log.add(CHAT_EVENTS.name, 0, Record(b"foreign", chat(START, "e", (name, "b", "web", "u"))))
+    pipeline.process(Turn("sessionize", 0, 10, checkpoint=True))
+    assert [bytes(each.key) for each in pipeline.log.topics[CHAT_EVENTS.name, 1]] == [name.encode()]
+    pipeline.workers.clear()
+    repartition(pipeline, 3, reads_first=False)
+    pipeline.run()
+    assert len(pipeline.log.topics[CHAT_EVENTS.name, 2]) == 1
+    assert (totals(view(pipeline.log)), view(pipeline.log).dead) == ({name: 200_000}, {})
+
+
+def test_killed_before_each_of_its_writes() -> None:
+    """Whatever the last write was, the command goes on, and nothing is lost or there twice."""
+    lines = arranged(SPOKEN)
+    writes = repartition(_cut(lines), 3)
+    assert writes > 60
+    for number in range(writes):
+        pipeline = _cut(lines)
+        repartition(pipeline, 3, [number])
+        pipeline.run()
+        pipeline.close()
+        pipeline.run()
+        assert_as_one_pass(view(pipeline.log), lines)
+        assert_reconciled(pipeline.log)
+
+
+SPOKEN = [Arrival(at, chat(START + at * STEP, f"e-{at}", WHO[at % len(WHO)])) for at in range(20)]
+
+
+def _cut(lines: list[bytes]) -> Pipeline:
+    pipeline = Pipeline(lines, NOW, POLICY, 2, core)
+    pipeline.run_part((), 18)
+    return pipeline
+
+
+def test_what_merging_clocks_make_due_is_closed_and_charged() -> None:
+    """A conversation that is over by the higher clock of its new partition is closed by the command."""
+    who = ("slow", "b", "web", "u")
+    fast = next(name for name in map(str, range(99)) if home_of(name, 2) != home_of("slow", 2))
+    lines = [chat(START, "e-1", who), chat(START + HORIZON, "e-2", (fast, "b", "web", "u"))]
+    pipeline = Pipeline(lines, NOW, POLICY, 2, core)
+    pipeline.run_part((), 2)
+    at = home_of("slow", 3)
+    read = len(pipeline.log.topics[WALLET_INPUTS.name, at])
+    repartition(pipeline, 3)
+    closed = [msgspec.json.decode(each.value) for each in pipeline.log.topics[WALLET_INPUTS.name, at][read:]]
+    assert [(each["workspace_id"], each["state"], each["messages"]) for each in closed] == [("slow", "closed", 1)]
+    pipeline.run()
+    pipeline.close()
+    pipeline.run()
+    assert_as_one_pass(view(pipeline.log), lines)
+    assert_reconciled(pipeline.log)
