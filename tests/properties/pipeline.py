@@ -91,6 +91,8 @@ class Pipeline:
         self.stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
         self.workers: dict[tuple[Stage, int], Worker] = {}
         self._zombies: list[Iterator[None]] = []
+        self.paused: list[Worker] = []
+        """Workers whose turn was cut. Those that are zombies may wake."""
         self.life = NO_LIFE
 
     def feed(self, lines: int) -> None:
@@ -143,7 +145,7 @@ class Pipeline:
             return
         for _, _ in zip(range(turn.cut), effects, strict=False):
             pass
-        del self.workers[place]
+        self.paused.append(self.workers.pop(place))
         if turn.zombie:
             self._zombies.append(effects)
 

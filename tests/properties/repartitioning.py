@@ -125,6 +125,8 @@ def repartition(pipeline: Pipeline, after: int, kills: Iterable[int] = (), *, re
     end. Returns how many writes the last command took.
     """
     log, before = pipeline.log, pipeline.log.number
+    for worker in pipeline.paused:
+        worker.fetch_no_more()
     for name in STAGES if reads_first else ():
         for partition in range(before):
             pipeline.process(Turn(name, partition, 10_000, checkpoint=True))

@@ -68,18 +68,24 @@ class Worker:
         self.next_offset = self.saved_offset = store.restore(self.fold) + 1
         self.fold.begin(life)
         self._confirmed = self.next_offset == 0
+        self._fetched_offset: int | None = None
 
     @property
     def has_work(self) -> bool:
         """Whether there are records that it has not read, or a checkpoint it found that it has not confirmed."""
         return self.next_offset < len(self._source) or not self._confirmed
 
+    def fetch_no_more(self) -> None:
+        """Note that the process is paused: if it wakes, it has what it has fetched, and no more."""
+        self._fetched_offset = len(self._source)
+
     def turn(self, records: int, *, checkpoint: bool, order: int) -> Iterator[None]:
         """Take a batch, and a checkpoint if asked to; pauses after each effect."""
         if not self._confirmed:
             self._confirmed = True
             yield from self._send(self.fold.confirm(self.saved_offset - 1), order)
-        batch = self._source[self.next_offset : self.next_offset + records]
+        end = self.next_offset + records
+        batch = self._source[self.next_offset : end if self._fetched_offset is None else min(end, self._fetched_offset)]
         if batch:
             yield from self._send(self.fold.process(batch), order)
             self.next_offset += len(batch)
