@@ -14,6 +14,7 @@ from meter.kafka.home import home_of
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
 from schemas.event_counts import CountComparison
+from schemas.events import encode_tick
 from schemas.ledger import decode_ledger_update
 from schemas.topics import CHAT_EVENTS, LEDGER, WALLET_INPUTS
 from schemas.versions import offset_of
@@ -262,3 +263,36 @@ def test_what_merging_clocks_make_due_is_closed_and_charged() -> None:
     pipeline.run()
     assert_as_one_pass(view(pipeline.log), lines)
     assert_reconciled(pipeline.log)
+
+
+@either
+def test_a_copy_of_an_old_id_does_not_hide_the_new_one(make_engine: MakeEngine) -> None:
+    """An id came again after the horizon. A partition that has stood still has a copy with the first event of it."""
+    names = [f"ws-{number}" for number in range(500)]
+    name = next(each for each in names if home_of(each, 3) == 0 and home_of(each, 2) == 0)
+    who = (name, "b", "web", "u")
+    times = START, START + 2 * HORIZON
+    first, again = (chat(at, "one", who) for at in times)
+    pipeline = Pipeline([], NOW, POLICY, 2, make_engine)
+    for after, at, event in ((3, times[0], first), (4, times[1], again)):
+        tick = Record(None, encode_tick(at))
+        for record in (tick, Record(name.encode(), event)):
+            pipeline.log.add(CHAT_EVENTS.name, home_of(name, pipeline.log.number), record)
+        pipeline.drain()
+        repartition(pipeline, after)
+    pipeline.log.add(CHAT_EVENTS.name, home_of(name, 4), Record(name.encode(), again))
+    pipeline.tick(START + 4 * HORIZON)
+    assert sorted(view(pipeline.log).chains(billable=True)) == [(who, at, at, 1, 1, 1) for at in times]
+
+
+def test_a_wallet_that_moves_says_where_it_is() -> None:
+    """Reconciliation counts the wallets of each partition, also of workspaces in which nothing happens any more."""
+    names = [f"ws-{number}" for number in range(12)]
+    pipeline = Pipeline([chat(START, "e", (name, "b", "web", "u")) for name in names], NOW, POLICY, 2, core)
+    pipeline.run_part((), 12)
+    pipeline.tick(START + HORIZON)
+    repartition(pipeline, 3)
+    pipeline.tick(START + 2 * HORIZON)
+    assert_reconciled(pipeline.log)
+    begun = [each.workspaces for _, each in sorted(newest_comparisons(pipeline.log).items())]
+    assert begun == [sum(home_of(name, 3) == number for name in names) for number in range(3)]
