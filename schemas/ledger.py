@@ -131,7 +131,7 @@ class LedgerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     balance: BalanceFact | None
     totals: ControlTotals = ControlTotals()
     since: int = -1
-    """The wallet-inputs offset of the first input that changed the workspace."""
+    """The version of the first input that changed the workspace: its offset of wallet-inputs, in its generation."""
     format: formats.Ledger = formats.LEDGER_FORMAT
 
 

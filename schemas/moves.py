@@ -15,11 +15,11 @@ MOVED_FROM: Final = "moved-from"
 """TOPIC/PARTITION/OFFSET of where the record lay. A dead letter keeps it with the record's other headers."""
 RECEIVED_MS: Final = "moved-received-ms"
 """The record's Kafka timestamp there, in milliseconds since 1970."""
+AMONG: Final = "moved-among"
+"""How many partitions the topic had that it moved to. Absent in records of earlier versions."""
 
 LEFT_OUT: Final = "moved-headers-left-out"
 """How many of the record's own headers did not fit and are left out. Present only if there are any."""
-
-_OF_A_MOVE: Final = (MOVED_FROM, RECEIVED_MS, LEFT_OUT)
 
 _ORIGINS: Final = {
     CHAT_EVENTS.name: (CHAT_EVENTS.name,),
@@ -27,18 +27,21 @@ _ORIGINS: Final = {
 }
 """Topic -> the topics from which records move to it."""
 
+_NAMES: Final = (MOVED_FROM, RECEIVED_MS, AMONG)
+_OF_A_MOVE: Final = (*_NAMES, LEFT_OUT)
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 _LEFT_OUT_BYTES: Final = size_of([(LEFT_OUT, b"9" * 18)])
 
 
 class Move(NamedTuple):
-    """Where a record lay, and when it had arrived there."""
+    """Where a record lay, when it had arrived there, and among how many partitions its own was chosen; 0 if unknown."""
 
     topic: str
     partition: int
     offset: int
     received_ms: int
+    among: int = 0
 
     @property
     def location(self) -> str:
@@ -54,6 +57,7 @@ class Move(NamedTuple):
         headers: list[tuple[str, bytes | None]] = [
             (MOVED_FROM, self.location.encode()),
             (RECEIVED_MS, str(self.received_ms).encode()),
+            *([(AMONG, str(self.among).encode())] if self.among else []),
         ]
         own = without_move(own)
         left_bytes = room_bytes - size_of(headers) - _LEFT_OUT_BYTES
@@ -74,12 +78,13 @@ def move_of(headers: Headers, topic: str) -> Move | None:
     Headers that no move writes count as none: a header that is absent, there twice, not well-formed, or that names a
     topic from which nothing moves to `topic`.
     """
-    found = [(name, value) for name, value in headers if name in (MOVED_FROM, RECEIVED_MS)]
-    if len(found) != 2 or len(dict(found)) != 2:
+    found = [(name, value or b"") for name, value in headers if name in _NAMES]
+    named = dict(found)
+    if len(found) != len(named) or MOVED_FROM not in named or RECEIVED_MS not in named:
         return None
-    origin, _, where = (dict(found)[MOVED_FROM] or b"").partition(b"/")
-    numbers = [*where.split(b"/"), dict(found)[RECEIVED_MS] or b""]
-    if len(numbers) != 3 or not all(_NUMBER.fullmatch(number) for number in numbers):
+    origin, _, where = named[MOVED_FROM].partition(b"/")
+    numbers = [*where.split(b"/"), named[RECEIVED_MS], named.get(AMONG, b"0")]
+    if len(numbers) != 4 or not all(_NUMBER.fullmatch(number) for number in numbers):
         return None
     name = origin.decode("utf-8", "replace")
     return Move(name, *map(int, numbers)) if name in _ORIGINS.get(topic, ()) else None

@@ -37,8 +37,9 @@ def uneven(partitions: Mapping[str, int]) -> str | None:
         return None
     counts = "; ".join(f"{count}: {', '.join(names)}" for count, names in sorted(by_count.items()))
     return (
-        f"the topics must all have the same number of partitions, and have {counts}; delete a topic that was created "
-        "by mistake and run `KAFKA_PARTITIONS=N python -m meter topics`, or empty all with `python -m meter begin-anew`"
+        f"the topics must all have the same number of partitions, and have {counts}; if partitions were added, run "
+        f"`python -m meter repartition --to {max(by_count)} --yes`; delete a topic that was created by mistake and run "
+        "`KAFKA_PARTITIONS=N python -m meter topics`, or empty all with `python -m meter begin-anew`"
     )
 
 

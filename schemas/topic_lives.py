@@ -58,7 +58,10 @@ def read_metadata(body: bytes) -> Cluster:
 
 
 def differences(known: Collection[TopicLife], now: Cluster) -> list[str]:
-    """Phrases that say how the topics of `now` differ from the `known` ones. An id that is "" is not compared."""
+    """Phrases that say how the topics of `now` differ from the `known` ones. An id that is "" is not compared.
+
+    A topic with more partitions than it had is the same one: its records are where they were.
+    """
     phrases = []
     for life in known:
         present = now.topics.get(life.name)
@@ -66,7 +69,7 @@ def differences(known: Collection[TopicLife], now: Cluster) -> list[str]:
             phrases.append(f"{life.name} does not exist")
         elif life.topic_id and present.topic_id and life.topic_id != present.topic_id:
             phrases.append(f"{life.name} was deleted and created again")
-        elif life.partitions != present.partitions:
+        elif life.partitions > present.partitions:
             phrases.append(f"{life.name} had {life.partitions} partitions and has {present.partitions}")
     return phrases
 

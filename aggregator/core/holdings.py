@@ -114,6 +114,11 @@ def other_life(held: Held, present: Present) -> str:
     return "; ".join(reasons)
 
 
+def has_grown(held: Held, present: Present) -> bool:
+    """Whether a topic has more partitions than it is held to have."""
+    return any(life.partitions < present.cluster.topics[life.name].partitions for life in held.lives)
+
+
 def must_empty(held: Held, present: Present, *, keeps: bool = False) -> bool:
     """Whether a rebuild has to begin with empty tables, because nothing in them can be relied on.
 

@@ -30,21 +30,22 @@ CONNECTION=$*
 allow "$RUNTIME" Write --topic chat-events
 allow "$CONSOLE" Write --topic account-commands
 
+# Alter adds partitions: only `python -m meter repartition` needs it.
 # The meter writes chat-events too: ticks and moved records. It writes account-commands to put a dead letter back.
 for topic in chat-events account-commands wallet-inputs; do
-    allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
+    allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 # Checkpoints, which no other program may touch.
 for topic in conversation-state wallet-state command-state; do
-    allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
+    allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 # What the aggregator reads. The meter reads it too: for `drained` and `dead-letters`.
 for topic in ledger dead-letters event-counts; do
-    allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
+    allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
 for topic in replays policies; do
-    allow "$METER" Read,Write,Create,DescribeConfigs --topic "$topic"
+    allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 
 # `meter drained` asks how far both groups are.

@@ -93,7 +93,7 @@ class Charger:
                 self._refuse(batch, record, given)
             elif isinstance(given, _OfAll):
                 if isinstance(given, SafePoint):
-                    check_origin(given, self._life.source)
+                    check_origin(given, self._life)
                 self._charge(batch, inputs, record.offset - 1)
                 inputs.clear()
                 self._reach(batch, record, given)
@@ -102,7 +102,8 @@ class Charger:
                     given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
                 )
                 if self._moves.is_misplaced(workspace_id):
-                    self._move(batch, record, given, workspace_id)
+                    if not self._is_of_earlier_life(given):
+                        self._move(batch, record, given, workspace_id)
                 else:
                     inputs[workspace_id].append((record, given))
         self._charge(batch, inputs, last_offset(records))
@@ -143,21 +144,24 @@ class Charger:
             for start in range(0, len(each), UPDATE_INPUTS):
                 part = each[start : start + UPDATE_INPUTS]
                 for record, given in part:
-                    refused = self._wallets.step(given, record.offset, self._moves.arrived_ms(record))
-                    if refused is not None:
-                        self._refuse(batch, record, refused)
+                    self._step(batch, record, given)
                 is_last = start + UPDATE_INPUTS >= len(each)
                 self._write_updates(batch, last_offset if is_last else part[-1][0].offset)
 
     def _reach(self, batch: ChargedBatch, record: Fetched, point: _OfAll) -> None:
         """Apply an input that concerns all workspaces; compare counts as of a safe point first."""
         comparisons = list(self._compare(point, record.offset)) if isinstance(point, SafePoint) else []
-        refused = self._wallets.step(point, record.offset, self._moves.arrived_ms(record))
-        if refused is not None:
-            self._refuse(batch, record, refused)
-        else:
+        if self._step(batch, record, point):
             batch.comparisons += comparisons
         self._write_updates(batch, record.offset)
+
+    def _step(self, batch: ChargedBatch, record: Fetched, given: WalletInput) -> bool:
+        """Apply one input. Returns False if it was refused."""
+        version = version_of(self._life.generation, record.offset)
+        refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
+        if refused is not None:
+            self._refuse(batch, record, refused)
+        return refused is None
 
     def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
         """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
@@ -172,6 +176,10 @@ class Charger:
             self._refuse(batch, record, refused)
         else:
             batch.moved.append(self._moves.moved(record, workspace_id))
+
+    def _is_of_earlier_life(self, given: WalletInput) -> bool:
+        """Whether this is a metered update of before a repartition: a repeat, of a worker that was paused meanwhile."""
+        return isinstance(given, Metered) and given.origin_offset < version_of(self._life.generation, 0)
 
     def _observe_policy(self) -> None:
         version = self._wallets.in_force.version

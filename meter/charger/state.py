@@ -50,7 +50,7 @@ encode = msgspec.msgpack.Encoder().encode
 encode_key = encode
 decode_mark = msgspec.msgpack.Decoder(Mark).decode
 decode_key = msgspec.msgpack.Decoder(Key).decode
-_decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
+decode_wallet = msgspec.msgpack.Decoder(Wallet).decode
 _decode_lot = msgspec.msgpack.Decoder(Lot).decode
 _decode_lapses = msgspec.msgpack.Decoder(list[Lapse]).decode
 _decode_bot = msgspec.msgpack.Decoder(Bot).decode
@@ -90,7 +90,7 @@ def _fill(book: Book, entries: dict[Key, bytes]) -> None:
 
 
 def _book(value: bytes) -> Book:
-    book = Book(_decode_wallet(value))
+    book = Book(decode_wallet(value))
     adopt_terms(book, "", book.wallet.plan)
     return book
 

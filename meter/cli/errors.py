@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from meter.dead_letters.inventory import LetterError
 from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
+from meter.kafka.layouts import LayoutError
 from meter.kafka.policies import PolicyError
 from meter.kafka.topics import ProducerRefusedError, TopicsError
 from meter.local import processes
@@ -37,6 +38,7 @@ def refusals() -> Iterator[None]:
     except (
         admin.TopicsDifferError,
         CodecsMissingError,
+        LayoutError,
         NewerFormatError,
         ProducerRefusedError,
         processes.RefusedError,

@@ -14,6 +14,8 @@ from meter.kafka import admin
 from meter.operations import begin_anew, rebuild
 from meter.operations.accept_loss import Accepting
 from meter.operations.losses import Loss
+from meter.operations.repartition.run import plan as plan_repartition
+from meter.operations.repartition.run import repartition
 from meter.operations.stages import STAGES
 from meter.settings import load
 from schemas.exit_statuses import FAILED
@@ -179,4 +181,60 @@ def begin_anew_command(yes: bool) -> None:
             click.echo(_UNCHANGED, err=True)
 
 
-OPERATIONS: Final = (topics_command, accept_loss_command, rebuild_command, begin_anew_command)
+@click.command("repartition")
+@click.option("--to", "after", type=click.IntRange(1), required=True, help="The number of partitions of every topic.")
+@click.option(
+    "--advance-clocks",
+    is_flag=True,
+    help="Merge partitions of old events with others whose event time is far ahead. More events like them are late.",
+)
+@_YES
+@_FORMAT
+def repartition_command(after: int, advance_clocks: bool, yes: bool, output_format: str) -> None:
+    """Give all topics more partitions, and move the state of every workspace to where its records go from then on.
+
+    Bot runtimes may go on, with the old or the new number of partitions. Stop all workers of both programs first. The
+    command reads what is left with the old number, adds the partitions that are missing, copies the state, and puts
+    the copies in force. Once it has begun it must come to its end: partitions cannot be taken away again, and workers
+    refuse to start until then. Killed at any moment, give the command again. A multiple of the old number costs least.
+
+    \b
+    Examples:
+      python -m meter repartition --to 12            says what it would do
+      python -m meter repartition --to 12 --yes
+    """
+    with refusals():
+        settings = load()
+        wanted = asyncio.run(plan_repartition(settings, after))
+        layout = wanted.planned.layout
+        if layout is None:
+            click.echo(f"nothing to do: all topics have {after} partitions, and so has the state")
+            return
+        for name, count in wanted.planned.added.items():
+            click.echo(_added(name, count, after, output_format))
+        if not yes:
+            click.echo(_UNCHANGED, err=True)
+            return
+        with show_progress() as progress:
+            copied = asyncio.run(repartition(settings, wanted, progress, advance_clocks=advance_clocks))
+        if output_format == "json":
+            moved = {"workspaces": copied.workspaces, "interactions": copied.interactions} if copied else {}
+            click.echo(msgspec.json.encode({"from": layout.before, "to": after, **moved}))
+        else:
+            moved_ = f"{copied.workspaces} workspaces and {copied.interactions} interactions moved; " if copied else ""
+            click.echo(f"{moved_}all topics have {after} partitions; start the workers, with KAFKA_PARTITIONS={after}")
+
+
+def _added(name: str, before: int, after: int, output_format: str) -> str:
+    if output_format == "json":
+        return msgspec.json.encode({"topic": name, "partitions": before, "to": after}).decode()
+    return f"{name:20}{before} partitions, gets {after}"
+
+
+OPERATIONS: Final = (
+    topics_command,
+    accept_loss_command,
+    rebuild_command,
+    repartition_command,
+    begin_anew_command,
+)

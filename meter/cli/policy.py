@@ -11,6 +11,7 @@ import msgspec
 from meter.cli.errors import refusals
 from meter.core.policy import Policy, PolicyInForce
 from meter.kafka import admin
+from meter.kafka.layouts import agreed_layout
 from meter.kafka.policies import Version, announce, begun_policies, set_policy
 from meter.kafka.policy_passed import wait_passed
 from meter.kafka.topics import KafkaTopics
@@ -40,13 +41,15 @@ async def agreed_policy(settings: Settings, *, idempotent: bool) -> Policy:
     `idempotent` is for the producer. A worker checks with it that the broker accepts its own; the policy needs none,
     because of two records with one version the first counts.
 
-    Raises SettingsError if a variable that is set contradicts the policy in force, and TopicsError if the broker does
-    not accept a producer. Called before Faust starts, so that the user gets one sentence instead of a traceback.
+    Raises SettingsError if a variable that is set contradicts the policy in force, LayoutError if the topics have
+    another number of partitions than the state, and TopicsError if the broker does not accept a producer. Called before
+    Faust starts, so that the user gets one sentence instead of a traceback.
     """
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=idempotent)
     await topics.start()
     try:
         versions = await begun_policies(topics, settings.kafka_bootstrap_servers, settings.policy())
+        await agreed_layout(topics)
         require_agreement(settings, versions[-1].in_force, os.environ)
         if len(versions) > 1:
             await announce(topics, versions[-1].in_force)  # `policy set` may have ended before it wrote everywhere.

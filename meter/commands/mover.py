@@ -24,14 +24,14 @@ class Mark(msgspec.Struct, array_like=True):
     refused: int = 0
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+encode_mark = msgspec.msgpack.Encoder().encode
+decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
 
 def count_lost(mark: bytes) -> bytes:
     """Return a mark with one refused record more: a range of records was lost, and has one dead letter."""
-    saved = _decode_mark(mark) if mark else Mark()
-    return _encode(msgspec.structs.replace(saved, refused=saved.refused + 1))
+    saved = decode_mark(mark) if mark else Mark()
+    return encode_mark(msgspec.structs.replace(saved, refused=saved.refused + 1))
 
 
 class CommandMover:
@@ -46,7 +46,7 @@ class CommandMover:
 
     def __init__(self, partition: int, partitions: int) -> None:
         assert 0 <= partition < partitions
-        self._partition = partition
+        self._partition, self._partitions = partition, partitions
         self._counts = Mark()
 
     def load(self, offset: int, block: bytes) -> None:  # noqa: ARG002 - the shape of a state
@@ -55,7 +55,7 @@ class CommandMover:
 
     def finish(self, mark: bytes | None, floor: int) -> None:  # noqa: ARG002 - the shape of a state
         """Begin with the counts of the mark."""
-        self._counts = _decode_mark(mark) if mark else Mark()
+        self._counts = decode_mark(mark) if mark else Mark()
 
     def begin(self, life: Life) -> None:
         """Do nothing: what this stage writes does not name the life of its topics."""
@@ -74,7 +74,8 @@ class CommandMover:
             if isinstance(command, Rejected):
                 letters.append(dead_letter(ACCOUNT_COMMANDS, self._partition, record, command))
             else:
-                commands.append(moved(ACCOUNT_COMMANDS, self._partition, record, command.data.workspace_id))
+                workspace_id = command.data.workspace_id
+                commands.append(moved(ACCOUNT_COMMANDS, self._partition, record, workspace_id, self._partitions))
         self._counts.moved += len(commands)
         self._counts.refused += len(letters)
         yield dead_letters(letters)
@@ -90,7 +91,7 @@ class CommandMover:
 
     def mark(self) -> bytes:
         """Return both counts."""
-        return _encode(self._counts)
+        return encode_mark(self._counts)
 
     def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: nothing has to wait for a checkpoint."""

@@ -55,7 +55,7 @@ FULL_S: Final = 0.005
 """How long a fetch waits while some partitions have a batch waiting, and the pause while all of them have one."""
 
 
-class _Read(Struct, frozen=True):
+class FetchRead(Struct, frozen=True):
     """The records that a fetch of one partition brought, up to `last_offset`; maybe none, if none was committed."""
 
     records: Sequence[Fetched]
@@ -67,7 +67,7 @@ class _Fetched(Struct, frozen=True):
     """A fetch of one partition as it leaves the consumer's thread. `base` is the offset at which it began."""
 
     base: int
-    read: _Read
+    read: FetchRead
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -126,7 +126,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         bases = self._positions(fetcher, active)
         for result in fetcher._records.values():
             if isinstance(result, FetchResult):
-                result.getall = partial(_records_of, weakref.proxy(result))
+                result.getall = partial(records_of_fetch, weakref.proxy(result))
         fetched = await fetcher.fetched_records(active, timeout=0)
         return {tp: _Fetched(bases[tp], read) for tp, read in fetched.items()}
 
@@ -163,7 +163,7 @@ def _noting(request: Callable[..., Awaitable[Answer]]) -> Callable[..., Awaitabl
     return noting
 
 
-def _records_of(result: Any, _: None) -> _Read | None:
+def records_of_fetch(result: Any, _: None) -> FetchRead | None:
     """Replace `FetchResult.getall`, which makes a second object for each record and takes twice the time.
 
     A fetch without a committed record is handed over too: its reader learns that it goes on behind what was left out.
@@ -182,7 +182,7 @@ def _records_of(result: Any, _: None) -> _Read | None:
     result._partition_records = None
     if parts.next_fetch_offset == start:
         return None
-    return _Read(found, parts.next_fetch_offset - 1, epoch_of(data, found))
+    return FetchRead(found, parts.next_fetch_offset - 1, epoch_of(data, found))
 
 
 class Consumer(ConsumerOffsets, driver.Consumer):

@@ -12,8 +12,12 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from meter.kafka import admin as topics_admin
 from meter.kafka import reader
 from meter.kafka.epochs import ask_end_of_epoch
+from meter.kafka.layouts import command, read_layout
+from meter.kafka.topics import KafkaTopics
+from meter.settings import Settings
 from meter.stage.found import Found
 from meter.stage.mark import Mark, Version
+from schemas.layout import LayoutRecord
 from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, Topic
 
 LOOK_S: Final = 0.25
@@ -22,6 +26,21 @@ LOOK_S: Final = 0.25
 
 class OperationError(Exception):
     """A command of an operator cannot be carried out. The message is one sentence that says what to do."""
+
+
+async def settled_layout(settings: Settings) -> LayoutRecord | None:
+    """Return the layout; None if there is none yet. Raises OperationError while a repartition is unfinished."""
+    topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=False)
+    await topics.start()
+    try:
+        layout = await read_layout(topics)
+    finally:
+        await topics.stop()
+    if layout is not None and layout.step != "done":
+        raise OperationError(
+            f"a repartition is unfinished, and has to come to its end first: run `{command(layout.partitions)}`"
+        )
+    return layout
 
 
 class Ends(NamedTuple):

@@ -11,7 +11,7 @@ from meter.kafka.admin import compare_topics
 from meter.kafka.reader import records
 from meter.kafka.topics import KafkaTopics
 from meter.operations.accept_loss import LOST
-from meter.operations.cluster import Ends, OperationError, commit, ends_of, found_in, require_stopped
+from meter.operations.cluster import Ends, OperationError, commit, ends_of, found_in, require_stopped, settled_layout
 from meter.operations.marks import remove_state
 from meter.operations.stages import StageTopics
 from meter.settings import Settings
@@ -30,14 +30,20 @@ class Again(NamedTuple):
 async def plan(settings: Settings, stages: Sequence[StageTopics]) -> list[Again]:
     """Return what would be made again.
 
-    Raises OperationError while workers run, if records are deleted that the state is made of, and if a loss was
-    accepted.
+    Raises OperationError while workers run, if records are deleted that the state is made of, if a loss was accepted,
+    and if the topics were repartitioned.
     """
     bootstrap = settings.kafka_bootstrap_servers
     compared = await compare_topics(bootstrap)
     if compared.uneven:
         raise OperationError(compared.uneven)
     await require_stopped(bootstrap, settings.kafka_session_timeout_s)
+    layout = await settled_layout(settings)
+    if layout is not None and layout.generation > 0:
+        raise OperationError(
+            "the topics were repartitioned, so state cannot be made again from them: keep the state that there is, or "
+            "run `python -m meter begin-anew`"
+        )
     planned: list[Again] = []
     accepted = await _accepted_losses(bootstrap)
     for stage in stages:

@@ -30,8 +30,7 @@ class StageTopics(NamedTuple):
     has_versions: bool = True
 
 
-STAGES: Final = (
-    StageTopics(CHAT_EVENTS, CONVERSATION_STATE, count_lost_events),
-    StageTopics(WALLET_INPUTS, WALLET_STATE, count_lost_inputs),
-    StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands, has_versions=False),
-)
+SESSIONS: Final = StageTopics(CHAT_EVENTS, CONVERSATION_STATE, count_lost_events)
+WALLETS: Final = StageTopics(WALLET_INPUTS, WALLET_STATE, count_lost_inputs)
+COMMANDS: Final = StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands, has_versions=False)
+STAGES: Final = (SESSIONS, WALLETS, COMMANDS)

@@ -51,8 +51,8 @@ class Mark(msgspec.Struct, array_like=True):
 
 
 _encode_json = msgspec.json.Encoder().encode
-_encode = msgspec.msgpack.Encoder().encode
-_decode_mark = msgspec.msgpack.Decoder(Mark).decode
+encode_mark = msgspec.msgpack.Encoder().encode
+decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
 
 class Sessionizer:
@@ -77,7 +77,7 @@ class Sessionizer:
 
     def finish(self, mark: bytes | None, floor: int) -> None:
         """Begin with the state that was loaded, and with the event counts of `mark`."""
-        saved = self._saved = _decode_mark(mark) if mark else Mark()
+        saved = self._saved = decode_mark(mark) if mark else Mark()
         self._events, self._outcomes = saved.counts.events, _outcomes(saved.counts)
         if saved.in_force is not None:
             self._engine.adopt(saved.in_force, saved.oldest_ms)
@@ -129,7 +129,7 @@ class Sessionizer:
         engine = self._engine
         arrived_ms = engine.arrived_ms or self._saved.arrived_ms
         self._saved = Mark(engine.watermark_ms, self._counts(), engine.in_force, engine.oldest_ms, arrived_ms)
-        return _encode(self._saved)
+        return encode_mark(self._saved)
 
     def _counts(self) -> EventCounts:
         outcomes = self._outcomes
@@ -214,7 +214,7 @@ def _outcomes(counts: EventCounts) -> Counter[str]:
 
 def count_lost(mark: bytes) -> bytes:
     """Return a mark with one refused event more: a range of events was lost, and has one dead letter."""
-    saved = _decode_mark(mark) if mark else Mark()
+    saved = decode_mark(mark) if mark else Mark()
     counts = saved.counts
     counts = msgspec.structs.replace(counts, events=counts.events + 1, refused=counts.refused + 1)
-    return _encode(msgspec.structs.replace(saved, counts=counts))
+    return encode_mark(msgspec.structs.replace(saved, counts=counts))

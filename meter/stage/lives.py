@@ -21,15 +21,21 @@ def check_partitions(source: Topic, state: Topic, life: Life) -> None:
     """Check that both topics have the same number of partitions: partition n of one is the state of partition n."""
     found, saved = life.source.partitions, life.state.partitions
     if found != saved:
-        raise OtherLifeError(_repartitioned(source, f"{state.name} has {saved}", found))
+        raise OtherLifeError(_repartitioned(source, state.name, saved, found))
+
+
+def check_count(source: Topic, first: Life, now: Life) -> None:
+    """Check that the source still has the number of partitions that it had when this worker began."""
+    before, partitions = first.source.partitions, now.source.partitions
+    if before != partitions:
+        raise OtherLifeError(_repartitioned(source, "this worker's layout", before, partitions))
 
 
 def check_life(source: Topic, state: Topic, saved: Life, now: Life) -> None:
     """Check that the brokers have the topics with which a mark was saved."""
     partitions = now.source.partitions
     if saved.source.partitions != partitions:
-        were = f"its state in {state.name} was saved with {saved.source.partitions}"
-        raise OtherLifeError(_repartitioned(source, were, partitions))
+        raise OtherLifeError(_repartitioned(source, f"its state in {state.name}", saved.source.partitions, partitions))
     if not saved.source.is_same_life(now.source):
         raise OtherLifeError(
             f"{_changed(source, saved.source, now.source)} since the state in {state.name} was saved, "
@@ -76,22 +82,23 @@ def check_state_is_there(tp: TP, state: Topic, beginning: int, committed: int | 
         )
 
 
-def check_origin(point: SafePoint, own: TopicIdentity) -> None:
+def check_origin(point: SafePoint, own: Life) -> None:
     """Check that chat-events has as many partitions as wallet-inputs: partition n of one fills n of the other.
 
-    `own` is the identity of wallet-inputs.
+    `own` is the life of wallet-inputs. A safe point of an earlier generation is a repeat, of a worker that was paused
+    while the topics were repartitioned.
     """
-    if own.partitions and point.partitions and point.partitions != own.partitions:
-        were = f"{WALLET_INPUTS.name} has {own.partitions}"
-        raise OtherLifeError(_repartitioned(CHAT_EVENTS, were, point.partitions))
+    partitions = own.source.partitions
+    if point.generation >= own.generation and partitions and point.partitions not in (0, partitions):
+        raise OtherLifeError(_repartitioned(CHAT_EVENTS, WALLET_INPUTS.name, partitions, point.partitions))
 
 
-def _repartitioned(source: Topic, saved: str, partitions: int) -> str:
-    return (
-        f"{source.name} has {partitions} partitions, and {saved}: workspaces are in other partitions now; "
-        "this version cannot move their state; `python -m meter begin-anew` makes all topics again, empty, with "
-        "KAFKA_PARTITIONS"
-    )
+def _repartitioned(source: Topic, other: str, before: int, now: int) -> str:
+    """The sentence for a source with `now` partitions, of which the `other` thing has `before`."""
+    counts = f"{source.name} has {now} partitions, and {other} has {before}: workspaces are in other partitions now; "
+    if now < before:
+        return f"{counts}run `python -m meter begin-anew`, which makes all topics again, empty, with KAFKA_PARTITIONS"
+    return f"{counts}run `python -m meter repartition --to {now} --yes`, which moves their state"
 
 
 def _changed(topic: Topic, saved: TopicIdentity, now: TopicIdentity) -> str:

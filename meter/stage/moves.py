@@ -38,10 +38,11 @@ class Moves:
     def refused(self, record: Fetched, workspace_id: str) -> Rejected | None:
         """Return the refusal of a misplaced record that was moved before; None if it has not been moved yet.
 
-        A record moves at most once, so records never circle.
+        A record moves at most once for each number of partitions, so records never circle. One that was moved among
+        fewer partitions, and not read before there were more, moves again.
         """
         move = move_of(record.headers, self._topic.name)
-        if move is None:
+        if move is None or move.among not in (0, self._partitions):
             return None
         home = home_of(workspace_id, self._partitions)
         return Rejected(
@@ -59,12 +60,17 @@ class Moves:
 
     def moved(self, record: Fetched, workspace_id: str) -> Record:
         """Return the record as it is written to its workspace's partition."""
-        return moved(self._topic, self._partition, record, workspace_id)
+        return moved(self._topic, self._partition, record, workspace_id, self._partitions)
 
 
-def moved(topic: Topic, partition: int, record: Fetched, workspace_id: str) -> Record:
-    """Return the record that lies at `partition` of `topic` as it is written under the key of its workspace."""
-    move = Move(topic.name, partition, record.offset, max(0, record.timestamp))
+def moved(topic: Topic, partition: int, record: Fetched, workspace_id: str, partitions: int) -> Record:
+    """Return the record that lies at `partition` of `topic` as it is written under the key of its workspace.
+
+    `partitions` is how many the topic has that it moves to.
+    """
+    before = move_of(record.headers, topic.name) if record.headers else None
+    received_ms = record.timestamp if before is None else min(record.timestamp, before.received_ms)
+    move = Move(topic.name, partition, record.offset, max(0, received_ms), partitions)
     key = workspace_id.encode()
     room_bytes = MAX_RECORD_BYTES - BATCH_BYTES - len(key) - len(record.value or b"")
     return Record(key, record.value, move.headers(record.headers, room_bytes))

@@ -9,7 +9,14 @@ from meter import metrics
 from meter.kafka.topics import delivered
 from meter.stage.checkpoints import Checkpoints
 from meter.stage.fold import MakeFold
-from meter.stage.lives import check_epoch, check_life, check_offsets, check_partitions, check_state_is_there
+from meter.stage.lives import (
+    check_count,
+    check_epoch,
+    check_life,
+    check_offsets,
+    check_partitions,
+    check_state_is_there,
+)
 from meter.stage.mark import Life
 from meter.stage.outputs import send
 from meter.stage.partition import Partition
@@ -48,6 +55,8 @@ class Restoring:
         self._clock = clock
         self._is_stale = is_stale
         self._save = save
+        self._first: Life | None = None
+        """The life that the topics had at the first restore."""
 
     async def restore(self, tp: TP, generation: int) -> Partition | None:
         """Return the partition as its newest checkpoint has it. None if this worker may not own it any more.
@@ -77,6 +86,9 @@ class Restoring:
         source = await self._topics.identity(self._source.name)
         life = Life(0, source, await self._topics.identity(self._state.name))
         check_partitions(self._source, self._state, life)
+        # A partition that was added has no mark to compare with. The worker has compared the layout when it started.
+        self._first = self._first or life
+        check_count(self._source, self._first, life)
         return life
 
     async def _next_offset(self, tp: TP, saved: int, epoch: int) -> int:

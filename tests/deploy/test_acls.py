@@ -47,7 +47,7 @@ def test_every_topic_has_its_writers_and_readers(allowed: Allowed, topic: Topic)
     reader = {METER_GROUP: "meter", AGGREGATOR_GROUP: "aggregator", None: "meter"}[topic.reader]
     assert {reader} <= of["Read"] <= {"meter", "aggregator"}
     assert ("aggregator" in of["Read"]) == (topic.reader == AGGREGATOR_GROUP)
-    assert of["Create"] == {"meter"}
+    assert of["Create"] == of["Alter"] == {"meter"}
     assert of["DescribeConfigs"] == of["Read"]
 
 

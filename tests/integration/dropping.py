@@ -35,7 +35,7 @@ def _parts(batch: Batch) -> Iterator[transport._Fetched]:
     for at in range(0, len(batch.records), _PART):
         part = batch.records[at : at + _PART]
         last_offset = part[-1].offset if at + _PART < len(batch.records) else batch.last_offset
-        yield transport._Fetched(base, transport._Read(part, last_offset))
+        yield transport._Fetched(base, transport.FetchRead(part, last_offset))
         base = last_offset + 1
 
 

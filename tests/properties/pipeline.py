@@ -25,6 +25,7 @@ from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.sessionizer import Sessionizer
 from meter.stage.fold import MakeFold
+from meter.stage.mark import NO_LIFE
 from schemas.events import encode_tick
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS, Topic
 from tests.properties.memory_log import MemoryLog
@@ -89,9 +90,12 @@ class Pipeline:
         self._feeder = Feeder(self.log, policy)  # type: ignore[arg-type]
         self._announcer = Announcer(self._feeder, self.log, policy)  # type: ignore[arg-type]
         self._unfed = deque(classified(lines))
-        self._stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
-        self._workers: dict[tuple[Stage, int], Worker] = {}
+        self.stores: defaultdict[tuple[Stage, int], Store] = defaultdict(Store)
+        self.workers: dict[tuple[Stage, int], Worker] = {}
         self._zombies: list[Iterator[None]] = []
+        self.paused: list[Worker] = []
+        """Workers whose turn was cut. Those that are zombies may wake."""
+        self.life = NO_LIFE
         self._acknowledged: defaultdict[tuple[Stage, int], int] = defaultdict(int)
 
     def acknowledged(self, stage: Stage, partition: int) -> int:
@@ -125,6 +129,17 @@ class Pipeline:
             self._wake()
         self.drain()
 
+    def run_part(self, turns: Iterable[Turn], lines: int) -> None:
+        """Take the turns, feed up to so many lines in all, and drain. Who is paused stays so."""
+        left = max(0, len(self._unfed) - lines)
+        while self._unfed and self._unfed[0].is_command:
+            self.feed(1)
+        for turn in turns:
+            self.feed(max(0, min(turn.feed, len(self._unfed) - left)))
+            self.process(turn)
+        self.feed(max(0, len(self._unfed) - left))
+        self.drain()
+
     def process(self, turn: Turn) -> None:
         """One worker's turn, whole or up to its cut."""
         if turn.wake and self._zombies:
@@ -137,7 +152,7 @@ class Pipeline:
         self._acknowledged[place] = max(self._acknowledged[place], worker.next_offset)
         if turn.cut is None:
             return
-        del self._workers[place]
+        self.paused.append(self.workers.pop(place))
         if turn.zombie:
             self._zombies.append(effects)
 
@@ -150,7 +165,7 @@ class Pipeline:
     def state(self, stage: Stage) -> dict[bytes, bytes]:
         """What the checkpoints of a stage hold, of all partitions."""
         held: dict[bytes, bytes] = {}
-        for (owner, _), store in self._stores.items():
+        for (owner, _), store in self.stores.items():
             held |= store.held() if owner == stage else {}
         return held
 
@@ -166,10 +181,10 @@ class Pipeline:
 
     def _worker(self, stage: Stage, partition: int) -> Worker:
         place = stage, partition
-        if place not in self._workers:
+        if place not in self.workers:
             source, make_fold = self._source(stage)
-            self._workers[place] = Worker(self.log, source, partition, self._stores[place], make_fold)
-        return self._workers[place]
+            self.workers[place] = Worker(self.log, source, partition, self.stores[place], make_fold, self.life)
+        return self.workers[place]
 
     def _source(self, stage: Stage) -> tuple[Topic, MakeFold]:
         if stage == "charge":

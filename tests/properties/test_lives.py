@@ -40,7 +40,11 @@ def as_of(log: MemoryStateTopic, now: Life) -> Table:
         (Life(0, replace(SOURCE, topic_id="other"), STATE), "deleted and created again .*python -m meter accept-loss"),
         (Life(0, replace(SOURCE, cluster_id="other"), STATE), "in another cluster .*python -m meter accept-loss"),
         (Life(0, SOURCE, replace(STATE, topic_id="other")), "only a part; run `python -m meter rebuild`"),
-        (Life(0, replace(SOURCE, partitions=2), STATE), "saved with 1: .* `python -m meter begin-anew`"),
+        (
+            Life(0, replace(SOURCE, partitions=2), STATE),
+            "its state in .* has 1: .* `python -m meter repartition --to 2 --yes`",
+        ),
+        (Life(0, replace(SOURCE, partitions=0), STATE), "its state in .* has 1: .* `python -m meter begin-anew`"),
     ],
 )
 def test_a_state_is_refused_by_topics_of_another_life(now: Life, sentence: str) -> None:
@@ -60,7 +64,7 @@ def test_an_id_that_a_broker_does_not_give_equals_every_id(unknown: TopicIdentit
 
 def test_source_and_state_have_the_same_number_of_partitions() -> None:
     """A partition of events without one of state has nowhere to save."""
-    with pytest.raises(OtherLifeError, match=r"and conversation-state has 1: .*meter begin-anew`"):
+    with pytest.raises(OtherLifeError, match=r"and conversation-state has 1: .*meter repartition --to 8 --yes`"):
         check_partitions(CHAT_EVENTS, CONVERSATION_STATE, Life(0, replace(SOURCE, partitions=8), STATE))
 
 

@@ -7,6 +7,7 @@ from random import Random
 from meter.kafka.records import Record
 from meter.stage.blocks import Loading, pack, unpack
 from meter.stage.fold import Fold, MakeFold, Output, State
+from meter.stage.mark import NO_LIFE, Life
 from schemas.topics import Topic
 from tests.packed_records import listed
 from tests.properties.memory_log import MemoryLog
@@ -18,6 +19,8 @@ class Store:
     def __init__(self) -> None:
         self._marks: dict[int, bytes] = {}
         self._blocks: list[tuple[int, bytes]] = []
+        self.floor = -1
+        """Blocks as of this offset or before do not count."""
 
     def put(self, offset: int, block: bytes) -> None:
         self._blocks.append((offset, block))
@@ -28,14 +31,20 @@ class Store:
     def restore(self, state: State) -> int:
         """Load what the newest mark covers; its offset, -1 without one."""
         last = self._load(state.load)
-        state.finish(self._marks.get(last), -1)
+        state.finish(self._marks.get(last), self.floor)
         return last
+
+    @property
+    def newest(self) -> tuple[int, bytes | None]:
+        """The newest mark and its offset; -1 without one."""
+        last = max(self._marks, default=-1)
+        return last, self._marks.get(last)
 
     def held(self) -> dict[bytes, bytes]:
         """What a restore would find."""
         loading = Loading()
         self._load(loading.load)
-        return loading.finish(-1)
+        return loading.finish(self.floor)
 
     def _load(self, load: Callable[[int, bytes], None]) -> int:
         last = max(self._marks, default=-1)
@@ -48,25 +57,35 @@ class Store:
 class Worker:
     """One partition of one stage, as long as one process holds it."""
 
-    def __init__(self, log: MemoryLog, source: Topic, partition: int, store: Store, make_fold: MakeFold) -> None:
+    def __init__(
+        self, log: MemoryLog, source: Topic, partition: int, store: Store, make_fold: MakeFold, life: Life = NO_LIFE
+    ) -> None:
         self._log = log
         self._store = store
+        self._partitions = log.number
         self._source = log.topics[source.name, partition]
         self.fold: Fold = make_fold(partition, log.number)
         self.next_offset = self.saved_offset = store.restore(self.fold) + 1
+        self.fold.begin(life)
         self._confirmed = self.next_offset == 0
+        self._fetched_offset: int | None = None
 
     @property
     def has_work(self) -> bool:
         """Whether there are records that it has not read, or a checkpoint it found that it has not confirmed."""
         return self.next_offset < len(self._source) or not self._confirmed
 
+    def fetch_no_more(self) -> None:
+        """Note that the process is paused: if it wakes, it has what it has fetched, and no more."""
+        self._fetched_offset = len(self._source)
+
     def turn(self, records: int, *, checkpoint: bool, order: int) -> Iterator[None]:
         """Take a batch, and a checkpoint if asked to; pauses after each effect."""
         if not self._confirmed:
             self._confirmed = True
             yield from self._send(self.fold.confirm(self.saved_offset - 1), order)
-        batch = self._source[self.next_offset : self.next_offset + records]
+        end = self.next_offset + records
+        batch = self._source[self.next_offset : end if self._fetched_offset is None else min(end, self._fetched_offset)]
         if batch:
             yield from self._send(self.fold.process(batch), order)
             self.next_offset += len(batch)
@@ -88,7 +107,11 @@ class Worker:
         queues: defaultdict[tuple[str, int], deque[Record]] = defaultdict(deque)
         for output in outputs:
             for record in listed(output.records):
-                home = self._log.place(record.key or b"") if output.partition is None else output.partition
+                home = (
+                    self._log.place(record.key or b"", self._partitions)
+                    if output.partition is None
+                    else output.partition
+                )
                 queues[output.topic.name, home].append(record)
         rng = Random(order)
         while queues:

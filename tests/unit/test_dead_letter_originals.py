@@ -147,7 +147,7 @@ def put_back(written: DeadLetter, mended: bytes | None = None, *, without: bool 
 def test_a_record_with_large_headers_is_put_back_whole() -> None:
     """Whether it lay right or was moved: 300 KiB of headers are nothing special."""
     many = [(f"h-{number}", b"x" * 1024) for number in range(300)]
-    for record in (refused(b"{}", many), moved(CHAT_EVENTS, 0, refused(b"{}", many), "w")):
+    for record in (refused(b"{}", many), moved(CHAT_EVENTS, 0, refused(b"{}", many), "w", 2)):
         lay = refused(b"{}", record.headers) if isinstance(record, Record) else record
         written = dead_letter(CHAT_EVENTS, 0, lay, REFUSED)
         assert from_record(written.key, written.value, written.headers()) == written

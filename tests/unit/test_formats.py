@@ -79,7 +79,7 @@ def test_a_charger_compares_the_partitions_of_the_origin(partitions: int, refuse
     if not refuses:
         charged(POINT | {"partitions": partitions})
         return
-    with pytest.raises(OtherLifeError, match="meter begin-anew"):
+    with pytest.raises(OtherLifeError, match="meter repartition --to 8"):
         charged(POINT | {"partitions": partitions})
 
 

@@ -11,7 +11,7 @@ from meter.stage.moves import Moves, moved
 from schemas.dead_letters import REPLAY_OF, from_record
 from schemas.events import encode_tick
 from schemas.headers import size_of
-from schemas.moves import LEFT_OUT, MOVED_FROM, RECEIVED_MS, Move, left_out_headers, move_of
+from schemas.moves import AMONG, LEFT_OUT, MOVED_FROM, RECEIVED_MS, Move, left_out_headers, move_of
 from schemas.replays import Claim
 from schemas.shortened_letters import BATCH_BYTES
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, DEAD_LETTERS, MAX_RECORD_BYTES, WALLET_INPUTS
@@ -25,15 +25,16 @@ def test_a_moved_record_is_the_same_bytes_under_the_key_of_its_workspace() -> No
     """With its own headers, and with where it lay and when it came there; forged ones are gone."""
     own = [("trace", b"1"), (MOVED_FROM, b"chat-events/9/9"), (REPLAY_OF, b"chat-events/0/3")]
     lay = stored(CHAT_EVENTS.name, 1, 17, Record(b"foreign", b"bytes", own), 1_700_000_000_000)
-    found = moved(CHAT_EVENTS, 1, lay, "w")
+    found = moved(CHAT_EVENTS, 1, lay, "w", 8)
     assert (found.key, found.value) == (b"w", b"bytes")
     assert found.headers == [
         (MOVED_FROM, b"chat-events/1/17"),
         (RECEIVED_MS, b"1700000000000"),
+        (AMONG, b"8"),
         ("trace", b"1"),
         (REPLAY_OF, b"chat-events/0/3"),
     ]
-    assert move_of(found.headers, CHAT_EVENTS.name) == Move(CHAT_EVENTS.name, 1, 17, 1_700_000_000_000)
+    assert move_of(found.headers, CHAT_EVENTS.name) == Move(CHAT_EVENTS.name, 1, 17, 1_700_000_000_000, 8)
 
 
 def test_headers_move_along_as_long_as_the_record_fits() -> None:
@@ -44,7 +45,7 @@ def test_headers_move_along_as_long_as_the_record_fits() -> None:
     own: list[tuple[str, bytes | None]] = [("large", b"x" * 1_000_000), ("small", b"y"), ("null", None)]
     key, value = b"w", b"v" * 100
     lay = stored(CHAT_EVENTS.name, 1, 17, Record(key, value, own))
-    assert list(moved(CHAT_EVENTS, 1, lay, "w").headers or ())[2:] == own
+    assert list(moved(CHAT_EVENTS, 1, lay, "w", 8).headers or ())[3:] == own
     move = Move(CHAT_EVENTS.name, 0, 0, 0)
     assert move.headers(own, 1_000_000)[2:] == [(LEFT_OUT, b"1"), *own[1:]]
     many = [(f"h-{number}", b"x" * 100) for number in range(1_000)]
@@ -58,7 +59,7 @@ def test_headers_move_along_as_long_as_the_record_fits() -> None:
 def test_a_moved_record_of_the_largest_size_still_fits() -> None:
     """It loses headers rather than stopping its partition."""
     lay = stored(CHAT_EVENTS.name, 1, 17, Record(b"k", b"v" * (MAX_RECORD_BYTES - 2_000), [("h", b"x" * 900)]))
-    found = moved(CHAT_EVENTS, 1, lay, "w")
+    found = moved(CHAT_EVENTS, 1, lay, "w", 8)
     headers = found.headers or ()
     assert len(found.key or b"") + len(found.value or b"") + size_of(headers) + BATCH_BYTES <= MAX_RECORD_BYTES
     assert left_out_headers(headers) == 1
@@ -113,7 +114,8 @@ def test_a_command_from_outside_is_moved_and_counted() -> None:
     _, commands = mover.process(given)
     assert commands.topic == WALLET_INPUTS
     assert commands.records == [
-        Record(b"w", GRANT, [(MOVED_FROM, f"account-commands/2/{at}".encode()), (RECEIVED_MS, b"5")]) for at in (0, 2)
+        Record(b"w", GRANT, [(MOVED_FROM, f"account-commands/2/{at}".encode()), (RECEIVED_MS, b"5"), (AMONG, b"4")])
+        for at in (0, 2)
     ]
     again = CommandMover(2, 4)
     again.finish(mover.mark(), -1)

@@ -26,7 +26,7 @@ async def test_partitions_that_were_added_end_the_worker(world: World, capfd: py
     await refused(world, 0)
     said = capfd.readouterr().err
     assert said.startswith("Error: chat-events has 4 partitions, and conversation-state has 2: ")
-    assert said.endswith("empty, with KAFKA_PARTITIONS\n")
+    assert said.endswith("run `python -m meter repartition --to 4 --yes`, which moves their state\n")
     assert said.count("\n") == 1
 
 

@@ -21,8 +21,8 @@ from meter.kafka.transport import (
     TIMEOUT_S,
     Consumer,
     ConsumerThread,
-    _Read,
-    _records_of,
+    FetchRead,
+    records_of_fetch,
 )
 from tests.kafka_batches import marker, one_batch
 from tests.properties.memory_log import stored
@@ -30,15 +30,15 @@ from tests.properties.memory_log import stored
 ONE, TWO = TP("t", 1), TP("t", 2)
 
 
-def records(tp: TP, *offsets: int) -> _Read:
+def records(tp: TP, *offsets: int) -> FetchRead:
     found = [stored(tp.topic, tp.partition, offset, Record(None, b"{}"), timestamp=5_000) for offset in offsets]
-    return _Read(found, offsets[-1])
+    return FetchRead(found, offsets[-1])
 
 
 class Fetcher:
     """What aiokafka's fetcher shows of itself: positions by partition, and what it would hand over."""
 
-    def __init__(self, positions: dict[TP, int | None], ready: dict[TP, _Read]) -> None:
+    def __init__(self, positions: dict[TP, int | None], ready: dict[TP, FetchRead]) -> None:
         self._closed = False
         self._ready = ready
         self._records: dict[TP, object] = {}
@@ -58,7 +58,7 @@ class Fetcher:
         self,
         partitions: frozenset[TP],
         timeout: int,  # noqa: ASYNC109 - aiokafka's signature
-    ) -> dict[TP, _Read]:
+    ) -> dict[TP, FetchRead]:
         assert timeout == 0
         self.asked.append(partitions)
         return {tp: found for tp, found in self._ready.items() if tp in partitions}
@@ -228,7 +228,7 @@ class Result:
 def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
     """A broker sends whole batches, so the first may begin earlier; transaction markers are no records."""
     result = Result(packed(3, [b"a", b"b", b"c"]) + marker(6, 1) + packed(9, [b"d"]), 4)
-    read = _records_of(result, None)
+    read = records_of_fetch(result, None)
     assert read is not None
     assert [(each.offset, each.timestamp, each.key, each.value) for each in read.records] == [
         (4, 5_001, b"k", b"b"),
@@ -237,7 +237,7 @@ def test_a_fetch_is_handed_over_from_the_offset_that_was_asked_for() -> None:
     ]
     assert list(read.records[0].headers) == [("h", b"1")]
     assert (result.moved, read.last_offset) == (10, 9)
-    assert _records_of(result, None) is None
+    assert records_of_fetch(result, None) is None
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ async def test_a_fetch_without_a_committed_record_is_handed_over(
     monkeypatch.setattr(Consumer, "should_stop", False)
     result = Result(data, 2)
     result._partition_records._aborted_transactions = aborted
-    read = _records_of(result, None)
+    read = records_of_fetch(result, None)
     assert read is not None
     fetcher = Fetcher({ONE: 2}, {ONE: read})
     consumer = consumer_with(await fetch(fetcher, {ONE}))
@@ -266,7 +266,7 @@ async def test_a_fetch_without_a_committed_record_is_handed_over(
 
 def test_a_fetch_that_is_cut_off_in_its_first_batch_is_not_handed_over() -> None:
     """Nothing of it was read, so the same offset is fetched again."""
-    assert _records_of(Result(packed(4, [b"a"])[:-1], 4), None) is None
+    assert records_of_fetch(Result(packed(4, [b"a"])[:-1], 4), None) is None
 
 
 @pytest.mark.parametrize("is_still_ours", [True, False])
@@ -295,4 +295,4 @@ def test_damaged_batches_are_not_read() -> None:
     data = bytearray(packed(0, [b"a"]))
     data[-3] ^= 1
     with pytest.raises(CorruptRecordException):
-        _records_of(Result(bytes(data), 0), None)
+        records_of_fetch(Result(bytes(data), 0), None)

@@ -12,6 +12,7 @@ from aggregator.core.reconciliation.differences import Difference
 from aggregator.core.reconciliation.sums import EVENTS, LEDGER_BALANCES, Row
 from schemas.event_counts import EventCounts
 from schemas.topics import CHAT_EVENTS, WALLET_INPUTS
+from schemas.versions import offset_of
 
 _COUNTS: Final = EventCounts.__struct_fields__
 _CLASSES: Final = ("messages", "occurrences", "duplicates", "refused", "ticks", "moved")
@@ -105,9 +106,10 @@ def wallet_inputs_sql() -> str:
 def expected_dead_letters(offsets: Iterable[ComparedOffset], inputs: Iterable[Row]) -> Iterator[ExpectedDeadLetters]:
     """The dead letters that have to exist. `inputs` is an answer to `wallet_inputs_sql`."""
     for compared in offsets:
-        yield ExpectedDeadLetters(CHAT_EVENTS.name, compared.partition, compared.offset, compared.counts.refused)
+        offset = offset_of(compared.offset)
+        yield ExpectedDeadLetters(CHAT_EVENTS.name, compared.partition, offset, compared.counts.refused)
     for partition, version, refused, _ in inputs:
-        yield ExpectedDeadLetters(WALLET_INPUTS.name, partition, version, refused)
+        yield ExpectedDeadLetters(WALLET_INPUTS.name, partition, offset_of(version), refused)
 
 
 def expected_workspaces(inputs: Iterable[Row]) -> Iterator[ExpectedWorkspaces]:

@@ -47,8 +47,8 @@ class Books:
         self.due_slices: list[RebillSlice | HeldSlice] = []
         """The inputs that the partition has to be given next, so that rebilling, or charging what was held, goes on."""
         self._beginning: list[Book] = []
-        self.offset = 0
-        """The offset of the input that is being processed, in wallet-inputs."""
+        self.version = 0
+        """That of the input that is being processed: its offset in wallet-inputs, in its generation."""
         self.arrived_ms = 0
         """When the input that is being processed arrived at Kafka, in milliseconds since 1970."""
 
@@ -146,7 +146,7 @@ class Books:
         while self._beginning:
             book = self._beginning.pop()
             self.begun += book.changed and book.wallet.since < 0
-            book.wallet.since = self.offset if book.changed else -1
+            book.wallet.since = self.version if book.changed else -1
 
     def usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         """The totals of a bot's day, which the caller is about to change."""

@@ -63,7 +63,7 @@ def _note_first_event(books: Books, book: Book) -> None:
     """Note where the events of a workspace begin. Called before a conversation or an occurrence is counted."""
     wallet = book.wallet
     if not wallet.conversations and not wallet.occurrences:
-        wallet.events_since = books.offset
+        wallet.events_since = books.version
 
 
 def _charge_held(books: Books, book: Book, charged: int) -> None:

@@ -45,7 +45,7 @@ def charge_at_once(books: Books) -> None:
 
 def charge_in_slices(books: Books) -> None:
     """Order the first slice, unless one is to come already."""
-    books.held.until = books.offset
+    books.held.until = books.version
     if not books.held.goes_on and any(_is_released(books, book) for book in books.by_id.values()):
         books.order_held_slice()
 

@@ -42,7 +42,7 @@ class Wallet(msgspec.Struct, array_like=True):
     paid_micros: int = 0
     lapsed_micros: int = 0
     since: int = -1
-    """The wallet-inputs offset of the first input that changed the workspace; -1 before."""
+    """The version of the first input that changed the workspace (its offset of wallet-inputs); -1 before."""
     conversations: int = 0
     messages: int = 0
     occurrences: int = 0

@@ -58,12 +58,12 @@ class Wallets:
         self.just_used_up: set[str] = set()
         """The workspaces whose credit the updates drained last have used up."""
 
-    def step(self, wallet_input: WalletInput, offset: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
-        """Process the input at `offset`. Returns the refusal of an input, else None; changes show in the updates.
+    def step(self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
+        """Process the input at the offset in `version`. Returns its refusal, else None; changes show in the updates.
 
         `arrived_ms` is the time at which Kafka received it first.
         """
-        self._books.offset, self._books.arrived_ms = offset, arrived_ms
+        self._books.version, self._books.arrived_ms = version, arrived_ms
         refused = self._step(wallet_input, arrived_ms)
         self._books.note_beginnings()
         return refused
