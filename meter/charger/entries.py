@@ -11,11 +11,13 @@ from msgspec.structs import replace
 
 from meter.charger.state import Key, decode_key, encode, encode_key
 from meter.charger.unit_chunks import UnitChunks, changed_unit_chunks
+from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.chunks import changed_chunks, chunk, chunks_of, fit_inline, rows_of
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.lots import Lot
 from meter.core.wallet.plan_terms import Timeline
-from meter.core.wallet.wallet import without_parts
+from meter.core.wallet.wallet import Bot, without_parts
 from meter.stage.blocks import Entry
 
 
@@ -64,57 +66,52 @@ class Entries:
 
     def __init__(self) -> None:
         self._unit_chunks = UnitChunks()
+        self._found: dict[str, Callable[[Book, str, int], object]] = {
+            "wallet": lambda book, _name, _number: without_parts(book.wallet),
+            "lot": lambda book, name, _number: _without_lapses(book.wallet.lots.by_id.get(name)),
+            "lot_lapses": lambda book, name, number: chunk(book.wallet.lots.by_id[name].lapses, number) or None,
+            "bot": lambda book, name, _number: _without_plan(book.wallet.bots.get(name)),
+            "term": lambda book, name, from_ms: _timeline(book, name).of(from_ms) or None,
+            "command": lambda book, name, _number: book.wallet.commands.get(name),
+            "conversation": lambda book, name, _number: _without_chunks(book.conversations.get(name)),
+            "units": self._units,
+            "usage": lambda book, name, day: book.usage.get(UsageKey(name, day)),
+        }
 
     def changed(self, books: Mapping[str, Book]) -> Iterator[Entry]:
         """The entries that were added, changed or ended since the last call, of the books that changed."""
         for workspace_id, book in books.items():
             for kind, name, number in _changed(book):
-                key = Key(kind, workspace_id, name, number)
-                yield encode_key(key), self._value(book, key)
+                found = self._found[kind](book, name, number)
+                key = encode((kind, workspace_id, name, number))  # A `Key`, which takes longer to make.
+                yield key, None if found is None else encode(found)
 
     def value_of(self, read: Callable[[str], Book | None], key: bytes) -> bytes | None:
         """The value of an entry; None if it has ended. `read` returns a workspace's book."""
-        decoded = decode_key(key)
-        book = read(decoded.workspace_id)
+        kind, workspace_id, name, number = decode_key(key)
+        book = read(workspace_id)
         assert book is not None, "a book is never removed"
-        return self._value(book, decoded)
-
-    def _value(self, book: Book, key: Key) -> bytes | None:
-        found = self._found(book, key)
+        found = self._found[kind](book, name, number)
         return None if found is None else encode(found)
 
-    def _found(self, book: Book, key: Key) -> object:
-        wallet = book.wallet
-        match key.kind:
-            case "wallet":
-                return without_parts(wallet)
-            case "lot":
-                lot = wallet.lots.by_id.get(key.name)
-                return lot and replace(lot, lapses=[])
-            case "lot_lapses":
-                return chunk(wallet.lots.by_id[key.name].lapses, key.day) or None
-            case "bot":
-                bot = wallet.bots.get(key.name)
-                return bot and replace(bot, plan=Timeline())
-            case "term":
-                timeline = wallet.bots[key.name].plan if key.name else wallet.plan
-                return timeline.of(key.day) or None
-            case "command":
-                return wallet.commands.get(key.name)
-            case "conversation":
-                return _without_chunks(book, key.name)
-            case "units":
-                return self._units(book, key)
-            case _:
-                return book.usage.get(UsageKey(key.name, key.day))
-
-    def _units(self, book: Book, key: Key) -> object:
-        conversation = book.conversations.get(key.name)
-        return conversation and (self._unit_chunks.chunk(conversation.units, key.day) or None)
+    def _units(self, book: Book, name: str, number: int) -> object:
+        conversation = book.conversations.get(name)
+        return conversation and (self._unit_chunks.chunk(conversation.units, number) or None)
 
 
-def _without_chunks(book: Book, conversation_id: str) -> object:
-    conversation = book.conversations.get(conversation_id)
+def _timeline(book: Book, bot_id: str) -> Timeline:
+    return book.wallet.bots[bot_id].plan if bot_id else book.wallet.plan
+
+
+def _without_lapses(lot: Lot | None) -> object:
+    return lot if lot is None or not lot.lapses else replace(lot, lapses=[])
+
+
+def _without_plan(bot: Bot | None) -> object:
+    return bot if bot is None else replace(bot, plan=Timeline())
+
+
+def _without_chunks(conversation: BilledConversation | None) -> object:
     if conversation is None or fit_inline(conversation.units):
         return conversation
     return replace(conversation, units=())

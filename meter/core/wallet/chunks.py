@@ -21,6 +21,8 @@ def rows_of(units: tuple[Unit, ...]) -> int:
 
 def fit_inline(units: tuple[Unit, ...]) -> bool:
     """Whether the units are few enough to be in the entry of their conversation, and not in chunks."""
+    if len(units) <= 1:  # As nearly always.
+        return not units or len(units[0].parts) <= CHUNK_ROWS
     return len(units) <= CHUNK_ROWS and rows_of(units) <= CHUNK_ROWS
 
 
