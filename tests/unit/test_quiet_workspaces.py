@@ -52,7 +52,10 @@ def wallets_of(charger: Charger) -> Wallets:
 
 
 def test_a_workspace_without_anything_live_is_small() -> None:
-    """Its balances and lots stay, as bytes, and 8 bytes for the end of its grant. 311 bytes in a larger partition, with CPython 3.11."""
+    """Its balances and lots stay, as bytes, and 8 bytes for the end of its grant.
+
+    311 bytes in a larger partition, with CPython 3.11.
+    """
     gc.collect()
     tracemalloc.start(1)
     try:
