@@ -106,6 +106,15 @@ def test_a_restore_makes_no_objects_of_quiet_workspaces() -> None:
     assert wallets_of(anew).books == {}
 
 
+def test_a_grant_lapses_at_its_instant_after_a_restore() -> None:
+    charger = quiet()
+    anew = Charger(Policy(), 0)
+    anew.load(0, charger.sweep(2**40)[0])
+    anew.finish(charger.mark(), -1)
+    entries = list(given(anew, LAST + 1, passed(START_MS + LIFE_MS, LAST + 1)))
+    assert [(each.entry_id.split("#")[0], each.kind) for each in entries] == [(name_of(0), "lapse")]
+
+
 def test_a_sweep_leaves_quiet_workspaces_packed() -> None:
     charger = quiet()
     entries = list(unpack(charger.sweep(2**40)[0]))
