@@ -18,20 +18,15 @@ from schemas.topics import (
 
 
 class StageTopics(NamedTuple):
-    """One stage. `count_lost` returns the fold's part of a mark with one more refused record.
-
-    `has_versions`: what it writes is ordered by the offsets of its source, so a log that became shorter must be lifted.
-    Otherwise the log is read again from its beginning, under the next generation.
-    """
+    """One stage. `count_lost` returns the fold's part of a mark with one more refused record."""
 
     source: Topic
     state: Topic
     count_lost: Callable[[bytes], bytes]
-    has_versions: bool = True
 
 
 STAGES: Final = (
     StageTopics(CHAT_EVENTS, CONVERSATION_STATE, count_lost_events),
     StageTopics(WALLET_INPUTS, WALLET_STATE, count_lost_inputs),
-    StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands, has_versions=False),
+    StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands),
 )
