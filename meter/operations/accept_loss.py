@@ -99,9 +99,6 @@ class Accepting:
         if loss.kind == "deleted":
             await self._go_on(topics, stage, loss, loss.last)
             return 0
-        if not stage.has_versions:
-            await self._go_on(topics, stage, loss, loss.copy_from - 1, generations=1)
-            return 0
         saved = self._saved[loss.topic, loss.partition]
         if saved.version.offset == loss.mark_offset:
             life = replace(saved.mark.life, source=plan_of(loss, self._now[loss.topic]))
@@ -121,16 +118,13 @@ class Accepting:
         """Return a partition that follows from the loss alone, so that a repeat is in the same one."""
         return loss.partition % await topics.partitions(DEAD_LETTERS.name)
 
-    async def _go_on(
-        self, topics: KafkaTopics, stage: StageTopics, loss: Loss, last: int, generations: int = 0
-    ) -> None:
+    async def _go_on(self, topics: KafkaTopics, stage: StageTopics, loss: Loss, last: int) -> None:
         """Write the mark from which workers go on after offset `last`, then the group's offset."""
         saved = self._saved[loss.topic, loss.partition]
-        generation = saved.version.generation + generations
-        life = replace(saved.mark.life, generation=generation, source=self._now[loss.topic])
+        life = replace(saved.mark.life, source=self._now[loss.topic])
         # The epoch at `last` may be another, and a wrong one would show a loss: the next checkpoint knows it.
         mark = replace(saved.mark, life=life, fold=stage.count_lost(saved.mark.fold), epoch=UNKNOWN)
-        await write_mark(topics, stage.state, loss.partition, Version(generation, last), mark)
+        await write_mark(topics, stage.state, loss.partition, Version(saved.version.generation, last), mark)
         await commit(self._bootstrap, METER_GROUP, {(loss.topic, loss.partition): last + 1})
 
 

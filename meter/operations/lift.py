@@ -18,7 +18,7 @@ from meter.operations.cluster import ends_of
 from schemas.events import encode_tick
 from schemas.headers import Headers
 from schemas.metered import SafePoint
-from schemas.topics import CHAT_EVENTS, Topic
+from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
 
 FILLER: Final[Headers] = [("filler", b"1")]
 """The headers of a record that only uses up an offset."""
@@ -65,8 +65,11 @@ async def _end(topics: KafkaTopics, bootstrap: str, topic: Topic, partition: int
 
 
 def _fillers(topic: Topic, partition: int, count: int) -> Iterator[Record]:
-    """Yield records that the topic's stage reads without effect: event time does not go back, nor does a safe point."""
+    """Yield records that the topic's stage reads without effect: event time does not go back, nor does a safe point.
+
+    On account-commands no record is without effect. There fillers have no value; the mark lies above all of them.
+    """
     point = SafePoint(origin_partition=partition, origin_offset=-1, watermark_ms=0)
-    value = encode_tick(0) if topic is CHAT_EVENTS else msgspec.json.encode(point)
+    values = {CHAT_EVENTS.name: encode_tick(0), WALLET_INPUTS.name: msgspec.json.encode(point)}
     for _ in range(count):
-        yield Record(None, value, FILLER)
+        yield Record(None, values.get(topic.name), FILLER)

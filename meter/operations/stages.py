@@ -18,19 +18,14 @@ from schemas.topics import (
 
 
 class StageTopics(NamedTuple):
-    """One stage. `count_lost` returns the fold's part of a mark with one more refused record.
-
-    `has_versions`: what it writes is ordered by the offsets of its source, so a log that became shorter must be lifted.
-    Otherwise the log is read again from its beginning, under the next generation.
-    """
+    """One stage. `count_lost` returns the fold's part of a mark with one more refused record."""
 
     source: Topic
     state: Topic
     count_lost: Callable[[bytes], bytes]
-    has_versions: bool = True
 
 
 SESSIONS: Final = StageTopics(CHAT_EVENTS, CONVERSATION_STATE, count_lost_events)
 WALLETS: Final = StageTopics(WALLET_INPUTS, WALLET_STATE, count_lost_inputs)
-COMMANDS: Final = StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands, has_versions=False)
+COMMANDS: Final = StageTopics(ACCOUNT_COMMANDS, COMMAND_STATE, count_lost_commands)
 STAGES: Final = (SESSIONS, WALLETS, COMMANDS)

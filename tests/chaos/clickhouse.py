@@ -51,12 +51,12 @@ class Server:
     def copy(self) -> None:
         """Keep a copy of its files, for `restore`. It must not run."""
         assert self._process is None
-        shutil.copytree(self._directory / "data", self._directory / "copy")
+        shutil.copytree(self._directory / "data", self._directory / "copy", symlinks=True)
 
     def restore(self) -> None:
         """Put the copy in the place of its files. It must not run."""
         self.empty()
-        shutil.copytree(self._directory / "copy", self._directory / "data")
+        shutil.copytree(self._directory / "copy", self._directory / "data", symlinks=True)
 
     def empty(self) -> None:
         """Delete its files. It must not run."""

@@ -8,7 +8,7 @@ from typing import Final
 from meter.kafka.topics import KafkaTopics
 from meter.operations.cluster import newest_marks
 from meter.operations.stages import STAGES
-from schemas.topics import ACCOUNT_COMMANDS, METER_GROUP, Topic
+from schemas.topics import METER_GROUP, Topic
 from tests.chaos import logs
 from tests.chaos.act import Act
 from tests.chaos.judgement import is_own
@@ -33,9 +33,8 @@ def source_again(scene: Scene, act: Act) -> None:
     aftermath = scene.aftermath
     aftermath.former = former
     aftermath.lost = [(act.topic, partition, offset) for partition, offset in read.items() if offset]
-    if act.topic != ACCOUNT_COMMANDS.name:  # It is read again from its beginning.
-        starts = asyncio.run(logs.committed(scene.bootstrap, METER_GROUP, act.topic))
-        aftermath.starts = {(act.topic, partition): offset for partition, offset in starts.items()}
+    starts = asyncio.run(logs.committed(scene.bootstrap, METER_GROUP, act.topic))
+    aftermath.starts = {(act.topic, partition): offset for partition, offset in starts.items()}
     scene.start("meter")
 
 
