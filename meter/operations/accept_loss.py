@@ -14,9 +14,9 @@ from meter.operations.cluster import (
     Saved,
     commit,
     ends_of,
+    finished_layout,
     newest_marks,
     require_stopped,
-    settled_layout,
 )
 from meter.operations.lift import copy_up, fill
 from meter.operations.losses import Loss, loss_of, plan_of
@@ -47,7 +47,7 @@ class Accepting:
         if compared.uneven:
             raise OperationError(compared.uneven)
         await require_stopped(self._bootstrap, self._settings.kafka_session_timeout_s)
-        await settled_layout(self._settings)
+        await finished_layout(self._settings)
         self._now = compared.identities
         return [loss for stage in STAGES for loss in await self._losses_of(stage)]
 
