@@ -68,6 +68,7 @@ _FEED = click.option(
     "  python -m meter topics --repair                        settings of topics\n"
     "  python -m meter accept-loss                            lost records\n"
     "  python -m meter rebuild                                state from topics\n"
+    "  python -m meter repartition --to N                     more partitions\n"
     "  python -m meter begin-anew                             empty topics",
     epilog=ENVIRONMENT,
 )

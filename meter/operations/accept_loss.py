@@ -19,9 +19,9 @@ from meter.operations.cluster import (
     commit,
     ends_of,
     ends_of_epochs,
+    finished_layout,
     newest_marks,
     require_stopped,
-    settled_layout,
 )
 from meter.operations.lift import copy_up, fill
 from meter.operations.losses import UNKNOWN_MS, Loss, Times, loss_of, plan_of
@@ -52,7 +52,7 @@ class Accepting:
         if compared.uneven:
             raise OperationError(compared.uneven)
         await require_stopped(self._bootstrap, self._settings.kafka_session_timeout_s)
-        await settled_layout(self._settings)
+        await finished_layout(self._settings)
         self._now = compared.identities
         return [loss for stage in STAGES for loss in await self._losses_of(stage)]
 

@@ -28,7 +28,7 @@ class OperationError(Exception):
     """A command of an operator cannot be carried out. The message is one sentence that says what to do."""
 
 
-async def settled_layout(settings: Settings) -> LayoutRecord | None:
+async def finished_layout(settings: Settings) -> LayoutRecord | None:
     """Return the layout; None if there is none yet. Raises OperationError while a repartition is unfinished."""
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=False)
     await topics.start()

@@ -11,7 +11,7 @@ from meter.kafka.admin import compare_topics
 from meter.kafka.reader import records
 from meter.kafka.topics import KafkaTopics
 from meter.operations.accept_loss import LOST
-from meter.operations.cluster import Ends, OperationError, commit, ends_of, found_in, require_stopped, settled_layout
+from meter.operations.cluster import Ends, OperationError, commit, ends_of, finished_layout, found_in, require_stopped
 from meter.operations.marks import remove_state
 from meter.operations.stages import StageTopics
 from meter.settings import Settings
@@ -38,7 +38,7 @@ async def plan(settings: Settings, stages: Sequence[StageTopics]) -> list[Again]
     if compared.uneven:
         raise OperationError(compared.uneven)
     await require_stopped(bootstrap, settings.kafka_session_timeout_s)
-    layout = await settled_layout(settings)
+    layout = await finished_layout(settings)
     if layout is not None and layout.generation > 0:
         raise OperationError(
             "the topics were repartitioned, so state cannot be made again from them: keep the state that there is, or "

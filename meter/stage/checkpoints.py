@@ -20,7 +20,7 @@ from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
 from meter.kafka.records import Record
-from meter.stage.evidence import OWNER, Evidence
+from meter.stage.evidence import OWNER
 from meter.stage.fold import State
 from meter.stage.found import BLOCK, FENCE, MARK, Block, Found, Marked, headers_of
 from meter.stage.lives import check_life
@@ -35,9 +35,6 @@ _NUMBER_BYTES: Final = 8
 SWEEP_BYTES: Final = 1024
 SWEEP_SHARE: Final = 256
 """A checkpoint sweeps as many bytes as have changed, plus SWEEP_BYTES, plus the log's bytes / SWEEP_SHARE."""
-
-ALL_BYTES: Final = 2**62
-"""The size of a sweep that goes through all of the state."""
 
 
 class SupersededError(Exception):
@@ -96,22 +93,6 @@ class Checkpoints:
         if sweep.is_over:
             self._floor, self._next_floor = self._next_floor, offset
         return size_bytes + await self._write_mark(offset, state)
-
-    async def begin_life(self, life: Life, offset: int, state: State) -> int:
-        """Write all of `state` as of input `offset` of a new life of the topics, and return its size in bytes.
-
-        Called after `restore`, by commands while no worker runs. `life` has a higher generation than every earlier one,
-        so no record of an earlier life counts any more; they are removed. `offset` is -1 if the stage has to begin at
-        the first record.
-        """
-        assert life.generation > self.life.generation, "an earlier life is over"
-        self.life, self.epoch = life, -1
-        self._floor = self._next_floor = offset - 1
-        old, self.quarantine = self.quarantine, self._quarantine_of(Evidence(), self._version(offset))
-        size_bytes = await self._write_blocks(offset, SweepPart(state, ALL_BYTES).blocks())
-        size_bytes += await self._write_mark(offset, state)
-        await self._write([Record(key, None, headers_of(self._version(offset))) for key in old.record_keys()])
-        return size_bytes
 
     async def _write_mark(self, offset: int, state: State) -> int:
         version = self._version(offset)
@@ -225,11 +206,10 @@ class Checkpoints:
 
     async def _judge(self, found: Found, newest: Marked | None) -> None:
         """Leave out the records at which earlier owners ended, as the mark and the evidence say."""
-        self.quarantine = self._quarantine_of(found.evidence, newest.version if newest else self._version(-1))
+        version = newest.version if newest else self._version(-1)
+        location = f"{self._source.name}/{self._partition}"
+        self.quarantine = Quarantine(self._write_one, location, self._owner, found.evidence, version)
         await self.quarantine.begin()
-
-    def _quarantine_of(self, evidence: Evidence, newest: Version) -> Quarantine:
-        return Quarantine(self._write_one, f"{self._source.name}/{self._partition}", self._owner, evidence, newest)
 
     async def _load_while_reading(self, state: State, counting: dict[bytes, Block], fence: int) -> None:
         """Read the log a second time and load each block that counts. At most one fetch is in memory at a time."""

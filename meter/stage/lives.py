@@ -10,7 +10,7 @@ from meter.stage.mark import Life
 from meter.stage.refusals import LostRecordsError, RefusalError
 from schemas.metered import SafePoint
 from schemas.topic_identity import TopicIdentity
-from schemas.topics import CHAT_EVENTS, WALLET_INPUTS, Topic
+from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, WALLET_INPUTS, Topic
 
 
 class OtherLifeError(RefusalError):
@@ -86,9 +86,15 @@ def check_origin(point: SafePoint, own: Life) -> None:
     """Check that chat-events has as many partitions as wallet-inputs: partition n of one fills n of the other.
 
     `own` is the life of wallet-inputs. A safe point of an earlier generation is a repeat, of a worker that was paused
-    while the topics were repartitioned.
+    while the topics were repartitioned: it names their former number. One that names the present number comes from a
+    sessionizer that has lost its state, whose metered updates would all be taken for repeats.
     """
     partitions = own.source.partitions
+    if point.generation < own.generation and point.partitions == partitions:
+        raise OtherLifeError(
+            f"{CONVERSATION_STATE.name}/{point.origin_partition} has lost the state that a repartition has put there, "
+            "and it cannot be made again from the topics; bring it back, or run `python -m meter begin-anew`"
+        )
     if point.generation >= own.generation and partitions and point.partitions not in (0, partitions):
         raise OtherLifeError(_repartitioned(CHAT_EVENTS, WALLET_INPUTS.name, partitions, point.partitions))
 

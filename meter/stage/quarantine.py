@@ -192,10 +192,6 @@ class Quarantine:
             del attempts[key]
         return old
 
-    def record_keys(self) -> list[bytes]:
-        """Return the record keys of all that earlier owners have written here."""
-        return self._evidence.record_keys()
-
 
 def _is_of_the_record(error: BaseException) -> bool:
     """Whether an exception can come from the record, and not from the world: a broker, a disk, an operator's act."""

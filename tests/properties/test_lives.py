@@ -21,7 +21,7 @@ from meter.stage.refusals import LostRecordsError, RefusalError
 from schemas.formats import STATE_FORMAT, NewerFormatError
 from schemas.topic_identity import TopicIdentity
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE
-from tests.properties.memory_state_topic import LIFE, A, MemoryStateTopic, Process, Table, done, written
+from tests.properties.memory_state_topic import LIFE, A, MemoryStateTopic, Process, Table, done, held, written
 
 SOURCE, STATE = LIFE.source, LIFE.state
 PARTITION = TP(CHAT_EVENTS.name, 0)
@@ -145,8 +145,10 @@ def test_a_later_generation_wins_with_any_offset() -> None:
     log = written([(30, {A: b"old"})])
     later = Process(log)
     done(later.checkpoints.quarantine.leave_out(40, "of the old life"))
-    later.table.offset = -1
-    done(later.checkpoints.begin_life(replace(LIFE, generation=1), -1, later.table))
+    later.table.change(-1, dict(later.table.now))
+    later.checkpoints.life = replace(LIFE, generation=1)
+    later.checkpoints._floor = later.checkpoints._next_floor = -2
+    done(later.checkpoints.write(-1, later.table, held))
     again = Process(log)
     assert (again.restored.offset, again.checkpoints.life.generation, again.table.now) == (-1, 1, {A: b"old"})
     again.save(2, {A: b"new"})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meter.core.policy import Policy
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
-from schemas.moves import MOVED_FROM, RECEIVED_MS
+from schemas.moves import AMONG, MOVED_FROM, RECEIVED_MS
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, LEDGER, WALLET_INPUTS, Topic
 from tests.feeds.lines import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.oracle.oracle import meter
@@ -175,6 +175,7 @@ def test_malformed_headers_of_a_move_count_as_none(make_engine: MakeEngine, head
     assert totals(view(log)) == {"stranger": 200_000}
     (moved,) = (each for each in log.all_of(CHAT_EVENTS.name) if each.key == b"stranger")
     assert sorted(moved.headers) == [
+        (AMONG, b"%d" % PARTITIONS),
         (MOVED_FROM, f"chat-events/{_away('stranger') % PARTITIONS}/0".encode()),
         (RECEIVED_MS, b"%d" % (END + DAY_MS)),
     ]

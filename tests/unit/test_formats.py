@@ -7,7 +7,10 @@ import pytest
 
 from aggregator.core.records import read_ledger_update
 from meter.charger.charger import Charger
+from meter.charger.state import Mark, encode
 from meter.core.policy import Policy
+from meter.core.wallet.source import Source
+from meter.kafka.home import home_of
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
 from meter.sessionizer.sessionizer import Sessionizer
@@ -53,11 +56,11 @@ def test_a_safe_point_says_of_which_life_it_is() -> None:
     assert (point.partitions, point.generation, point.origin_offset) == (4, 2, version_of(2, 7))
 
 
-def charged(value: dict[str, Any], partitions: int = 4) -> list[Any]:
+def charged(value: dict[str, Any], partitions: int = 4, generation: int = 0) -> list[Any]:
     """What a charger of so many partitions makes of one record."""
     charger = Charger(Policy(), 0)
-    charger.finish(None, -1)
-    charger.begin(Life(0, TopicIdentity("", "", partitions), FOUR))
+    charger.finish(encode(Mark(Source(safe_offset=version_of(generation, 0) - 1))), -1)
+    charger.begin(Life(generation, TopicIdentity("", "", partitions), FOUR))
     return list(charger.process([stored(WALLET_INPUTS.name, 0, 3, Record(None, json.dumps(value).encode()))]))
 
 
@@ -81,6 +84,35 @@ def test_a_charger_compares_the_partitions_of_the_origin(partitions: int, refuse
         return
     with pytest.raises(OtherLifeError, match="meter repartition --to 8"):
         charged(POINT | {"partitions": partitions})
+
+
+@pytest.mark.parametrize(("partitions", "refuses"), [(2, False), (0, False), (4, True)])
+def test_a_charger_knows_a_sessionizer_that_lost_its_state(partitions: int, refuses: bool) -> None:
+    """A safe point of an earlier generation is a paused worker's if it names the former number of partitions.
+
+    With the present number it comes from a sessionizer that began again, and all of its updates would be ignored.
+    """
+    if not refuses:
+        assert all(not output.records for output in charged(POINT | {"partitions": partitions}, generation=1))
+        return
+    with pytest.raises(
+        OtherLifeError, match=r"conversation-state/0 has lost the state .* `python -m meter begin-anew`"
+    ):
+        charged(POINT | {"partitions": partitions}, generation=1)
+
+
+def test_an_update_of_before_a_repartition_is_a_repeat_wherever_it_lies() -> None:
+    """A paused worker writes it to the former partition. It changes nothing, and is no dead letter."""
+    away = next(f"ws-{number}" for number in range(99) if home_of(f"ws-{number}", 4) != 0)
+    charger = Charger(Policy(), 0, 4)
+    charger.finish(encode(Mark(Source(safe_offset=version_of(1, 5)))), -1)
+    charger.begin(Life(1, FOUR, FOUR))
+    sessionizer = Sessionizer(Policy(), 0, core)
+    sessionizer.finish(None, -1)
+    events = [stored(CHAT_EVENTS.name, 0, 5, Record(b"w", chat(at=0, ws=away)), NOW)]
+    (metered,) = [record for output in sessionizer.process(events) for record in listed(output.records)]
+    outputs = list(charger.process([stored(WALLET_INPUTS.name, 0, 9, metered)]))
+    assert all(not output.records for output in outputs)
 
 
 def test_the_aggregator_refuses_a_newer_chargers_updates() -> None:
