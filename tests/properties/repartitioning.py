@@ -178,7 +178,7 @@ async def _command(topics: MemoryTopics, layout: LayoutRecord) -> None:
 
 
 class Quiet:
-    """A progress that nobody sees."""
+    """A progress that is not shown."""
 
     def phase(self, name: str, total: int | None) -> None: ...
 

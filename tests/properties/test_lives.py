@@ -91,8 +91,8 @@ def test_the_epoch_of_the_last_record_must_reach_the_saved_offset(epoch_end: int
         check_epoch(PARTITION, 10, epoch_end)
 
 
-def test_a_mark_keeps_its_epoch_within_a_generation() -> None:
-    """It means a record of one log. The first format had none."""
+def test_a_mark_keeps_its_epoch() -> None:
+    """The first format had none."""
     log = written([(3, {A: b"a3"})])
     first = Process(log)
     assert first.checkpoints.epoch == -1
@@ -100,9 +100,6 @@ def test_a_mark_keeps_its_epoch_within_a_generation() -> None:
     first.save(4, {A: b"a4"})
     second = Process(log)
     assert second.checkpoints.epoch == 7
-    second.table.offset = -1
-    done(second.checkpoints.begin_life(replace(LIFE, generation=1), -1, second.table))
-    assert Process(log).checkpoints.epoch == -1
     old = msgspec.msgpack.encode([1, LIFE, -1, (), b"fold"])
     assert decode_mark(old, "wallet-state/3").epoch == -1
 

@@ -1,4 +1,4 @@
-"""A repartition at any place of a feed changes no bill, whatever clients do and wherever the command is killed."""
+"""A repartition at any place of a feed changes no bill, with any clients, and wherever the command is killed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -223,7 +223,7 @@ def test_an_event_moved_before_and_not_read_moves_once_more() -> None:
 
 
 def test_killed_before_each_of_its_writes() -> None:
-    """Whatever the last write was, the command goes on, and nothing is lost or there twice."""
+    """After any last write the command goes on, and nothing is lost or there twice."""
     lines = arranged(SPOKEN)
     writes = repartition(_cut(lines), 3)
     assert writes > 60
