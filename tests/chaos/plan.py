@@ -1,5 +1,6 @@
 """What a round will do, all of it drawn from its seed: how many workers, with what settings, and which faults when."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
@@ -86,7 +87,7 @@ class Plan:
     """What an operator does in the middle of the round, when all faults before it are over."""
 
     def faults_before_act(self) -> tuple[Fault, ...]:
-        """Return the faults that come before the act; none if there is no act."""
+        """Return the faults that come before the act; all if there is no act."""
         return tuple(fault for fault in self.faults if fault.at_s < self._act_at_s())
 
     def faults_after_act(self) -> tuple[Fault, ...]:
@@ -95,7 +96,7 @@ class Plan:
         return tuple(replace(fault, at_s=fault.at_s - act_at_s) for fault in self.faults if fault.at_s >= act_at_s)
 
     def _act_at_s(self) -> float:
-        return 0.0 if self.act is None else self.slices_at_s[self.act.slice_number]
+        return math.inf if self.act is None else self.slices_at_s[self.act.slice_number]
 
 
 def plan_of(seed: int, size: int, *, faults: int | None = None) -> Plan:

@@ -90,7 +90,7 @@ def test_an_act_comes_between_faults() -> None:
         before, after = plan.faults_before_act(), plan.faults_after_act()
         assert len(before) + len(after) == len(plan.faults)
         assert all(fault.at_s >= 0 for fault in after)
-        assert plan.act or not before
+        assert before == plan.faults or plan.act
         assert [fault.kind for fault in before].count(COPY) == (plan.act is not None and plan.act.kind == RESTORED)
         if plan.act is not None:
             assert 0 < plan.act.gates[0] <= plan.act.gates[-1] < len(plan.slices_at_s)
