@@ -69,13 +69,14 @@ async def repartition(
     layout = wanted.planned.layout
     assert layout is not None, "there is something to do"
     if wanted.layout is None or wanted.layout.step == "done":
-        newest = await Draining(settings, layout.before, wanted.marks, progress).drain()
-        marks = await _marks(settings)
-        check_drained(marks, layout.before, newest)
+        marks = await _drain(settings, layout, wanted.marks, progress)
         if not advance_clocks:
             check_clocks(marks, Routes.of(layout))
     if layout.step == "begun":
         await _begin(settings, wanted.layout, layout)
+        # From here on no worker starts. One that has started meanwhile may have written since.
+        await require_stopped(settings.kafka_bootstrap_servers, settings.kafka_session_timeout_s, GROUPS)
+        await _drain(settings, layout, await _marks(settings), progress)
         progress.phase("adding partitions", None)
         await add_partitions(settings, layout.partitions)
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
@@ -88,6 +89,14 @@ async def repartition(
     finally:
         await topics.stop()
     return copied
+
+
+async def _drain(settings: Settings, layout: LayoutRecord, marks: Marks, progress: Progress) -> Marks:
+    """Read what is left with the former number of partitions. Returns the marks after that."""
+    newest = await Draining(settings, layout.before, marks, progress).drain()
+    now = await _marks(settings)
+    check_drained(now, layout.before, newest)
+    return now
 
 
 async def _begin(settings: Settings, before: LayoutRecord | None, layout: LayoutRecord) -> None:
