@@ -77,7 +77,8 @@ class Worker:
 
     def fetch_no_more(self) -> None:
         """Note that the process is paused: if it wakes, it has what it has fetched, and no more."""
-        self._fetched_offset = len(self._source)
+        if self._fetched_offset is None:
+            self._fetched_offset = len(self._source)
 
     def turn(self, records: int, *, checkpoint: bool, order: int) -> Iterator[None]:
         """Take a batch, and a checkpoint if asked to; pauses after each effect."""

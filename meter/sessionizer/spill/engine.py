@@ -177,11 +177,12 @@ class SpillingEngine(KernelEngine):
 
     def load(self, offset: int, block: bytes) -> None:
         """Put the entries into the store, all versions of each. `finish` picks the newest, so memory stays bounded."""
-        self.store.write(self._kernel.split(offset, block))
+        # From 0 on: a repartition writes state as of offset -1 where nothing was read yet.
+        self.store.write(self._kernel.split(offset + 1, block))
 
     def finish(self, floor: int, watermark_ms: int, closed_messages: int) -> None:
         super().finish(floor, watermark_ms, closed_messages)
-        for group in self.store.loaded(floor):
+        for group in self.store.loaded(floor + 1):
             self._kernel.bring_back(group)
             self._make_room()
         self.store.drop_loaded()
