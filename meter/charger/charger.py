@@ -80,8 +80,8 @@ class Charger:
     def process(self, records: Sequence[Fetched]) -> Iterator[Output]:
         """Charge a batch, between two safe points one workspace after another.
 
-        Only the order of one workspace's inputs matters, and their order to inputs that concern all workspaces. Going by
-        workspace is faster: its wallet stays in the processor's cache.
+        Only the order of one workspace's inputs matters, and their order to inputs that concern all workspaces. Going
+        by workspace is faster: its wallet stays in the processor's cache.
         """
         batch = ChargedBatch()
         inputs: _Inputs = defaultdict(list)

@@ -11,7 +11,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 
 from meter.kafka.requests import SetSettings
-from schemas.exit_statuses import FAILED, REFUSED
+from schemas.exit_statuses import REFUSED
 from tests.chaos.fleet import Fleet
 from tests.integration.processes import ROOT
 
@@ -22,8 +22,8 @@ AGAIN: Final = 20
 AGAIN_S: Final = 0.5
 """How often, and how soon, a command is given again that cannot be carried out yet."""
 
-REFUSALS: Final = (FAILED, REFUSED)
-"""How a worker ends that refuses at its start, or once it has partitions."""
+REFUSAL: Final = REFUSED
+"""How a worker ends that refuses, at its start or once it has partitions."""
 
 _NOT_YET: Final = ("still run", "do not exist")
 """What a command says that will be possible in a moment."""
@@ -79,7 +79,7 @@ class Operator:
 
 
 def require_refusal(fleet: Fleet, program: str, advice: str) -> None:
-    """Start a worker and see it refuse, with a status of REFUSALS and a sentence that names a command.
+    """Start a worker and see it refuse, with the status REFUSAL and a sentence that names a command.
 
     Raises ActError if it does anything else.
     """
@@ -87,7 +87,7 @@ def require_refusal(fleet: Fleet, program: str, advice: str) -> None:
     deadline = time.monotonic() + REFUSAL_S
     while worker.ended() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    if worker.ended() not in REFUSALS or advice not in worker.log:
+    if worker.ended() != REFUSAL or advice not in worker.log:
         said = worker.log.strip().splitlines()[-1:]
         worker.kill()
         raise ActError(f"{worker.log_file.name} was to refuse with {advice!r}: {worker.ended()}, {said}")

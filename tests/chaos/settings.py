@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from aiokafka.errors import KafkaError
 
 from meter.kernel import is_built
+from schemas.exit_statuses import FAILED, REFUSED
 from schemas.topics import CHAT_EVENTS, CONVERSATION_STATE, DEAD_LETTERS, WALLET_INPUTS, WALLET_STATE
 from tests.chaos.fleet import Fleet
-from tests.chaos.operator_acts import AGAIN, REFUSALS, Operator, change_setting
+from tests.chaos.operator_acts import AGAIN, Operator, change_setting
 from tests.integration.processes import Worker
 
 When = Callable[[Callable[[], bool], Callable[[], None]], None]
@@ -95,7 +96,7 @@ class SettingFaults:
         worker = self._fleet.attempt("meter", {variable: value})
 
         def ended() -> None:
-            if worker.ended() in REFUSALS and attempts:  # The broker is away, or a topic has another setting.
+            if worker.ended() in (FAILED, REFUSED) and attempts:  # The broker is away, or a topic has another setting.
                 self.contradict(variable, attempts - 1)
             elif worker.ended() != CONTRADICTS or advice not in worker.log:
                 self._add(worker, f"with {variable}={value} was to be refused with {CONTRADICTS} and {advice!r}")
@@ -126,7 +127,7 @@ class SettingFaults:
         found = f"{changed.topic} has {changed.setting}={changed.value}"
 
         def decided() -> None:
-            has_refused = worker.ended() in REFUSALS
+            has_refused = worker.ended() in (FAILED, REFUSED)
             if has_refused and found not in worker.log and attempts:
                 self._see(changed, attempts - 1)  # The broker is away.
                 return
