@@ -35,7 +35,7 @@ def main(rounds: int, size: int, seed: int) -> None:
     disordered feed slice by slice, with records among it that nobody can read. Meanwhile workers are killed (-9),
     stopped, paused beyond their session, joined by others; ClickHouse is killed and paused; in every fifth round the
     broker is killed. Topics get other settings, which are repaired, and workers are started with other ones; those that
-    contradict the policy must be refused. In 35 of 100 rounds an operator acts once: a topic is deleted and created
+    contradict the policy must be refused. In 40 of 100 rounds an operator acts once: a topic is deleted and created
     again, or ClickHouse is emptied or replaced by an older copy. Workers must refuse, and the command that they name
     goes on. When all of it is metered, conversations, units, ledger, days, months, balances and dead letters
     are held against the oracle (tests/oracle).
