@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, METER_GROUP, WALLET_INPUTS
-from tests.feeds.lines import is_command
+from tests.feeds.lines import is_command, time_of
 
 SLICES: Final = 3
 """How many slices of a round are written so, in part."""
@@ -32,17 +32,37 @@ def foreign_of(slices: Sequence[Sequence[bytes]], rng: Random) -> dict[int, list
     """The number of a slice -> those of its lines that are written so.
 
     They are written before the slice's other lines. So only lines are taken that mean the same there: readable ones
-    whose id no other line of their workspace has, and of the commands the first of a slice.
+    whose id no other line of their workspace has, of the commands the first of a slice, and of the events none that
+    moves the feed's clock: another partition learns of the time by a tick of our feeder, and a foreign client writes
+    none.
     """
+    moving = _clock_movers(slices)
     ids = Counter(_id(line) for lines in slices for line in lines)
     chosen: dict[int, list[bytes]] = {}
     most = max(FEW, sum(map(len, slices)) // PARTS)
     short = [number for number, lines in enumerate(slices) if 0 < len(lines) <= most]
     for number in sorted(rng.sample(short, min(SLICES, len(short)))):
         commands = [line for line in slices[number] if is_command(line)][:1]
-        events = [line for line in slices[number] if not is_command(line) and rng.random() < SHARE]
+        events = [
+            line
+            for at, line in enumerate(slices[number])
+            if not is_command(line) and rng.random() < SHARE and (number, at) not in moving
+        ]
         chosen[number] = [line for line in commands + events if ids[_id(line)] == 1 and _id(line) is not None]
     return chosen
+
+
+def _clock_movers(slices: Sequence[Sequence[bytes]]) -> set[tuple[int, int]]:
+    """The number of the slice, and that within it, of each event that is later than all events before it."""
+    found: set[tuple[int, int]] = set()
+    newest_ms = -1
+    for number, lines in enumerate(slices):
+        for at, line in enumerate(lines):
+            at_ms = None if is_command(line) or _id(line) is None else time_of(line)
+            if at_ms is not None and at_ms > newest_ms:
+                newest_ms = at_ms
+                found.add((number, at))
+    return found
 
 
 def _id(line: bytes) -> tuple[str, str, str] | None:
