@@ -7,7 +7,7 @@ from meter import metrics
 from meter.charger.update_parts import encoded_parts
 from meter.kafka.records import Record
 from schemas.dead_letters import DeadLetter
-from schemas.event_counts import CountComparison
+from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
 
 
@@ -47,3 +47,7 @@ class ChargedBatch:
         metrics.DEBITS.inc(self._debits)
         for lot_kind, amount_micros in self._debited_micros.items():
             metrics.DEBITED_MICROS.labels(lot_kind).inc(amount_micros)
+
+    def comparison_records(self) -> list[Record]:
+        """Return the comparisons by partition of chat-events: those of one are in one partition, in order."""
+        return [Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in self.comparisons]

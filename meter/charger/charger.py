@@ -23,7 +23,7 @@ from meter.stage.fold import Output
 from meter.stage.lives import check_origin
 from meter.stage.mark import NO_LIFE, Life
 from meter.stage.moves import WRONG_PARTITION, Moves, moves
-from schemas.event_counts import CountComparison, encode_comparison
+from schemas.event_counts import CountComparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
@@ -62,7 +62,7 @@ class Charger:
         self._wallets = Wallets(self._first_policy, partition, may_be_packed=may_be_packed)
         self._entries = Entries()
         self._loading = Loading()
-        self._sweep = Sweep(self._keys, lambda key: self._entries.value_of(self._wallets.read, key))
+        self._sweep = Sweep(self._keys, self._value_of)
 
     def load(self, offset: int, block: bytes) -> None:
         """Take the entries of a block. Raises ValueError where it breaks off."""
@@ -111,12 +111,8 @@ class Charger:
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
-        # Keyed by the partition of chat-events, so that the comparisons of one are in one partition, in order.
         yield from self._due_slices()
-        comparisons = [
-            Record(str(each.origin_partition).encode(), encode_comparison(each)) for each in batch.comparisons
-        ]
-        yield Output(EVENT_COUNTS, comparisons)
+        yield Output(EVENT_COUNTS, batch.comparison_records())
 
     def begin(self, life: Life) -> None:
         """Take the life of the topics: its generation is part of all versions, its partitions are those of origins."""
@@ -225,6 +221,9 @@ class Charger:
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
+
+    def _value_of(self, key: bytes) -> bytes | None:
+        return self._entries.value_of(self._wallets.read, key)
 
     def _keys(self) -> Iterator[Iterator[bytes]]:
         """The keys of each workspace in turn. None is added twice if it is packed or unpacked meanwhile."""

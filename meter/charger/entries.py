@@ -6,6 +6,7 @@ checkpoint also writes only those that changed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -66,23 +67,12 @@ class Entries:
 
     def __init__(self) -> None:
         self._unit_chunks = UnitChunks()
-        self._found: dict[str, Callable[[Book, str, int], object]] = {
-            "wallet": lambda book, _name, _number: without_parts(book.wallet),
-            "lot": lambda book, name, _number: _without_lapses(book.wallet.lots.by_id.get(name)),
-            "lot_lapses": lambda book, name, number: chunk(book.wallet.lots.by_id[name].lapses, number) or None,
-            "bot": lambda book, name, _number: _without_plan(book.wallet.bots.get(name)),
-            "term": lambda book, name, from_ms: _timeline(book, name).of(from_ms) or None,
-            "command": lambda book, name, _number: book.wallet.commands.get(name),
-            "conversation": lambda book, name, _number: _without_chunks(book.conversations.get(name)),
-            "units": self._units,
-            "usage": lambda book, name, day: book.usage.get(UsageKey(name, day)),
-        }
 
     def changed(self, books: Mapping[str, Book]) -> Iterator[Entry]:
         """The entries that were added, changed or ended since the last call, of the books that changed."""
         for workspace_id, book in books.items():
             for kind, name, number in _changed(book):
-                found = self._found[kind](book, name, number)
+                found = self._find(kind, book, name, number)
                 key = encode((kind, workspace_id, name, number))  # A `Key`, which takes longer to make.
                 yield key, None if found is None else encode(found)
 
@@ -91,8 +81,12 @@ class Entries:
         kind, workspace_id, name, number = decode_key(key)
         book = read(workspace_id)
         assert book is not None, "a book is never removed"
-        found = self._found[kind](book, name, number)
+        found = self._find(kind, book, name, number)
         return None if found is None else encode(found)
+
+    def _find(self, kind: str, book: Book, name: str, number: int) -> object:
+        find = _FOUND.get(kind)
+        return find(book, name, number) if find else self._units(book, name, number)
 
     def _units(self, book: Book, name: str, number: int) -> object:
         conversation = book.conversations.get(name)
@@ -115,3 +109,16 @@ def _without_chunks(conversation: BilledConversation | None) -> object:
     if conversation is None or fit_inline(conversation.units):
         return conversation
     return replace(conversation, units=())
+
+
+_FOUND: Final[Mapping[str, Callable[[Book, str, int], object]]] = {
+    "wallet": lambda book, _name, _number: without_parts(book.wallet),
+    "lot": lambda book, name, _number: _without_lapses(book.wallet.lots.by_id.get(name)),
+    "lot_lapses": lambda book, name, number: chunk(book.wallet.lots.by_id[name].lapses, number) or None,
+    "bot": lambda book, name, _number: _without_plan(book.wallet.bots.get(name)),
+    "term": lambda book, name, from_ms: _timeline(book, name).of(from_ms) or None,
+    "command": lambda book, name, _number: book.wallet.commands.get(name),
+    "conversation": lambda book, name, _number: _without_chunks(book.conversations.get(name)),
+    "usage": lambda book, name, day: book.usage.get(UsageKey(name, day)),
+}
+"""How an entry of each kind is found by the name and the number in its key. Chunks of units are found by `Entries`."""

@@ -55,7 +55,7 @@ class CoreEngine:
         self._left: deque[Fetched] = deque()
         """The records of the present batch that are not processed yet."""
         self._loading = Loading()
-        self._sweep = Sweep(lambda: [self._keys()], self._value_of)
+        self._sweep = Sweep(self._parts, self._value_of)
 
     @property
     def watermark_ms(self) -> int:
@@ -146,6 +146,10 @@ class CoreEngine:
 
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         return self._sweep.next(size_bytes)
+
+    def _parts(self) -> list[Iterator[bytes]]:
+        """All keys in one part."""
+        return [self._keys()]
 
     def _keys(self) -> Iterator[bytes]:
         yield from map(pack_key, self._sessions.interactions)

@@ -18,7 +18,7 @@ from tests.packed_records import listed
 
 WORKSPACES, EACH = 500, 5
 LAST = WORKSPACES * EACH
-QUIET_BYTES = 500
+QUIET_BYTES = 600
 LIFE_MS = Policy().grant_life_ms
 
 
@@ -54,7 +54,7 @@ def wallets_of(charger: Charger) -> Wallets:
 def test_a_workspace_without_anything_live_is_small() -> None:
     """Its balances and lots stay, as bytes, and 8 bytes for the end of its grant.
 
-    311 bytes in a larger partition, with CPython 3.11.
+    316 bytes in a larger partition, with CPython 3.11.
     """
     gc.collect()
     tracemalloc.start(1)
