@@ -19,6 +19,7 @@ COPIED = ("schemas", "meter", "aggregator", "tests", "pyproject.toml")
 LONGEST_S = 600
 PROPERTIES = (
     *("-m", "pytest", "tests/properties", "tests/unit/test_stage_ownership.py", "tests/unit/test_stage_refusals.py"),
+    "tests/unit/test_cut_off_checkpoints.py",
     *("-x", "-q", "--hypothesis-profile=notice", "--hypothesis-seed=0"),
 )
 

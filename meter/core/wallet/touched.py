@@ -6,13 +6,17 @@ from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
 
 Tail = tuple[int, int]
-"""How many rows a list had at the last checkpoint, and the lowest item that changed since."""
+"""The most rows that a list has had since the last checkpoint, and the lowest item that changed since.
+
+The most, not only those at the checkpoint: an owner that was cut off may have written any of them before its mark, and
+what it wrote counts as soon as a later mark does.
+"""
 
 
 class Touched:
     """The names of what changed in a book since the last checkpoint. A book that nothing touches has none of it."""
 
-    __slots__ = ("bots", "commands", "conversations", "lapses", "lots", "terms", "units", "usage")
+    __slots__ = ("_rows", "bots", "commands", "conversations", "lapses", "lots", "terms", "units", "usage")
 
     def __init__(self) -> None:
         self.conversations: set[str] = set()
@@ -25,12 +29,15 @@ class Touched:
         self.lapses: dict[str, Tail] = {}
         """By lot."""
         self.units: dict[str, Tail] = {}
-        """By conversation. Only of those whose units are in chunks, or were at the last checkpoint."""
+        """By conversation. Only of those whose units are in chunks, or were since the last checkpoint."""
+        self._rows: dict[str, int] = {}
+        """The rows of each of these when it was noted last."""
 
     def note_lapses(self, lot: Lot) -> None:
         """Note that a lapse is about to be added to a lot, or that the newest one is about to change or end."""
-        rows, lowest = self.lapses.get(lot.lot_id, (len(lot.lapses), len(lot.lapses)))
-        self.lapses[lot.lot_id] = rows, min(lowest, max(0, len(lot.lapses) - 1))
+        count = len(lot.lapses)
+        most, lowest = self.lapses.get(lot.lot_id, (0, count))
+        self.lapses[lot.lot_id] = max(most, count + 1), min(lowest, max(0, count - 1))
 
     def note_units(self, conversation: BilledConversation, before: tuple[Unit, ...], kept: int) -> None:
         """Note that a conversation had the units `before`, and that the first `kept` of them did not change."""
@@ -38,6 +45,10 @@ class Touched:
             if fit_inline(conversation.units):
                 return
             kept = 0  # The units of its entry move to chunks.
-        known = self.units.get(conversation.conversation_id)
-        rows, lowest = known or (rows_of(before), kept)
-        self.units[conversation.conversation_id] = rows, min(lowest, kept)
+        name = conversation.conversation_id
+        is_known = name in self.units and not fit_inline(before)
+        rows_before = self._rows[name] if is_known else rows_of(before)
+        rows = rows_before - rows_of(before[kept:]) + rows_of(conversation.units[kept:])
+        most, lowest = self.units.get(name, (0, kept))
+        self.units[name] = max(most, rows_before, rows), min(lowest, kept)
+        self._rows[name] = rows
