@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewPartitions
 
+from schemas.exit_statuses import FAILED, REFUSED
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, TOPICS
 from tests.brokers import KAFKA, available_brokers, running_broker, why_no_kafka
 from tests.feeds.generator import generate
@@ -20,7 +21,6 @@ from tests.integration.test_operations import admin, agreeing, work
 
 pytestmark = pytest.mark.integration
 
-REFUSED = 78
 BEFORE, AFTER, LAST = 2, 3, 6
 
 
