@@ -9,7 +9,7 @@ from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
 from meter.core.wallet.wallet import Bot, Wallet
 from schemas.instants import DAY_MS, day_of
-from schemas.ledger import BalanceFact, ControlTotals, Entry, EntryKind, LedgerUpdate
+from schemas.ledger import Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
 
@@ -213,15 +213,8 @@ class Book:
             entries=self.entries,
             conversations=[conversation.fact() for conversation in self.unpublished_conversations.values()],
             usage=[usage.fact(key) for key, usage in self.unpublished_usage.items()],
-            balance=BalanceFact(
-                free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
-            ),
-            totals=ControlTotals(
-                entries=wallet.seq,
-                conversations=wallet.conversations,
-                messages=wallet.messages,
-                occurrences=wallet.occurrences,
-            ),
+            balance=wallet.balance(),
+            totals=wallet.totals(),
             since=wallet.since,
         )
         self.entries, self.unpublished_conversations, self.unpublished_usage = [], {}, {}

@@ -6,6 +6,7 @@ import msgspec
 
 from meter.core.wallet.lots import Lots
 from meter.core.wallet.plan_terms import Timeline
+from schemas.ledger import BalanceFact, ControlTotals
 
 Status = Literal["unknown", "provisioned", "created"]
 """unknown: not created yet, and nothing is charged; provisioned: its first event created it; created: a command did."""
@@ -73,6 +74,16 @@ class Wallet(msgspec.Struct, array_like=True):
     def is_used_up(self) -> bool:
         """Whether no credit is left."""
         return self.free_micros + self.paid_micros <= 0
+
+    def balance(self) -> BalanceFact:
+        """Return the balances as a ledger update states them."""
+        return BalanceFact(free_micros=self.free_micros, paid_micros=self.paid_micros, lapsed_micros=self.lapsed_micros)
+
+    def totals(self) -> ControlTotals:
+        """Return the control totals as a ledger update states them."""
+        return ControlTotals(
+            entries=self.seq, conversations=self.conversations, messages=self.messages, occurrences=self.occurrences
+        )
 
 
 def without_parts(wallet: Wallet) -> Wallet:

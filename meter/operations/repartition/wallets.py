@@ -13,7 +13,7 @@ from meter.operations.repartition.sessions import newest_policy
 from meter.operations.repartition.sources import Source, entries
 from meter.operations.repartition.targets import Targets
 from meter.stage.ports import Topics
-from schemas.ledger import BalanceFact, ControlTotals, LedgerUpdate, encode_ledger_update
+from schemas.ledger import LedgerUpdate, encode_ledger_update
 from schemas.topics import LEDGER
 from schemas.versions import version_of
 
@@ -91,15 +91,6 @@ class WalletsCopy:
 
 def _balance(wallet: Wallet, partition: int, version: int) -> Record:
     """Return a ledger update that changes only the partition. It is newer than all of before."""
-    balance = BalanceFact(
-        free_micros=wallet.free_micros, paid_micros=wallet.paid_micros, lapsed_micros=wallet.lapsed_micros
-    )
-    totals = ControlTotals(
-        entries=wallet.seq,
-        conversations=wallet.conversations,
-        messages=wallet.messages,
-        occurrences=wallet.occurrences,
-    )
     update = LedgerUpdate(
         workspace_id=wallet.workspace_id,
         partition=partition,
@@ -108,8 +99,8 @@ def _balance(wallet: Wallet, partition: int, version: int) -> Record:
         entries=[],
         conversations=[],
         usage=[],
-        balance=balance,
-        totals=totals,
+        balance=wallet.balance(),
+        totals=wallet.totals(),
         since=wallet.since,
     )
     return Record(wallet.workspace_id.encode(), encode_ledger_update(update))
