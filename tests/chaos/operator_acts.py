@@ -22,9 +22,6 @@ AGAIN: Final = 20
 AGAIN_S: Final = 0.5
 """How often, and how soon, a command is given again that cannot be carried out yet."""
 
-REFUSAL: Final = REFUSED
-"""How a worker ends that refuses, at its start or once it has partitions."""
-
 _NOT_YET: Final = ("still run", "do not exist")
 """What a command says that will be possible in a moment."""
 
@@ -78,8 +75,8 @@ class Operator:
         raise ActError(f"a command failed with {code}: {said}")
 
 
-def require_refusal(fleet: Fleet, program: str, advice: str) -> None:
-    """Start a worker and see it refuse, with the status REFUSAL and a sentence that names a command.
+def require_refusal(fleet: Fleet, program: str, advice: str, status: int = REFUSED) -> None:
+    """Start a worker and see it refuse, with this exit status and a sentence that names a command.
 
     Raises ActError if it does anything else.
     """
@@ -87,7 +84,7 @@ def require_refusal(fleet: Fleet, program: str, advice: str) -> None:
     deadline = time.monotonic() + REFUSAL_S
     while worker.ended() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    if worker.ended() != REFUSAL or advice not in worker.log:
+    if worker.ended() != status or advice not in worker.log:
         said = worker.log.strip().splitlines()[-1:]
         worker.kill()
         raise ActError(f"{worker.log_file.name} was to refuse with {advice!r}: {worker.ended()}, {said}")

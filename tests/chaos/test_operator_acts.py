@@ -8,7 +8,6 @@ import pytest
 
 from meter.local.broker import free_port
 from schemas.exit_statuses import FAILED
-from tests.chaos import operator_acts
 from tests.chaos.fleet import Fleet
 from tests.chaos.operator_acts import ActError, Operator, require_refusal
 from tests.chaos.settings import HORIZON, SettingFaults
@@ -43,13 +42,11 @@ def test_a_command_that_fails_ends_the_act(operator: Operator) -> None:
 
 
 @pytest.mark.integration
-def test_a_worker_that_refuses_otherwise_ends_the_act(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_refuses_otherwise_ends_the_act(fleet: Fleet) -> None:
     """Another exit status, or a sentence without the command: an act that goes on would show nothing."""
-    with monkeypatch.context() as other:
-        other.setattr(operator_acts, "REFUSAL", FAILED)
-        require_refusal(fleet, "meter", "no Kafka broker answers")
-        with pytest.raises(ActError, match="was to refuse"):
-            require_refusal(fleet, "meter", "python -m meter accept-loss")
+    require_refusal(fleet, "meter", "no Kafka broker answers", FAILED)
+    with pytest.raises(ActError, match="was to refuse"):
+        require_refusal(fleet, "meter", "python -m meter accept-loss", FAILED)
     with pytest.raises(ActError, match="was to refuse"):
         require_refusal(fleet, "meter", "no Kafka broker answers")
     assert fleet.crashes == {}
