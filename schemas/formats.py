@@ -24,6 +24,12 @@ HELD_FORMAT: Final = 2
 LEDGER_FORMAT: Final = 1
 """Of ledger updates."""
 
+ENTITLEMENT_FORMAT: Final = 1
+"""Of records of what a bot may do."""
+
+OUTCOME_FORMAT: Final = 1
+"""Of the outcomes of account commands."""
+
 
 class NewerFormatError(Exception):
     """A newer version of the product wrote this. The message says what, where, and what to do."""
@@ -41,6 +47,8 @@ def refuse_newer(subject: str, found: int, known: int) -> None:
 Metered = Annotated[int, msgspec.Meta(ge=1, le=METERED_FORMAT)]
 Held = Annotated[int, msgspec.Meta(ge=HELD_FORMAT, le=HELD_FORMAT)]
 Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
+Entitlement = Annotated[int, msgspec.Meta(ge=1, le=ENTITLEMENT_FORMAT)]
+Outcome = Annotated[int, msgspec.Meta(ge=1, le=OUTCOME_FORMAT)]
 
 
 class _Formatted(msgspec.Struct):

@@ -54,6 +54,8 @@ LEDGER: Final = Topic("ledger", "ledger updates: entries, conversations, usage, 
 DEAD_LETTERS: Final = Topic("dead-letters", "refused records, each with its reason", AGGREGATOR_GROUP, _FOR_EVER)
 REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were put back", None, _REPLAYS)
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
+ENTITLEMENTS: Final = Topic("entitlements", "what each bot may do, for its runtime", None, _COMPACTED)
+OUTCOMES: Final = Topic("outcomes", "what became of each account command", None, _TWO_WEEKS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
@@ -67,6 +69,8 @@ TOPICS: Final = (
     DEAD_LETTERS,
     REPLAYS,
     EVENT_COUNTS,
+    ENTITLEMENTS,
+    OUTCOMES,
     POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,

@@ -4,22 +4,19 @@ Pure functions of balances and plan. They read no state and change none.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from schemas.commands import PlanName
+from schemas.entitlements import EntitlementReason
 from schemas.money import DOLLAR_MICROS
+from schemas.notices import BotStatus
 from schemas.plans import PLANS
 from schemas.policy import DebitOrder
 
 LOW_BALANCE_MICROS: Final = 50 * DOLLAR_MICROS
 """The balance at or below which it is low, where no threshold of an auto-reload was ever set."""
-
-BalanceStatus = Literal["Sufficient funds", "Low Balance", "Using Free Credits", "Inactive"]
-
-EntitlementReason = Literal["free_credit", "paid_credit", "contract", "reload_in_flight", "no_credit"]
-"""What lets a bot answer: the credit that pays its next unit, a reload that is on its way, or nothing."""
 
 
 class BotCredit(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +70,7 @@ class Entitlement(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     active: bool
-    status: BalanceStatus
+    status: BotStatus
     reason: EntitlementReason
     available_micros: int
     allowed_units: int | None
@@ -150,7 +147,7 @@ def _reason(credit: BotCredit, plan: PlanName, debit_order: DebitOrder, reload: 
     return "paid_credit" if credit.has_paid else "contract"
 
 
-def _status(reason: EntitlementReason, paid_micros: int, low_micros: int) -> BalanceStatus:
+def _status(reason: EntitlementReason, paid_micros: int, low_micros: int) -> BotStatus:
     if reason == "no_credit":
         return "Inactive"
     if reason == "free_credit":
