@@ -44,7 +44,8 @@ for topic in ledger dead-letters event-counts; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
-for topic in replays policies; do
+# The answers: what a bot may do, and what became of a command. The gateway reads them.
+for topic in replays policies entitlements outcomes; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 
