@@ -16,7 +16,7 @@ from schemas.outcomes import CommandOutcome, OutcomeRecord, encode_outcome
 
 
 class ChargedBatch:
-    """The effects of one batch: dead letters, moved commands, outcomes, count comparisons, ledger updates; its figures."""
+    """The effects of one batch: letters, moved commands, outcomes, count comparisons, ledger updates; its figures."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
