@@ -70,7 +70,7 @@ async def _watch(bootstrap: str, shown: "Watched", *, once: bool) -> None:
 
 
 class Watched:
-    """What is shown: all workspaces or one, as JSON or for people."""
+    """Shows the entitlements of all workspaces or of one, as JSON or for people."""
 
     def __init__(self, workspace_id: str | None, *, as_json: bool, console: Console | None = None) -> None:
         self._workspace_id = workspace_id

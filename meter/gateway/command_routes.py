@@ -1,6 +1,7 @@
 """`POST /v1/commands` and `GET /v1/commands/{id}`: account commands to wallet-inputs, and their outcomes."""
 
 import re
+from contextlib import ExitStack
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -22,8 +23,8 @@ from meter.gateway.intake import (
 )
 from meter.gateway.metrics import RECORDS
 from meter.gateway.outcomes import CommandKey
-from meter.gateway.parts import Parts, json_response, key_of, parts_of
-from meter.gateway.ports import KafkaAwayError
+from meter.gateway.parts import json_response, key_of, parts_of
+from meter.gateway.ports import KafkaAwayError, Writer
 from meter.gateway.problems import ProblemError, refusal
 from meter.gateway.rights import command_refusal, read_refusal
 from schemas.commands import AnyCommand
@@ -43,15 +44,23 @@ async def post_commands(request: Request) -> Response:
     A batch never waits: RFC 7240 lets a server leave a preference out.
     """
     parts, key = parts_of(request), key_of(request)
-    with parts.held.holding() as hold:
-        body = await read_body(request, hold, parts.body_s)
-        found = sort_out(body, COMMANDS, lambda command: command_refusal(key, command))
-        note("command", found)
-        require_some(found, is_batch=body.is_batch)
-        if body.is_batch:
-            await write_all(parts.writer, WALLET_INPUTS, "command", found.accepted)
-            return json_response(summary(found), 202)
-        return await _write_one(parts, found.accepted[0], wait_s(request.headers.getlist("prefer")))
+    with ExitStack() as stack:
+        with parts.held.holding() as hold:
+            body = await read_body(request, hold, parts.body_s)
+            found = sort_out(body, COMMANDS, lambda command: command_refusal(key, command))
+            note("command", found)
+            require_some(found, is_batch=body.is_batch)
+            if body.is_batch:
+                await write_all(parts.writer, WALLET_INPUTS, "command", found.accepted)
+                return json_response(summary(found), 202)
+            (item,) = found.accepted
+            command = CommandKey(item.event.data.workspace_id, item.event.source, item.event.id)
+            expected = stack.enter_context(parts.outcomes.expecting(command))
+            offset = await _write_one(parts.writer, item)
+        # The body is not held any more while the request waits.
+        seconds = wait_s(request.headers.getlist("prefer"))
+        outcome = await expected.at(offset, seconds) if seconds else None
+    return _answer(command, outcome, seconds)
 
 
 def wait_s(preferences: list[str]) -> int:
@@ -63,17 +72,18 @@ def wait_s(preferences: list[str]) -> int:
     return 0
 
 
-async def _write_one(parts: Parts, item: Item[AnyCommand], seconds: int) -> Response:
-    command = item.event
-    key = CommandKey(command.data.workspace_id, command.source, command.id)
-    require_kafka(parts.writer)
-    with parts.outcomes.expecting(key) as expected:
-        try:
-            offset = await parts.writer.write_one(WALLET_INPUTS, item.record)
-        except KafkaAwayError as error:
-            raise unacknowledged() from error
-        RECORDS.labels("command", "accepted").inc()
-        outcome = await expected.at(offset, seconds) if seconds else None
+async def _write_one(writer: Writer, item: Item[AnyCommand]) -> int:
+    require_kafka(writer)
+    try:
+        offset = await writer.write_one(WALLET_INPUTS, item.record)
+    except KafkaAwayError as error:
+        raise unacknowledged() from error
+    RECORDS.labels("command", "accepted").inc()
+    return offset
+
+
+def _answer(key: CommandKey, outcome: OutcomeRecord | None, seconds: int) -> Response:
+    """The answer to a command that is written: its outcome, or where to find it later."""
     headers = {"Location": location(key)} | ({"Preference-Applied": f"wait={seconds}"} if seconds else {})
     if outcome is None:
         return json_response({"workspace_id": key.workspace_id, "source": key.source, "id": key.id}, 202, headers)

@@ -1,10 +1,12 @@
 """`GET /v1/entitlements/...`: what a bot may do now, and a stream of the changes of a workspace."""
 
+from functools import partial
 from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from meter.gateway.keys import ApiKey
 from meter.gateway.parts import Parts, key_of, parts_of
 from meter.gateway.problems import ProblemError, unavailable
 from meter.gateway.rights import read_refusal
@@ -62,7 +64,12 @@ async def stream_entitlements(request: Request) -> Response:
     # No await between the two: a change belongs to what stands, or comes after it.
     subscription = parts.streams.subscribe(workspace_id)
     standing = [each for each in parts.entitlements.of_workspace(workspace_id) if each.version >= from_version]
-    return EventStream(parts.streams, subscription, standing, parts.heartbeat_s)
+    may_go_on = partial(_is_valid, parts, key)
+    return EventStream(parts.streams, subscription, standing, may_go_on, parts.heartbeat_s)
+
+
+def _is_valid(parts: Parts, key: ApiKey) -> bool:
+    return parts.keys.ring().is_valid(key)
 
 
 def _last_event_id(request: Request) -> int:

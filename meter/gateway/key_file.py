@@ -1,5 +1,6 @@
 """The file of API keys: written whole by commands, and read again by the gateway when it changes."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from schemas.file_lock import LockHeldError, lock_file
 
 MAX_BYTES: Final = 1_000 * MAX_KEYS
 """The largest file of keys that is read."""
+
+logger = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(KeyFile).decode
@@ -98,7 +101,7 @@ class WatchedKeys:
         self._seen: object = None
         self._ring = KeyRing()
         self.fault = ""
-        """Why there are no keys; "" while there are some."""
+        """Why there are no keys; "" while there are some. Anyone may read it, so it names no path."""
         self.is_readable = True
 
     def ring(self) -> KeyRing:
@@ -116,9 +119,10 @@ class WatchedKeys:
     def _load(self) -> None:
         try:
             keys = read_keys(self._path)
-            self.fault = "" if keys else f"there are no API keys in {self._path}: run `python -m meter keys add`"
+            self.fault = "" if keys else "there are no API keys: run `python -m meter keys add`"
             self.is_readable = True
         except KeysUnreadableError as error:
-            keys, self.fault, self.is_readable = [], str(error), False
+            keys, self.fault, self.is_readable = [], "the API keys cannot be read; the log says why", False
+            logger.error("%s", error)
         self._ring = KeyRing(keys)
         self._on_change(self._ring)

@@ -99,6 +99,10 @@ class KeyRing:
     def __contains__(self, key_id: object) -> bool:
         return key_id in self._by_id
 
+    def is_valid(self, key: ApiKey) -> bool:
+        """Whether a key that was found before is still known, and has not expired."""
+        return self._by_id.get(key.key_id) == key and not key.is_expired(int(self._clock() * 1000))
+
     def find(self, token: str) -> ApiKey | None:
         """Return the key with this text, if it is known and has not expired.
 

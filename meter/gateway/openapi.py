@@ -87,12 +87,10 @@ def _parameter(name: str, where: str, says: str, *, required: bool = False) -> d
     return {"name": name, "in": where, "required": required, "description": says, "schema": {"type": "string"}}
 
 
-def _paths() -> dict[str, Any]:
+def _writing() -> dict[str, Any]:
+    """The routes that write."""
     outcome, refused = _ref("OutcomeRecord"), (400, 408, 413, 415, 422)
     wait = f"wait=N: answer with the outcome, if it comes within N seconds (at most {MAX_WAIT_S}); not for batches."
-    workspace = _parameter("workspace_id", "query", "Not needed with a key for one workspace.")
-    stream: dict[str, Any] = _answers({200: ("Events `entitlement`, after the first ones one `snapshot`.", None)}, 400)
-    stream["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "/v1/events": {
             "post": {
@@ -119,6 +117,15 @@ def _paths() -> dict[str, Any]:
                 ),
             }
         },
+    }
+
+
+def _reading() -> dict[str, Any]:
+    """The routes that read."""
+    workspace = _parameter("workspace_id", "query", "Not needed with a key for one workspace.")
+    stream: dict[str, Any] = _answers({200: ("Events `entitlement`, after the first ones one `snapshot`.", None)}, 400)
+    stream["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
         "/v1/commands/{id}": {
             "get": {
                 "operationId": "getCommand",
@@ -128,7 +135,7 @@ def _paths() -> dict[str, Any]:
                     _parameter("source", "query", "The command's source.", required=True),
                     workspace,
                 ],
-                "responses": _answers({200: ("The outcome.", outcome)}, 400, 404),
+                "responses": _answers({200: ("The outcome.", _ref("OutcomeRecord"))}, 400, 404),
             }
         },
         "/v1/entitlements/{workspace_id}/{bot_id}": {
@@ -167,7 +174,7 @@ def description() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Conversation Meter: gateway", "version": "1"},
         "security": [{"key": []}],
-        "paths": _paths(),
+        "paths": _writing() | _reading(),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}},
             "schemas": components | {"Summary": _SUMMARY, "Problem": _PROBLEM},

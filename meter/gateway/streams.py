@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from starlette.responses import Response
@@ -106,7 +106,7 @@ class Streams:
 
 
 class EventStream(Response):
-    """The answer to a client of a stream: what stands, then changes and heartbeats, until one of both sides ends it."""
+    """The answer to a client of a stream: what stands, then changes and heartbeats, until one side ends it."""
 
     media_type = "text/event-stream"
 
@@ -115,15 +115,18 @@ class EventStream(Response):
         streams: Streams,
         subscription: Subscription,
         standing: list[Entitlement],
+        may_go_on: Callable[[], bool],
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
+        """`may_go_on` is asked after each change and each heartbeat: a key may be revoked while its stream is open."""
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._streams, self._subscription = streams, subscription
         self._standing, self._heartbeat_s = standing, heartbeat_s
+        self._may_go_on = may_go_on
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the shape of ASGI
-        """Send until the client leaves, is too slow, or the gateway stops; only then the stream ends in order."""
+        """Send until the client leaves or is too slow. If the gateway or the key ends, the stream ends in order."""
         tasks = [
             asyncio.create_task(self._send_all(send)),
             asyncio.create_task(_until_gone(receive)),
@@ -148,6 +151,9 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         while True:
             changes = await self._subscription.next(self._heartbeat_s)
+            if not self._may_go_on():
+                self._subscription.over.set()
+                return
             body = b"".join(map(event_of, changes)) or _HEARTBEAT
             await send({"type": "http.response.body", "body": body, "more_body": True})
 

@@ -1,4 +1,4 @@
-"""What each bot may do, from the compacted topic `entitlements`: of each bot the record with the highest version."""
+"""Reading the compacted topic `entitlements`: of each bot the record with the highest version counts."""
 
 from collections.abc import AsyncGenerator, Iterator
 from typing import NamedTuple

@@ -1,5 +1,6 @@
 """Commands over HTTP and their outcomes: `Prefer: wait`, the address of an outcome, and what is remembered."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def outcome(version: int, word: CommandOutcome = "done", *, id: str = "c", code:
 
 
 async def test_a_command_that_waits_gets_its_outcome(tmp_path: Path) -> None:
-    """Done, then repeated, then a conflict; its address tells that it took effect, whatever came after."""
-    world, token = World(tmp_path), None
+    """Done, then repeated, then a conflict; its address tells that it took effect, also after the conflict."""
+    world = World(tmp_path)
     world.charge_at_once()
     token = world.key()
     first = await world.ask("POST", "/v1/commands", token, GRANT, content_type=SINGLE, prefer="wait=5")
@@ -71,11 +72,24 @@ async def test_an_outcome_that_does_not_come_in_time_has_an_address(
 ) -> None:
     """No wallet answers. The longest wait is set to 0.01 s."""
     monkeypatch.setattr("meter.gateway.command_routes.MAX_WAIT_S", 0.01)
-    answer = await World(tmp_path).ask("GET", "/livez")
     world = World(tmp_path)
     answer = await world.ask("POST", "/v1/commands", world.key(), GRANT, content_type=SINGLE, prefer="wait=9")
     assert answer.status_code == 202
     assert answer.headers["location"]
+
+
+async def test_a_body_is_not_held_while_its_command_waits(tmp_path: Path) -> None:
+    """Else a few clients that wait would keep all others out."""
+    world, written = World(tmp_path), asyncio.Event()
+    world.kafka.on_written = lambda _record, _offset: written.set()
+    asking = asyncio.create_task(
+        world.ask("POST", "/v1/commands", world.key(), GRANT, content_type=SINGLE, prefer="wait=30")
+    )
+    await written.wait()
+    await asyncio.sleep(0)
+    assert world.parts.held.held_bytes == 0
+    world.parts.outcomes.add(outcome(0, id="g/1 ä"), "outcomes/0")
+    assert (await asking).status_code == 201
 
 
 async def test_a_batch_does_not_wait(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from meter.gateway.key_file import changing_keys
 from meter.gateway.metrics import SLOW_CLIENTS, STREAMS
 from meter.gateway.streams import Streams
 from tests.gateway.fakes import World
@@ -71,7 +72,7 @@ class Client:
         self.is_complete = False
         self.over = asyncio.Event()
         """Set when the application has ended."""
-        self._bytes = b""
+        self.unread = b""
         self._more = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
@@ -83,17 +84,17 @@ class Client:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-        self._bytes += message.get("body", b"")
+        self.unread += message.get("body", b"")
         self.is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
         self._more.set()
 
     async def event(self) -> tuple[str, str, Any]:
         """The next event: id, name, data. A comment has the name `comment`."""
         async with asyncio.timeout(LIMIT_S):
-            while b"\n\n" not in self._bytes:
+            while b"\n\n" not in self.unread:
                 self._more.clear()
                 await self._more.wait()
-        text, _, self._bytes = self._bytes.partition(b"\n\n")
+        text, _, self.unread = self.unread.partition(b"\n\n")
         if text.startswith(b":"):
             return "", "comment", None
         fields = dict(line.split(": ", 1) for line in text.decode().split("\n"))
@@ -199,6 +200,23 @@ async def test_a_slow_client_is_disconnected_and_others_are_not(tmp_path: Path) 
         assert await fast.bots(1) == [("21", "a")]
         assert not slow.is_complete
     assert SLOW_CLIENTS._value.get() == before + 1
+
+
+@pytest.mark.parametrize("change", [True, False])
+async def test_a_stream_ends_in_order_when_its_key_is_revoked(change: bool, tmp_path: Path) -> None:
+    """At the next change, which is not sent, or at the next heartbeat."""
+    world = World(tmp_path)
+    world.parts.heartbeat_s = LIMIT_S if change else 0.01
+    async with streaming(world, world.key()) as client:
+        assert [(await client.event())[1] for _ in range(2)] == ["retry", "snapshot"]
+        with changing_keys(world.key_file) as keys:
+            keys.clear()
+        if change:
+            world.entitled("a", 1)
+        async with asyncio.timeout(LIMIT_S):
+            await client.over.wait()
+        assert client.is_complete
+        assert b"entitlement" not in client.unread
 
 
 async def test_streams_end_in_order_when_the_gateway_stops(tmp_path: Path) -> None:

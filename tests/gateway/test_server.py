@@ -1,6 +1,7 @@
 """The server: headers that come slowly or without an end, streams at a stop, and the writer that waits for Kafka."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -114,6 +115,28 @@ async def test_a_stop_ends_streams_in_order_and_takes_no_new_connection(tmp_path
         await task
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_small_answers_are_sent_at_once(tmp_path: Path) -> None:
+    """Head and body of an answer are two packets: the second must not wait until the client acknowledges the first."""
+    world = World(tmp_path)
+    delays: list[int] = []
+
+    class Noting(BoundedProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            delays.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    server = Server(world.app, world.parts, lambda: None)
+    server.config.http = Noting
+    listening, url = _bound(Settings())
+    task = asyncio.create_task(server.serve([listening]))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    await until_closed((_, writer))
+    server.stop()
+    await task
+    assert delays == [1]
 
 
 def test_a_port_that_is_taken_names_its_variable() -> None:
