@@ -8,7 +8,7 @@
 #
 #   RUNTIME     bot runtimes: they write chat events, under any key
 #   CONSOLE     the program that sells: it writes account commands, under any key
-#   METER       `python -m meter`: workers, `topics`, `produce`, `drained`, `dead-letters`
+#   METER       `python -m meter`: workers, `gateway`, `topics`, `produce`, `drained`, `dead-letters`
 #   AGGREGATOR  `python -m aggregator`
 set -eu
 RUNTIME=${RUNTIME:-User:runtime}
