@@ -126,15 +126,21 @@ async def _run(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
 
 async def _serve(server: Server, parts: Parts, listening: socket.socket, bootstrap: str) -> None:
-    """Serve until the server stops. If a reader fails, stop the server in order and raise what failed."""
-    serving = asyncio.create_task(server.serve([listening]))
+    """Serve until the server stops. If a reader fails, stop the server in order and raise what failed.
+
+    The server begins when the outcomes are followed: the outcome of its first command must not be missed.
+    """
+    begun = asyncio.Event()
     readers = [
-        asyncio.create_task(_read_outcomes(bootstrap, parts)),
+        asyncio.create_task(_read_outcomes(bootstrap, parts, begun)),
         asyncio.create_task(_read_entitlements(bootstrap, parts)),
     ]
+    serving = asyncio.create_task(_serve_after(begun, server, listening))
     await asyncio.wait([serving, *readers], return_when=asyncio.FIRST_COMPLETED)
+    if not begun.is_set():
+        serving.cancel()
     server.stop()
-    await serving
+    await asyncio.gather(serving, return_exceptions=not begun.is_set())
     failed = [error for each in readers if each.done() and (error := each.exception()) is not None]
     for each in readers:
         each.cancel()
@@ -143,8 +149,14 @@ async def _serve(server: Server, parts: Parts, listening: socket.socket, bootstr
         raise failed[0]
 
 
-async def _read_outcomes(bootstrap: str, parts: Parts) -> None:
+async def _serve_after(begun: asyncio.Event, server: Server, listening: socket.socket) -> None:
+    await begun.wait()
+    await server.serve([listening])
+
+
+async def _read_outcomes(bootstrap: str, parts: Parts, begun: asyncio.Event) -> None:
     async for followed in follow(bootstrap, OUTCOMES, from_end=True):
+        begun.set()
         for record in followed.records:
             parts.outcomes.add(record.value, f"{record.topic}/{record.partition}, offset {record.offset}")
 

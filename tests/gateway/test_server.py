@@ -12,9 +12,12 @@ from aiokafka.errors import KafkaError
 from meter.gateway.connection import MAX_HEADER_BYTES, BoundedProtocol
 from meter.gateway.kafka import KafkaWriter
 from meter.gateway.ports import KafkaAwayError
-from meter.gateway.server import Server, _bound
+from meter.gateway.server import Server, _bound, _serve
+from meter.kafka.entitlements import Changes
+from meter.kafka.reader import Followed
 from meter.kafka.records import Delivery, Record
 from meter.settings import Settings
+from schemas.formats import NewerFormatError
 from schemas.listening import PortsTakenError
 from schemas.topics import CHAT_EVENTS
 from tests.gateway.fakes import World
@@ -175,3 +178,33 @@ async def test_a_write_that_is_not_acknowledged_is_an_error_in_bounded_time(fail
         await writer.write(CHAT_EVENTS, [Record(b"k", b"v")])
     with pytest.raises(KafkaAwayError):
         await writer.write_one(CHAT_EVENTS, Record(b"k", b"v"))
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_a_reader_that_fails_ends_the_gateway_with_its_error(
+    begins: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the server has begun, and after that. The gateway must not answer from what it read until then."""
+    is_ready = asyncio.Event()
+
+    async def following(*_: object, **__: object) -> AsyncIterator[Followed]:
+        if begins:
+            yield Followed([], True)
+        await asyncio.Event().wait()
+
+    async def failing(*_: object) -> AsyncIterator[Changes]:
+        if begins:
+            await is_ready.wait()
+        raise NewerFormatError("entitlements/0 has format 99")
+        yield Changes([], True)
+
+    monkeypatch.setattr("meter.gateway.server.follow", following)
+    monkeypatch.setattr("meter.gateway.server.follow_entitlements", failing)
+    world = World(tmp_path)
+    listening, url = _bound(Settings())
+    with listening, pytest.raises(NewerFormatError):
+        async with asyncio.timeout(LIMIT_S):
+            await _serve(Server(world.app, world.parts, is_ready.set), world.parts, listening, "nowhere:1")
+    assert is_ready.is_set() == begins
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
