@@ -36,6 +36,7 @@ class Expected:
 
     def __init__(self) -> None:
         self._came: list[OutcomeRecord] = []
+        self._is_closed = False
         self._more = asyncio.Event()
 
     def add(self, outcome: OutcomeRecord) -> None:
@@ -43,8 +44,13 @@ class Expected:
         self._came.append(outcome)
         self._more.set()
 
+    def close(self) -> None:
+        """End the waiting, now or when it begins."""
+        self._is_closed = True
+        self._more.set()
+
     async def at(self, offset: int, wait_s: float) -> OutcomeRecord | None:
-        """Return the outcome of the command at `offset` of wallet-inputs; None if it has not come in time.
+        """Return the outcome of the command at `offset` of wallet-inputs; None if none comes in time, or at a stop.
 
         Other outcomes of the same command are of other requests.
         """
@@ -54,6 +60,8 @@ class Expected:
                     for outcome in self._came:
                         if offset_of(outcome.version) == offset:
                             return outcome
+                    if self._is_closed:
+                        return None
                     self._more.clear()
                     await self._more.wait()
         except TimeoutError:
@@ -68,6 +76,14 @@ class Outcomes:
         self._known: OrderedDict[CommandKey, OutcomeRecord] = OrderedDict()
         self._waiting: dict[CommandKey, list[Expected]] = {}
         self._bytes = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """End all waiting. Called when the gateway stops: then a client gets the address of its outcome instead."""
+        self._is_closed = True
+        for waiting in self._waiting.values():
+            for expected in waiting:
+                expected.close()
 
     def add(self, value: bytes | None, location: str) -> None:
         """Take a record of the topic. Raises NewerFormatError where only a newer version of the product can read it."""
@@ -100,6 +116,8 @@ class Outcomes:
     def expecting(self, key: CommandKey) -> Iterator[Expected]:
         """Collect the outcomes of a command during the block, which begins before the command is written."""
         expected = Expected()
+        if self._is_closed:
+            expected.close()
         self._waiting.setdefault(key, []).append(expected)
         try:
             yield expected

@@ -84,8 +84,9 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, and wait for the requests that are under way, STOP_S at most."""
+        """End streams and waits for outcomes, and let the requests that are under way end, STOP_S at most."""
         self._parts.is_stopping = True
+        self._parts.outcomes.close()
         self._parts.streams.close()
         await super().shutdown(sockets)
 

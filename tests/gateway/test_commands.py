@@ -170,6 +170,21 @@ async def test_a_request_gets_the_outcome_of_its_own_record() -> None:
     assert outcomes._waiting == {}
 
 
+async def test_a_stop_ends_the_waiting() -> None:
+    """Also of a request that has only begun. The outcome that has come is still given."""
+    outcomes = Outcomes()
+    with outcomes.expecting(KEY) as first, outcomes.expecting(KEY) as second:
+        outcomes.add(outcome(7), "outcomes/0")
+        waiting = asyncio.create_task(first.at(8, 3_600))
+        await asyncio.sleep(0)
+        outcomes.close()
+        assert await waiting is None
+        found = await second.at(7, 3_600)
+        assert found is not None
+    with outcomes.expecting(KEY) as third:
+        assert await third.at(9, 3_600) is None
+
+
 def test_remembered_outcomes_are_bounded_by_bytes() -> None:
     """The oldest are forgotten first; one that comes again is young again."""
     outcomes = Outcomes(most_bytes=10_000)
