@@ -148,17 +148,25 @@ def test_commands_events_and_entitlements_through_http(broker: Broker, tmp_path:
         eventually("both conversations are charged", lambda: len(charged_micros(broker)) == 2, 60, 0.2)
         assert charged_micros(broker) == {"w": 200_000, "x": 200_000}
 
-        newest = entitlement("b", 9, "w", status="Low Balance")
-        values = [(0, entitlement("b", 3, "w")), (1, newest), (0, entitlement("b", 8, "w"))]
-        with gateway.client.stream("GET", "/v1/entitlements/stream?workspace_id=w") as stream:
+        # Of 1.00 dollar of free credit 0.20 are spent: four conversations are left.
+        eventually("the bot's answer is there", lambda: units_of(gateway, "w", "b") == 4, 60)
+
+        newest = entitlement("b", 9, "other", status="Low Balance")
+        values = [(0, entitlement("b", 3, "other")), (1, newest), (0, entitlement("b", 8, "other"))]
+        with gateway.client.stream("GET", "/v1/entitlements/stream?workspace_id=other") as stream:
             asyncio.run(write_entitlements(broker, values))
             ids = (line for line in stream.iter_lines() if line.startswith("id: "))
             assert next(each for each in ids if each == "id: 9")
-        assert gateway.client.get("/v1/entitlements/w/b").content == newest
-        shown = done(command("meter", "entitlements", "watch", "--once", "--json", env=env)).stdout
-        assert shown.encode() == newest + b"\n"
-        table = done(command("meter", "entitlements", "watch", "--once", "--workspace", "w", env=env)).stdout
-        assert "Low Balance" in table
+        assert gateway.client.get("/v1/entitlements/other/b").content == newest
+        watch = ("meter", "entitlements", "watch", "--once", "--workspace", "other")
+        assert done(command(*watch, "--json", env=env)).stdout.encode() == newest + b"\n"
+        assert "Low Balance" in done(command(*watch, env=env)).stdout
+
+
+def units_of(gateway: Gateway, workspace_id: str, bot_id: str) -> int | None:
+    """How many units the bot's credit covers; None as long as no answer is known."""
+    answer = gateway.client.get(f"/v1/entitlements/{workspace_id}/{bot_id}")
+    return answer.json()["allowed_units"] if answer.status_code == 200 else None
 
 
 def test_without_topics_both_commands_say_how_to_make_them(broker: Broker, tmp_path: Path) -> None:

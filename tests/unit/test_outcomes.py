@@ -17,7 +17,7 @@ from meter.stage.fold import Output
 from meter.stage.mark import NO_LIFE
 from schemas.metered import SafePoint, WalletInput
 from schemas.outcomes import OutcomeRecord, decode_outcome
-from schemas.topics import LEDGER, OUTCOMES, WALLET_INPUTS
+from schemas.topics import ENTITLEMENTS, LEDGER, OUTCOMES, WALLET_INPUTS
 from schemas.versions import version_of
 from tests.bench_wallet.records import conversation
 from tests.bench_wallet.records import stored as stored_input
@@ -98,10 +98,11 @@ def test_metered_updates_safe_points_and_policies_have_no_outcome() -> None:
     assert outcomes_of(Charger(Policy(), 0).process(records)) == []
 
 
-def test_outcomes_follow_the_ledger_updates_of_their_batch() -> None:
-    """A reader that has an outcome can expect its effect on the ledger."""
-    topics = [output.topic for output in Charger(Policy(), 0).process([at(0, GRANT)])]
-    assert topics.index(OUTCOMES) == topics.index(LEDGER) + 1
+def test_outcomes_follow_the_ledger_updates_and_entitlements_of_their_batch() -> None:
+    """A reader that has an outcome can expect its effect there."""
+    records = [at(0, STANDARD), at(1, command("bot.created", bot_id="b")), at(2, GRANT)]
+    topics = [output.topic for output in Charger(Policy(), 0).process(records)]
+    assert topics.index(OUTCOMES) > max(topics.index(LEDGER), topics.index(ENTITLEMENTS))
 
 
 def test_a_version_has_the_generation_of_the_topics() -> None:
