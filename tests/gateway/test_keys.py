@@ -5,8 +5,9 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +18,7 @@ from meter.gateway.keys import KeyRefusedError, KeyRing, KeyRole, make_key
 from meter.gateway.rights import ROLES, command_refusal
 from schemas.access import Allowed, Context, may
 from schemas.access_matrix import MATRIX
-from schemas.commands import decode_command
+from schemas.commands import Command, decode_command
 from schemas.environment import SettingsError
 from tests.gateway.fakes import NOW_MS, World
 from tests.oracle.build import STANDARD, chat, command
@@ -180,6 +181,31 @@ def test_a_bot_with_a_plan_of_its_own_needs_a_platform_administrator() -> None:
     value = decode_command(command("bot.created", bot_id="b", plan="standard"))
     keys = [make_key("n", role, "w" * (role != "platform_admin"), None, NOW_MS)[1] for role in get_args(KeyRole)]
     assert [key.role for key in keys if command_refusal(key, value) is None] == ["platform_admin"]
+
+
+class MemberData(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of a command about a member."""
+
+    workspace_id: str
+    user_id: str
+
+
+class MemberRemoved(Command, frozen=True, tag="billing.member.removed"):
+    """A command that the matrix has, and that names a person."""
+
+    data: MemberData
+
+
+@pytest.mark.parametrize(("role", "is_allowed"), [("owner", True), ("admin", False), ("runtime", False)])
+def test_a_person_that_a_command_names_may_be_an_owner_and_need_not_be_the_last(
+    role: KeyRole, is_allowed: bool
+) -> None:
+    """Who the person is, the gateway does not know. An administrator may not touch owners."""
+    _, key = make_key("n", role, "w", None, NOW_MS)
+    at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+    data = MemberData(workspace_id="w", user_id="u")
+    removal: Any = MemberRemoved(specversion="1.0", id="i", source="/t", time=at, data=data)
+    assert (command_refusal(key, removal) is None) == is_allowed
 
 
 def test_each_type_of_command_is_in_the_matrix() -> None:
