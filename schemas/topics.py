@@ -28,6 +28,7 @@ METER_GROUP: Final = "meter"
 AGGREGATOR_GROUP: Final = "aggregator"
 NOTIFY_GROUPS: Final = "notify-"
 """How the names of the groups that read notices begin: one for mail, and one for each endpoint of webhooks."""
+NOTIFY_MAIL_GROUP: Final = f"{NOTIFY_GROUPS}mail"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
