@@ -16,6 +16,7 @@ from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import refusals
 from meter.cli.invoices import invoices_group
 from meter.cli.notices import notices_group
+from meter.cli.notify import notify_command
 from meter.cli.operate import OPERATIONS
 from meter.cli.plans import plans_command
 from meter.cli.policy import agreed_policy, policy_group
@@ -56,6 +57,7 @@ _FEED = click.option(
     "  python -m meter topics; python -m aggregator migrate   once\n"
     "  python -m meter worker                                 one or more\n"
     "  python -m aggregator worker                            one or more\n"
+    "  python -m meter notify                                 mails and webhooks\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
@@ -82,6 +84,7 @@ def main() -> None:
 main.add_command(dead_letters_group)
 main.add_command(invoices_group)
 main.add_command(notices_group)
+main.add_command(notify_command)
 main.add_command(policy_group)
 main.add_command(plans_command)
 for _command in OPERATIONS:

@@ -1,0 +1,71 @@
+"""A real SMTP server in a process of its own: `python -m tests.notify.smtp_server DIRECTORY [PORT]`.
+
+It prints its port, then keeps each mail that it takes as a file in the order of arrival. How it answers is in the first
+part of the recipient's address:
+
+    gone          550 to RCPT
+    full          452 to RCPT, always
+    busy          421 to RCPT
+    spam          554 to the mail itself
+    hold-before   does not answer the mail, and keeps nothing
+    hold-after    keeps the mail, and does not answer it
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import UnthreadedController
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+_RCPT = {"gone": "550 no such user", "full": "452 mailbox is full", "busy": "421 too many connections"}
+
+
+class Answers:
+    """The server's behaviour. aiosmtpd finds the methods by their names."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._count = 0
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Answer RCPT."""
+        del server, session, options
+        refused = _RCPT.get(address.partition("@")[0])
+        if refused is None:
+            envelope.rcpt_tos.append(address)
+        return refused or "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Answer a mail."""
+        del server, session
+        way = envelope.rcpt_tos[0].partition("@")[0]
+        if way == "spam":
+            return "554 refused as spam"
+        if way == "hold-before":
+            (self._directory / "held").touch()
+            await asyncio.Event().wait()
+        self._count += 1
+        part = self._directory / "part"
+        part.write_bytes(bytes(envelope.original_content or b""))
+        part.rename(self._directory / f"{self._count:04}.eml")
+        if way == "hold-after":
+            (self._directory / "held").touch()
+            await asyncio.Event().wait()
+        return "250 OK"
+
+
+async def main(directory: Path, port: int) -> None:
+    """Serve until the process is ended."""
+    loop = asyncio.get_running_loop()
+    controller: Any = UnthreadedController(Answers(directory), hostname="127.0.0.1", port=port, loop=loop)
+    server = await controller._create_server()
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
