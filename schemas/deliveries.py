@@ -4,7 +4,6 @@ A delivery is one notice by one channel to one recipient (docs/adr/0037). All re
 key, so they lie in one partition in the order in which they were written.
 """
 
-from collections.abc import Collection
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -115,9 +114,3 @@ def again_of(headers: Headers) -> Again | None:
 def is_wanted(again: Again | None, channel: Channel, recipient: str) -> bool:
     """Tell whether a delivery is asked for: a record without a wish asks for all."""
     return again is None or Target(channel, recipient) in again.targets
-
-
-def newest_of(receipts: Collection[Delivery]) -> Delivery:
-    """Return the receipt that counts: the last final one, else the last one. At least one must be given."""
-    finished = [each for each in receipts if each.status in FINAL]
-    return (finished or list(receipts))[-1]

@@ -29,6 +29,9 @@ FETCH_BYTES: Final = 1024 * 1024
 
 FETCH_RECORDS: Final = 100
 
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""From how many bytes of notices that are not done on the outlet reads no further one."""
+
 END_S: Final = 20.0
 """How long the end waits for attempts under way, before it cuts them off."""
 
@@ -141,7 +144,8 @@ class NoticeReader:
 
     def _make_room(self) -> None:
         """Read only partitions whose window has room. The others stay assigned."""
-        full = {partition for partition, window in self._windows.items() if not window.has_room}
+        is_full = sum(each.size_bytes for each in self._windows.values()) >= MAX_BYTES
+        full = {partition for partition, window in self._windows.items() if is_full or not window.has_room}
         paused = self._consumer.paused()
         self._consumer.pause(*(full - paused))
         self._consumer.resume(*(paused - full))

@@ -38,15 +38,17 @@ def targets_of(
     newest: dict[Target, Delivery] = {}
     for each in deliveries:
         newest[Target(each.channel, each.recipient)] = each
+    fit = {
+        target: each
+        for target, each in newest.items()
+        if channel in (None, target.channel) and (not recipients or target.recipient in recipients)
+    }
     wanted = ("failed", "stale", "sent") if sent_too else ("failed", "stale")
-    found = [target for target, each in newest.items() if each.status in wanted]
+    found = [target for target, each in fit.items() if each.status in wanted]
     if channel is not None:
         found += [new for name in recipients if (new := Target(channel, name)) not in newest]
-    found = [
-        each for each in found if channel in (None, each.channel) and (not recipients or each.recipient in recipients)
-    ]
     if not found:
-        raise ReplayError(_nothing(newest.values()))
+        raise ReplayError(_nothing(fit.values()))
     return tuple(found)
 
 

@@ -6,9 +6,6 @@ from typing import Final
 MAX_DELIVERIES: Final = 1_000
 """From how many waiting deliveries on no further notice is read. One notice has at most 1,000."""
 
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""The same bound in bytes of records."""
-
 
 class _Waiting:
     """One record that was read."""
@@ -31,7 +28,8 @@ class Window:
         self._waiting: deque[_Waiting] = deque()
         self._by_offset: dict[int, _Waiting] = {}
         self._deliveries = 0
-        self._size_bytes = 0
+        self.size_bytes = 0
+        """How many bytes the records have that are not done."""
         self._read = start
         self.committed = start
         """The offset that was committed last. The owner of the window sets it."""
@@ -44,7 +42,7 @@ class Window:
         self._waiting.append(record)
         self._by_offset[offset] = record
         self._deliveries += deliveries
-        self._size_bytes += size_bytes
+        self.size_bytes += size_bytes
         self._read = offset + 1
         return True
 
@@ -53,7 +51,7 @@ class Window:
         record = self._by_offset.pop(offset)
         record.is_done = True
         self._deliveries -= record.deliveries
-        self._size_bytes -= record.size_bytes
+        self.size_bytes -= record.size_bytes
         while self._waiting and self._waiting[0].is_done:
             self._waiting.popleft()
 
@@ -66,7 +64,7 @@ class Window:
     def has_room(self) -> bool:
         """Whether further records may be read."""
         # A record in the middle that is done still takes a place, so their number is bounded as well.
-        return max(self._deliveries, len(self._waiting)) < MAX_DELIVERIES and self._size_bytes < MAX_BYTES
+        return max(self._deliveries, len(self._waiting)) < MAX_DELIVERIES
 
     @property
     def oldest_ms(self) -> int | None:

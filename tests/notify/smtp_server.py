@@ -7,8 +7,8 @@ part of the recipient's address:
     full          452 to RCPT, always
     busy          421 to RCPT
     spam          554 to the mail itself
-    hold-before   does not answer the mail, and keeps nothing
-    hold-after    keeps the mail, and does not answer it
+    hold-before   does not answer the first mail, and does not keep it
+    hold-after    keeps the first mail, and does not answer it
 """
 
 import asyncio
@@ -28,6 +28,7 @@ class Answers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._count = 0
+        self._held: set[str] = set()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -46,16 +47,20 @@ class Answers:
         if way == "spam":
             return "554 refused as spam"
         if way == "hold-before":
-            (self._directory / "held").touch()
-            await asyncio.Event().wait()
+            await self._hold_first(way)
         self._count += 1
         part = self._directory / "part"
         part.write_bytes(bytes(envelope.original_content or b""))
         part.rename(self._directory / f"{self._count:04}.eml")
         if way == "hold-after":
+            await self._hold_first(way)
+        return "250 OK"
+
+    async def _hold_first(self, way: str) -> None:
+        if way not in self._held:
+            self._held.add(way)
             (self._directory / "held").touch()
             await asyncio.Event().wait()
-        return "250 OK"
 
 
 async def main(directory: Path, port: int) -> None:

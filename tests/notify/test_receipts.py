@@ -101,6 +101,18 @@ def test_a_receipt_is_read_as_it_was_written() -> None:
     assert read_delivery(encode_delivery(receipt("waiting"))) == receipt("waiting")
 
 
+def test_a_receipt_of_format_1_is_read() -> None:
+    """As the first version wrote it."""
+    written = (
+        b'{"notice_id":"n-1","channel":"mail","recipient":"mia@example.com","status":"failed",'
+        b'"at":"2026-11-30T19:28:37.018883Z","partition":2,"offset":7,"reason":"550 no","attempts":1,"again":"a1",'
+        b'"template":"low-balance","workspace_id":"ws-0","format":1}'
+    )
+    found = read_delivery(written)
+    assert found is not None
+    assert (found.notice_id, found.status, found.reason, found.again) == ("n-1", "failed", "550 no", "a1")
+
+
 def test_a_receipt_outlives_its_notice() -> None:
     """By more than the week that a segment of Kafka may be open."""
     days = {topic.name: int(topic.config["retention.ms"]) / 86_400_000 for topic in (NOTICES, DELIVERIES)}

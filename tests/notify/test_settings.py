@@ -87,6 +87,14 @@ def test_settings_that_say_nothing_or_too_much_are_refused(variables: dict[str, 
     assert (done.exit_code, why in done.output) == (2, True), done.output
 
 
+def test_a_broker_that_is_away_is_a_failure_and_no_wrong_setting(tmp_path: Path, closed_port: int) -> None:
+    """A supervisor starts the program again."""
+    variables = {"METER_MAIL_DIR": str(tmp_path), "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{closed_port}"}
+    for words in (("notify",), ("notices", "deliveries"), ("notices", "replay", "n-1")):
+        done = meter(*words, **variables)
+        assert (done.exit_code, "no Kafka broker answers" in done.output) == (1, True), done.output
+
+
 def entry(**changes: Any) -> dict[str, Any]:
     """An endpoint in the file; a change to None takes a field away."""
     given = {"name": "console", "url": "https://example.com/hooks?key=sesame", "secret": SECRET} | changes
