@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -57,7 +58,6 @@ class Deliverer:
         self._labels = (outlet.channel, outlet.endpoint)
         self._slots = asyncio.Semaphore(outlet.slots)
         self._probe = asyncio.Lock()
-        self._is_away = False
         self._under_way: dict[bytes, asyncio.Event] = {}
         self._closing = asyncio.Event()
         metrics.begin_at_zero(*self._labels)
@@ -158,13 +158,13 @@ class Deliverer:
         return delivery.first_refused_s + self._retry_s
 
     async def _when_there(self, delivery: Underway) -> None:
-        """Make one attempt. While the other side is away, one delivery tries again and again, and all others wait."""
-        if not self._is_away:
-            try:
-                await self._attempt(delivery)
-                return
-            except AwayError:
-                self._is_away = True
+        """Make one attempt. While the other side is away, one delivery tries again and again, and all others wait.
+
+        They keep their slots, so no other delivery begins.
+        """
+        with suppress(AwayError):
+            await self._attempt(delivery)
+            return
         async with self._probe:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(AwayError),
@@ -186,14 +186,9 @@ class Deliverer:
         try:
             await self._send(job.notice, recipient)
         except (AwayError, TemporaryError) as error:
-            self._is_away = isinstance(error, AwayError)
             metrics.RETRIED.labels(*self._labels).inc()
             await self._write(job, recipient, "waiting", str(error), delivery.attempts)
             raise
-        except PermanentError:
-            self._is_away = False
-            raise
-        self._is_away = False
 
     async def _send(self, notice: Notice, recipient: str) -> None:
         """Send. An error that is not expected fails this delivery and no other: it would come back with each retry."""
