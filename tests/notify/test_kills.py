@@ -57,7 +57,7 @@ def test_a_mail_comes_once_and_twice_only_where_no_receipt_can_tell(tmp_path: Pa
             _start_and_kill(post, mailbox, kill, [each.name for each in KILLS[:number]])
         last = post.start(METER_SMTP_URL=mailbox.url)
         for kill in KILLS:
-            eventually(kill.name, partial(_is_sent, post, kill), WAIT_S)
+            eventually(kill.name, partial(_is_sent, post, kill), WAIT_S, 0.1)
         last.metrics()  # It is ready to be stopped.
         last.stop()
         copies = Counter(str(mail["Message-ID"]).partition("@")[0] for mail in mailbox.mails())
@@ -79,9 +79,9 @@ def _start_and_kill(post: Post, mailbox: Mailbox, kill: Kill, earlier: list[str]
     """Start a process that ends at the moment of `kill`, after it has sent what is left of the `earlier` notices."""
     program = post.start("tests.notify.mortal", kill.name, kill.moment, METER_SMTP_URL=mailbox.url)
     if kill.moment == "held":
-        eventually(f"{kill.name} is held", mailbox.is_holding, WAIT_S)
+        eventually(f"{kill.name} is held", mailbox.is_holding, WAIT_S, 0.1)
         for name in earlier:
-            eventually(f"{name} is sent", partial(_has_sent, post, name), WAIT_S)
+            eventually(f"{name} is sent", partial(_has_sent, post, name), WAIT_S, 0.1)
         program.kill()
     assert program.process.wait(WAIT_S) == -signal.SIGKILL, program.log_file.read_text()
 

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from click.testing import CliRunner, Result
 
 from meter.cli.main import main
+from meter.kafka.topics import TopicsError
 from meter.notify.endpoints import Endpoint, read_endpoints
 from meter.notify.mail import DirectoryOutlet, SmtpOutlet
 from meter.notify.smtp_url import MailServer, parse
@@ -15,6 +18,7 @@ from meter.notify.webhooks import WebhookOutlet
 from meter.notify.worker import outlets
 from meter.settings import load
 from schemas.environment import SettingsError
+from schemas.formats import NewerFormatError
 from tests.notify.fakes import notice
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -93,6 +97,32 @@ def test_a_broker_that_is_away_is_a_failure_and_no_wrong_setting(tmp_path: Path,
     for words in (("notify",), ("notices", "deliveries"), ("notices", "replay", "n-1")):
         done = meter(*words, **variables)
         assert (done.exit_code, "no Kafka broker answers" in done.output) == (1, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (KafkaConnectionError("away"), 1),
+        (TopicsError("no producer"), 1),
+        (NewerFormatError("a newer version wrote this"), 78),
+        (RuntimeError("bug"), 70),
+    ],
+)
+def test_the_program_ends_with_the_status_of_its_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, status: int
+) -> None:
+    """A supervisor starts it again after 1 and 70 only."""
+
+    async def fits(_: str) -> SimpleNamespace:
+        return SimpleNamespace(warnings=[])
+
+    async def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("meter.kafka.admin.require_fitting_topics", fits)
+    monkeypatch.setattr("meter.notify.worker.run", run)
+    done = meter("notify", METER_MAIL_DIR=str(tmp_path))
+    assert done.exit_code == status, done.output
 
 
 def entry(**changes: Any) -> dict[str, Any]:
