@@ -38,11 +38,11 @@ class Mailbox:
 
 
 @contextmanager
-def mail_server(directory: Path, port: int = 0) -> Iterator[Mailbox]:
-    """A mail server for the length of a `with` block. Port 0 is a free one."""
+def mail_server(directory: Path, port: int = 0, *security: str) -> Iterator[Mailbox]:
+    """A mail server for the length of a `with` block. Port 0 is a free one. For `security` see the server."""
     directory.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.notify.smtp_server", str(directory), str(port)],
+        [sys.executable, "-m", "tests.notify.smtp_server", str(directory), str(port), *security],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,4 +1,4 @@
-"""A real SMTP server in a process of its own: `python -m tests.notify.smtp_server DIRECTORY [PORT]`.
+"""A real SMTP server in a process of its own: `python -m tests.notify.smtp_server DIRECTORY [PORT [tls|starttls PEM]]`.
 
 It prints its port, then keeps each mail that it takes as a file in the order of arrival. How it answers is in the first
 part of the recipient's address:
@@ -9,15 +9,20 @@ part of the recipient's address:
     spam          554 to the mail itself
     hold-before   does not answer the first mail, and does not keep it
     hold-after    keeps the first mail, and does not answer it
+
+With `tls` or `starttls` it has the certificate and key in PEM, and takes mails of the user `meter` with PASSWORD only.
 """
 
 import asyncio
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import UnthreadedController
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+PASSWORD = "open sesame"
 
 _RCPT = {"gone": "550 no such user", "full": "452 mailbox is full", "busy": "421 too many connections"}
 
@@ -63,14 +68,35 @@ class Answers:
             await asyncio.Event().wait()
 
 
-async def main(directory: Path, port: int) -> None:
+def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+    """Let one user in."""
+    del server, session, envelope, mechanism
+    is_right = isinstance(data, LoginPassword) and (data.login, data.password) == (b"meter", PASSWORD.encode())
+    return AuthResult(success=is_right, handled=False)
+
+
+def security(kind: str, pem: str) -> dict[str, Any]:
+    """The arguments of the server for an encryption; none for none."""
+    if not kind:
+        return {}
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    asks = {"authenticator": authenticate, "auth_required": True}
+    if kind == "tls":
+        return {"ssl_context": context, "auth_require_tls": False, **asks}
+    return {"tls_context": context, "require_starttls": True, **asks}
+
+
+async def main(directory: Path, port: int, kind: str = "", pem: str = "") -> None:
     """Serve until the process is ended."""
     loop = asyncio.get_running_loop()
-    controller: Any = UnthreadedController(Answers(directory), hostname="127.0.0.1", port=port, loop=loop)
+    controller: Any = UnthreadedController(
+        Answers(directory), hostname="127.0.0.1", port=port, loop=loop, **security(kind, pem)
+    )
     server = await controller._create_server()
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0, *sys.argv[3:]))

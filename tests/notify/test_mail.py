@@ -1,8 +1,11 @@
 """Mails by a real mail server, and as files: what each answer of the server means."""
 
+import shutil
 import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import aiosmtplib
 import pytest
@@ -15,6 +18,7 @@ from meter.notify.smtp_url import MailServer, parse
 from schemas.environment import SettingsError
 from tests.notify.fakes import notice
 from tests.notify.mailbox import Mailbox, mail_server
+from tests.notify.smtp_server import PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +111,38 @@ async def test_a_directory_that_is_gone_is_away(tmp_path: Path) -> None:
     (tmp_path / "mails").rmdir()
     with pytest.raises(AwayError, match="cannot be written: No such file or directory"):
         await outlet.send(notice(), "mia@example.com")
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that no one has signed, and its key."""
+    path = tmp_path_factory.mktemp("pem") / "server.pem"
+    key = path.with_suffix(".key")
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *names]
+    subprocess.run([*made, "-days", "2", "-keyout", key, "-out", path], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl, which makes the certificate")
+@pytest.mark.parametrize(("kind", "scheme"), [("tls", "smtps"), ("starttls", "smtp+starttls")])
+async def test_a_mail_goes_encrypted_and_only_to_a_server_that_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pem: Path, kind: str, scheme: str
+) -> None:
+    """With the right password it arrives; without it, or without trust in the certificate, it waits."""
+    with mail_server(tmp_path, 0, kind, str(pem)) as mailbox:
+
+        async def send(password: str) -> None:
+            url = f"{scheme}://meter:{quote(password)}@127.0.0.1:{mailbox.port}"
+            await SmtpOutlet(parse(url), SENDER).send(notice(), "mia@example.com")
+
+        with pytest.raises(AwayError, match="cannot be reached"):
+            await send(PASSWORD)
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        with pytest.raises(AwayError, match="refused user or password") as refused:
+            await send("wrong sesame")
+        assert "sesame" not in str(refused.value)
+        assert mailbox.data() == []
+        await send(PASSWORD)
+        assert len(mailbox.data()) == 1
