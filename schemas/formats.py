@@ -30,6 +30,9 @@ ENTITLEMENT_FORMAT: Final = 1
 OUTCOME_FORMAT: Final = 1
 """Of the outcomes of account commands."""
 
+DELIVERY_FORMAT: Final = 1
+"""Of receipts of mails and webhooks."""
+
 
 class NewerFormatError(Exception):
     """A newer version of the product wrote this. The message says what, where, and what to do."""
@@ -49,6 +52,7 @@ Held = Annotated[int, msgspec.Meta(ge=HELD_FORMAT, le=HELD_FORMAT)]
 Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
 Entitlement = Annotated[int, msgspec.Meta(ge=1, le=ENTITLEMENT_FORMAT)]
 Outcome = Annotated[int, msgspec.Meta(ge=1, le=OUTCOME_FORMAT)]
+Delivery = Annotated[int, msgspec.Meta(ge=1, le=DELIVERY_FORMAT)]
 
 
 class _Formatted(msgspec.Struct):

@@ -16,6 +16,7 @@ from meter.kafka.policies import PolicyError
 from meter.kafka.topics import ProducerRefusedError, TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
+from meter.notify.replay import ReplayError
 from meter.operations.cluster import OperationError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
@@ -53,6 +54,7 @@ def refusals() -> Iterator[None]:
         LetterError,
         OperationError,
         PolicyError,
+        ReplayError,
         TopicsError,
         PortsTakenError,
         processes.RunError,

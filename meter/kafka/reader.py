@@ -33,6 +33,7 @@ async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
+        auto_offset_reset="earliest",  # Where records before the start were deleted, those after them count.
         fetch_max_wait_ms=50,
         isolation_level=READ_COMMITTED,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
