@@ -99,6 +99,17 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     meter_invoice_fonts: str = ""
     """Font files, with commas between, for letters on invoices that the built-in font does not have."""
 
+    meter_http_host: Annotated[str, msgspec.Meta(max_length=255)] = "127.0.0.1"
+    """The address on which the gateway listens. It speaks plain HTTP: put a proxy with TLS before it."""
+
+    meter_http_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """The port of the gateway; 0 takes the first free one from 8090 on."""
+
+    meter_http_rate: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 200
+    """How many requests a second one API key may make, 1 to 100,000; twice as many at once after a pause."""
+
+    meter_api_keys_file: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
+    """The file of API keys, which `python -m meter keys` writes and the gateway reads. It holds hashes only."""
     meter_smtp_url: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
     """The mail server that takes notices: `smtp://`, `smtps://` or `smtp+starttls://`, with a user if needed."""
 
@@ -181,6 +192,10 @@ _ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for
     "METER_SELLER_ADDRESS": "lines with semicolons between, up to 1000 characters",
     "METER_SELLER_TAX_ID": "a number of up to 100 characters",
     "METER_SELLER_EMAIL": "an e-mail address without a name, such as billing@example.com",
+    "METER_HTTP_HOST": "the address to listen on, such as 127.0.0.1 or 0.0.0.0",
+    "METER_HTTP_PORT": "a port from 1 to 65535, or to 0 for the first free one",
+    "METER_HTTP_RATE": "a whole number of requests a second, from 1 to 100000",
+    "METER_API_KEYS_FILE": "the path of the file of API keys",
     "METER_INVOICE_FONTS": "paths of TrueType or OpenType files with commas between",
     "METER_SMTP_URL": "smtp://, smtps:// or smtp+starttls:// with USER:PASSWORD@ if needed, a host and a port",
     "METER_MAIL_DIR": "the path of a directory that the program may write to",

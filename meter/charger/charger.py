@@ -1,4 +1,4 @@
-"""The second stage: commands, metered updates and safe points in; ledger updates, dead letters and comparisons out."""
+"""The second stage: commands, metered updates and safe points in; ledger updates, outcomes and comparisons out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,8 @@ import msgspec
 
 from meter import metrics
 from meter.charger.charged_batch import ChargedBatch
-from meter.charger.entries import Entries, keys_of
+from meter.charger.entitlements import Refresh, encoded_entitlements
+from meter.charger.entries import Entries, keys_in_turn
 from meter.charger.state import Mark, decode_mark, encode, restored_books
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
@@ -23,11 +24,12 @@ from meter.stage.fold import Output
 from meter.stage.lives import check_origin
 from meter.stage.mark import NO_LIFE, Life
 from meter.stage.moves import WRONG_PARTITION, Moves, moves
+from schemas.commands import Command
 from schemas.event_counts import CountComparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
-from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
+from schemas.topics import EVENT_COUNTS, LEDGER, OUTCOMES, WALLET_INPUTS
 from schemas.versions import version_of
 
 _OfAll = SafePoint | PolicyRecord | HeldSlice
@@ -35,7 +37,6 @@ _OfAll = SafePoint | PolicyRecord | HeldSlice
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
-
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -62,7 +63,8 @@ class Charger:
         self._wallets = Wallets(self._first_policy, partition, may_be_packed=may_be_packed)
         self._entries = Entries()
         self._loading = Loading()
-        self._sweep = Sweep(self._keys, self._value_of)
+        self._sweep = Sweep(lambda: keys_in_turn(self._wallets), self._value_of)
+        self._refresh = Refresh()
 
     def load(self, offset: int, block: bytes) -> None:
         """Take the entries of a block. Raises ValueError where it breaks off."""
@@ -97,9 +99,7 @@ class Charger:
                 inputs.clear()
                 self._reach(batch, record, given)
             else:
-                workspace_id = (
-                    given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
-                )
+                workspace_id = (given if isinstance(given, Metered | RebillSlice) else given.data).workspace_id
                 if self._moves.is_misplaced(workspace_id):
                     if not self._is_of_earlier_life(given):
                         self._move(batch, record, given, workspace_id)
@@ -111,6 +111,8 @@ class Charger:
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
+        yield from encoded_entitlements(self._wallets.take_entitlements())
+        yield Output(OUTCOMES, batch.outcomes)
         yield from self._due_slices()
         yield Output(EVENT_COUNTS, batch.comparison_records())
 
@@ -153,10 +155,12 @@ class Charger:
     def _step(self, batch: ChargedBatch, record: Fetched, given: WalletInput) -> bool:
         """Apply one input. Returns False if it was refused."""
         version = version_of(self._life.generation, record.offset)
-        refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
-        if refused is not None:
-            self._refuse(batch, record, refused)
-        return refused is None
+        outcome = self._wallets.step(given, version, self._moves.arrived_ms(record))
+        if isinstance(given, Command):
+            batch.add_outcome(given, version, outcome)
+        if isinstance(outcome, Rejected):
+            self._refuse(batch, record, outcome)
+        return not isinstance(outcome, Rejected)
 
     def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
         """Move a misplaced command to its workspace's partition. Refuse one that was moved before.
@@ -225,20 +229,13 @@ class Charger:
     def _value_of(self, key: bytes) -> bytes | None:
         return self._entries.value_of(self._wallets.read, key)
 
-    def _keys(self) -> Iterator[Iterator[bytes]]:
-        """The keys of each workspace in turn. None is added twice if it is packed or unpacked meanwhile."""
-        for workspace_id in list(self._wallets.names()):
-            book = self._wallets.read(workspace_id)
-            assert book is not None, "a book is never removed"
-            yield keys_of(workspace_id, book)
-
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
         return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force, self._wallets.held))
 
-    def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
-        """Return nothing: the charger produces nothing at confirmation."""
-        return ()
+    def confirm(self, offset: int) -> Iterable[Output]:
+        """Return the next entitlements of the present refresh, as they stand."""
+        return self._refresh.next(self._wallets, version_of(self._life.generation, offset))
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: a wallet's event time moves with safe points."""

@@ -8,6 +8,7 @@ import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from meter.dead_letters.inventory import LetterError
+from meter.gateway.key_file import KeysUnreadableError
 from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
 from meter.kafka.layouts import LayoutError
@@ -59,6 +60,7 @@ def refusals() -> Iterator[None]:
         processes.RunError,
         EmbeddedBrokerError,
         KafkaError,
+        KeysUnreadableError,
     ) as refusal:
         _refuse(refusal, FAILED)
     except processes.Stopped:

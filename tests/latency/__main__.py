@@ -33,8 +33,8 @@ AFTER_S: Final = 5.0
 @click.command(
     help="Starts a Kafka, ClickHouse's engine, a meter worker and an aggregator worker, writes chat events at a steady "
     "rate, and prints how long it took from an event's Kafka timestamp to its update on the ledger topic, to the one "
-    "that leaves its workspace without credit, and to its rows in ClickHouse: by the workers' histograms and as an "
-    "independent reader saw it."
+    "that leaves its workspace without credit, to the record that suspends a bot of it, and to its rows in ClickHouse: "
+    "by the workers' histograms and as an independent reader saw it."
 )
 @click.option("--rate", default=10_000, show_default=True, help="Chat events a second.")
 @click.option("--seconds", default=30.0, show_default=True, help="How long is measured.")
@@ -82,7 +82,10 @@ async def _measure(
     await log.start()
     with ClickHouse(clickhouse.dsn) as tables:
         observer = Observer(broker.bootstrap, tables)
-        watching = [asyncio.create_task(observer.read_ledger()), asyncio.create_task(observer.ask_clickhouse())]
+        watching = [
+            asyncio.create_task(each)
+            for each in (observer.read_ledger(), observer.read_entitlements(), observer.ask_clickhouse())
+        ]
         feeding = asyncio.create_task(traffic.run(log, warm + seconds))
         joined = asyncio.create_task(_join(fleet, join_s)) if join_s is not None else None
         await asyncio.sleep(warm)
@@ -103,6 +106,7 @@ async def _measure(
     for what, samples_ms in zip(HISTOGRAMS, seen, strict=True):
         print(f"{what}: by the workers {_told(between(before[what], after[what]))}")
         print(f"{what}: by the observer {_told(of_samples(samples_ms))}")
+    print(f"event to suspended bot: by the observer {_told(of_samples(observer.to_suspended_ms(from_ms)))}")
 
 
 async def _join(fleet: Fleet, after_s: float) -> None:

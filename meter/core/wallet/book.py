@@ -1,5 +1,6 @@
 """One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
+from meter.core.wallet.answers import NOWHERE, Answers, Unanswered
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
@@ -23,7 +24,9 @@ class Book:
     __slots__ = (
         "_spendable",
         "_touched",
+        "answers",
         "booked_ms",
+        "bounds",
         "changed",
         "conversations",
         "entries",
@@ -31,6 +34,7 @@ class Book:
         "new_lots",
         "produced_ms",
         "seen_from_ms",
+        "unanswered",
         "unpublished_conversations",
         "unpublished_usage",
         "usage",
@@ -59,6 +63,10 @@ class Book:
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
+        self.answers: Answers | None = None
+        """The answers about its bots, as records state them. They stay the same while the balances are in `bounds`."""
+        self.bounds = NOWHERE
+        self.unanswered: Unanswered | None = None
 
     def held_from_ms(self, clock_ms: int) -> int | None:
         """The earliest time known of a workspace that is held; None of any other workspace.
@@ -93,10 +101,16 @@ class Book:
         lot.remaining_micros += amount_micros
         if was_spent and lot.spendable_micros > 0:
             self.reorder_lots()
+        bounds = self.bounds
         if lot.kind == "free":
-            wallet.free_micros += amount_micros
+            wallet.free_micros = balance_micros = wallet.free_micros + amount_micros
+            is_within = bounds.free_low <= balance_micros < bounds.free_high
         else:
-            wallet.paid_micros += amount_micros
+            wallet.paid_micros = balance_micros = wallet.paid_micros + amount_micros
+            is_within = bounds.paid_low <= balance_micros < bounds.paid_high
+        total_micros = wallet.free_micros + wallet.paid_micros
+        if not (is_within and bounds.total_low <= total_micros < bounds.total_high) or lot.kind == "designated":
+            self.changes.note_movement(wallet, lot, amount_micros)
         entry = Entry(
             entry_id=f"{wallet.workspace_id}#{wallet.seq}",
             seq=wallet.seq,
@@ -117,6 +131,18 @@ class Book:
         self.changed = True
         return entry
 
+    @property
+    def changes(self) -> Unanswered:
+        """The changes for which the bots have to be answered, once the input is processed."""
+        self.unanswered = self.unanswered or Unanswered()
+        return self.unanswered
+
+    def meet(self, bot_id: str) -> None:
+        """Note a bot. It has an answer from then on."""
+        self.wallet.bots[bot_id] = Bot()
+        self.touched.bots.add(bot_id)
+        self.changes.bots.add(bot_id)
+
     def touch_conversation(self, conversation: BilledConversation) -> None:
         """Put a changed conversation on the next update and into the next checkpoint."""
         self.unpublished_conversations[conversation.conversation_id] = conversation
@@ -125,9 +151,11 @@ class Book:
 
     def add_term(self, term: Term, bot_id: str = "") -> None:
         """Put a plan in force, for the workspace or for one bot, which need not be known yet."""
-        wallet = self.wallet
-        (wallet.bots.setdefault(bot_id, Bot()).plan if bot_id else wallet.plan).add(term)
+        if bot_id and bot_id not in self.wallet.bots:
+            self.meet(bot_id)
+        (self.wallet.bots[bot_id].plan if bot_id else self.wallet.plan).add(term)
         self.touched.terms.add((bot_id, term.from_ms))
+        self.changes.note_term(bot_id, term.from_ms)
 
     def forget_assumed_plan(self) -> None:
         """Remove the plan that was assumed when the workspace was provisioned."""

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
+from meter.core.wallet.answering import Now, changed_entitlements, standing_entitlements
+from meter.core.wallet.answers import NOWHERE
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.moment import Moment
-from meter.core.wallet.commands.outcome import Done
+from meter.core.wallet.commands.outcome import Done, Repeated
 from meter.core.wallet.held import Held
 from meter.core.wallet.metering import apply_conversation, apply_occurrence
 from meter.core.wallet.packed_books import MayBePacked, is_quiet
@@ -17,6 +19,7 @@ from meter.core.wallet.rebilling import apply_slice, rebill
 from meter.core.wallet.safe_points import apply_safe_point
 from meter.core.wallet.source import Source
 from schemas.commands import AnyCommand
+from schemas.entitlements import EntitlementRecord
 from schemas.ledger import LedgerUpdate
 from schemas.metered import (
     ConversationMetered,
@@ -57,28 +60,38 @@ class Wallets:
         self.read = self._books.read
         self.just_used_up: set[str] = set()
         """The workspaces whose credit the updates drained last have used up."""
+        self._entitlements: dict[tuple[str, str], EntitlementRecord] = {}
 
-    def step(self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
-        """Process the input at the offset in `version`. Returns its refusal, else None; changes show in the updates.
+    def step(
+        self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS
+    ) -> Repeated | Rejected | None:
+        """Process the input at the offset in `version`. Changes show in the updates.
 
-        `arrived_ms` is the time at which Kafka received it first.
+        Returns its refusal, or `Repeated` for an account command that was applied before, else None. `arrived_ms` is
+        the time at which Kafka received the input first.
         """
         self._books.version, self._books.arrived_ms = version, arrived_ms
-        refused = self._step(wallet_input, arrived_ms)
+        outcome = self._step(wallet_input, arrived_ms)
         self._books.note_beginnings()
-        return refused
+        self._answer(version)
+        return outcome
 
     @property
     def workspaces(self) -> int:
         """The number of workspaces that have begun: some input has changed them."""
         return self._books.begun
 
+    @property
+    def clock_ms(self) -> int:
+        """The workspaces' event time, in milliseconds since 1970; 0 before the first event."""
+        return self._books.clock_ms
+
     def names(self) -> Iterator[str]:
         """The ids of all workspaces that have a book."""
         yield from self.books
         yield from self._books.packed
 
-    def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Rejected | None:
+    def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Repeated | Rejected | None:
         if isinstance(wallet_input, Metered | SafePoint) and wallet_input.origin_partition != self._partition:
             found = f"{wallet_input.origin_partition}, but this is {self._partition}"
             return Rejected(
@@ -129,13 +142,37 @@ class Wallets:
                     self.just_used_up.add(workspace_id)
         return updates
 
-    def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Rejected | None:
+    def take_entitlements(self) -> list[EntitlementRecord]:
+        """The newest record of each bot whose answer has changed since the last call."""
+        taken, self._entitlements = self._entitlements, {}
+        return list(taken.values())
+
+    def standing_entitlements(self, workspace_id: str, version: int) -> Iterable[EntitlementRecord]:
+        """The records of a workspace's bots as they stand after the input at the offset in `version`, the last one."""
+        book = self.read(workspace_id)
+        return () if book is None else standing_entitlements(book, self._now(version))
+
+    def _answer(self, version: int) -> None:
+        """Answer the bots of the books that the present input has changed."""
+        for book in self._books.stepped:
+            if book.unanswered is not None:
+                for record in changed_entitlements(book, self._now(version)):
+                    self._entitlements[record.workspace_id, record.bot_id] = record
+        self._books.stepped.clear()
+
+    def _now(self, version: int) -> Now:
+        return Now(self.in_force.policy, self._books.clock_ms, version)
+
+    def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Repeated | Rejected | None:
         book = self._books.book(command.data.workspace_id)
         outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
-        if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
+        self._books.begin_plans(book)
+        if not isinstance(outcome, Done):
+            return outcome
+        if outcome.rebill and book.wallet.status != "unknown":
             rebill(self._books, book)
-        return outcome if isinstance(outcome, Rejected) else None
+        return None
 
     def _apply_policy(self, record: PolicyRecord) -> Rejected | None:
         """Put a newer policy in force, and charge what was held until then if it is not held any more."""
@@ -144,6 +181,9 @@ class Wallets:
             return refused
         before, self.in_force = self.in_force, self.in_force.after(record)
         self._books.adopt(self.in_force.policy)
+        for book in self.books.values():
+            # Prices and debit order may differ: all records are written again, as they stand.
+            book.answers, book.bounds = None, NOWHERE
         if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
             how = charge_in_slices if self.in_force.charges_held == "in_slices" else charge_at_once
             how(self._books)
