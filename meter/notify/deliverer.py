@@ -28,6 +28,9 @@ AWAY_MAX_S: Final = 60.0
 RETRY_MAX_S: Final = 3_600.0
 """The longest pause between two attempts of one delivery that was refused for the time being."""
 
+MEMBER_S: Final = 0.1
+"""How often a delivery looks whether this process is still a member of its group."""
+
 logger = logging.getLogger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -37,6 +40,7 @@ class Deliverer:
     """Delivers notices by one outlet. `close_soon` makes it end: attempts under way end first, no other one begins.
 
     `retry_s` bounds how long a TemporaryError is tried again, `max_age_ms` how long after its event a notice counts.
+    No attempt begins while `is_member` is False: another process may have the partitions, and have sent the notice.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Deliverer:
         *,
         retry_s: float,
         max_age_ms: int,
+        is_member: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         sleep: Sleep | None = None,
     ) -> None:
@@ -53,6 +58,7 @@ class Deliverer:
         self._receipts = receipts
         self._retry_s = retry_s
         self._max_age_ms = max_age_ms
+        self._is_member = is_member
         self._clock = clock
         self._sleep = sleep or self._sleep_until_closing
         self._labels = (outlet.channel, outlet.endpoint)
@@ -178,6 +184,8 @@ class Deliverer:
 
     async def _attempt(self, delivery: Underway) -> None:
         """Make one attempt, with a receipt before it, and one after it if it fails for the time being."""
+        while not self._is_member():
+            await self._sleep(MEMBER_S)
         if self._closing.is_set():
             raise ClosingError
         job, recipient = delivery.job, delivery.recipient

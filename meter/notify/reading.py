@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from meter.kafka.heartbeats import Heartbeats
 from meter.notify import metrics
 from meter.notify.deliverer import Deliverer
 from meter.notify.job import ClosingError, Job
@@ -41,9 +42,10 @@ logger = logging.getLogger(__name__)
 class NoticeReader:
     """The reader of one outlet. Call `start`, then `run` until it returns, then `stop`."""
 
-    def __init__(self, settings: Settings, deliverer: Deliverer, receipts: Receipts) -> None:
+    def __init__(self, settings: Settings, deliverer: Deliverer, receipts: Receipts, heartbeats: Heartbeats) -> None:
         self._deliverer = deliverer
         self._receipts = receipts
+        self._heartbeats = heartbeats
         self._labels = (deliverer.outlet.channel, deliverer.outlet.endpoint)
         self._windows: dict[TopicPartition, Window] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +71,7 @@ class NoticeReader:
         """Connect and join the group. Raises KafkaConnectionError."""
         self._consumer.subscribe([NOTICES.name], listener=_Listener(self))
         await self._consumer.start()
+        self._heartbeats.watch(self._consumer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set. Raises the error of a delivery that is a bug, and NewerFormatError."""

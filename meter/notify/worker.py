@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from meter.kafka.heartbeats import Heartbeats
 from meter.kafka.topics import KafkaTopics
 from meter.notify.deliverer import Deliverer
 from meter.notify.endpoints import read_endpoints
@@ -54,7 +55,7 @@ async def run(settings: Settings, ways: list[Outlet], on_ready: Callable[[], Non
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     topics = KafkaTopics(settings.kafka_bootstrap_servers, idempotent=settings.kafka_idempotent)
     receipts = Receipts(topics, reading(settings.kafka_bootstrap_servers))
-    readers = [NoticeReader(settings, _deliverer(settings, each, receipts), receipts) for each in ways]
+    readers = [_reader(settings, each, receipts) for each in ways]
     try:
         await topics.start()
         await asyncio.gather(*(each.start() for each in readers))
@@ -65,13 +66,16 @@ async def run(settings: Settings, ways: list[Outlet], on_ready: Callable[[], Non
         receipts.close()
 
 
-def _deliverer(settings: Settings, outlet: Outlet, receipts: Receipts) -> Deliverer:
-    return Deliverer(
+def _reader(settings: Settings, outlet: Outlet, receipts: Receipts) -> NoticeReader:
+    heartbeats = Heartbeats(settings.kafka_session_timeout_s)
+    deliverer = Deliverer(
         outlet,
         receipts,
         retry_s=settings.meter_notify_retry_h * 3600,
         max_age_ms=int(settings.meter_notice_max_age_h * HOUR_MS),
+        is_member=heartbeats.is_member,
     )
+    return NoticeReader(settings, deliverer, receipts, heartbeats)
 
 
 async def _run(readers: list[NoticeReader], stop: asyncio.Event, on_ready: Callable[[], None]) -> None:

@@ -29,6 +29,10 @@ class Mailbox:
         """The same, as a mail program reads them."""
         return [email.message_from_bytes(each, policy=email.policy.default) for each in self.data()]
 
+    def answer(self) -> None:
+        """Let it answer what it holds back."""
+        (self.directory / "go").touch()
+
     def is_holding(self) -> bool:
         """Whether it holds back an answer; false again after it was asked."""
         held = self.directory / "held"

@@ -10,7 +10,7 @@ from meter.notify.deliverer import AWAY_MAX_S, Deliverer
 from meter.notify.job import ClosingError
 from meter.notify.outlets import AwayError, PermanentError, TemporaryError
 from schemas.deliveries import Again, Target, delivery_key
-from schemas.instants import DAY_MS
+from schemas.instants import DAY_MS, to_ms
 from schemas.notices import NoticeError
 from tests.notify.fakes import WRITTEN_MS, Clock, MemoryTopics, ScriptedOutlet, job, notice, receipts_on
 
@@ -190,6 +190,37 @@ async def test_a_failed_attempt_that_another_process_repeats_is_not_uncertain() 
     await second.deliverer.deliver(job())
     assert topics.said("n-1") == ["begun", "waiting: 451", "begun", "sent"]
     assert counted(metrics.UNCERTAIN) == uncertain
+
+
+async def test_no_attempt_begins_while_the_process_may_not_be_a_member() -> None:
+    """It was paused, and another process may have sent the notice meanwhile."""
+    post = Post(ScriptedOutlet())
+    known_from_s = post.clock.now_s + 5
+    post.deliverer = Deliverer(
+        post.outlet,
+        post.receipts,
+        retry_s=HOUR_S,
+        max_age_ms=DAY_MS,
+        is_member=lambda: post.clock.now_s >= known_from_s,
+        clock=post.clock,
+        sleep=post.clock.sleep,
+    )
+    await post.deliverer.deliver(job())
+    assert post.outlet.sent == [("n-1", MIA)]
+    assert min(to_ms(each.at) for each in post.topics.receipts()) >= known_from_s * 1000
+
+
+async def test_a_process_that_is_no_member_any_more_ends_its_deliveries() -> None:
+    post = Post(ScriptedOutlet())
+    post.deliverer = Deliverer(
+        post.outlet, post.receipts, retry_s=HOUR_S, max_age_ms=DAY_MS, is_member=lambda: False, clock=post.clock
+    )
+    task = asyncio.create_task(post.deliverer.deliver(job()))
+    await asyncio.sleep(0)
+    post.deliverer.close_soon()
+    with pytest.raises(ClosingError):
+        await task
+    assert (post.outlet.attempts, post.topics.receipts()) == ([], [])
 
 
 async def test_closing_lets_an_attempt_end_and_begins_no_other() -> None:

@@ -88,3 +88,33 @@ def _start_and_kill(post: Post, mailbox: Mailbox, kill: Kill, earlier: list[str]
 
 def _has_sent(post: Post, notice_id: str) -> bool:
     return any(each.status == "sent" for each in post.receipts() if each.notice_id == notice_id)
+
+
+def test_a_process_that_wakes_after_a_pause_sends_nothing_that_its_successor_has_sent(tmp_path: Path) -> None:
+    """It was paused in the middle of one mail, which comes twice; all others come once.
+
+    When it wakes, notices lie in its buffers that the successor has sent meanwhile, and it does not know yet that it is
+    no member of its group any more.
+    """
+    with running_post(tmp_path) as post, mail_server(tmp_path / "mails") as mailbox:
+        caught = Kill("caught", "held", 2, "hold-after@example.com")
+        meanwhile, later = ([Kill(f"{name}-{number}", "", 1) for number in range(5)] for name in ("meanwhile", "later"))
+        post.write([_notice(caught)])
+        paused = post.start(METER_SMTP_URL=mailbox.url)
+        eventually("a mail is held", mailbox.is_holding, WAIT_S, 0.1)
+        paused.process.send_signal(signal.SIGSTOP)
+        successor = post.start(METER_SMTP_URL=mailbox.url)
+        post.write([_notice(each) for each in meanwhile])
+        for each in (caught, *meanwhile):
+            eventually(each.name, partial(_is_sent, post, each), WAIT_S, 0.1)
+        paused.process.send_signal(signal.SIGCONT)
+        mailbox.answer()
+        successor.metrics()
+        successor.stop()
+        post.write([_notice(each) for each in later])
+        for each in later:
+            eventually(each.name, partial(_is_sent, post, each), WAIT_S, 0.1)
+        paused.stop()
+        copies = Counter(str(mail["Message-ID"]).partition("@")[0] for mail in mailbox.mails())
+        every = (caught, *meanwhile, *later)
+        assert {each.name: copies[_message_id(each)] for each in every} == {each.name: each.copies for each in every}

@@ -7,6 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from meter.kafka.heartbeats import Heartbeats
 from meter.notify import reading
 from meter.notify.deliverer import Deliverer
 from meter.notify.reading import NoticeReader
@@ -72,7 +73,7 @@ class Setup:
         self.outlet = ScriptedOutlet()
         receipts = receipts_on(self.topics)
         self.deliverer = Deliverer(self.outlet, receipts, retry_s=60, max_age_ms=DAY_MS)
-        self.reader = NoticeReader(load({}), self.deliverer, receipts)
+        self.reader = NoticeReader(load({}), self.deliverer, receipts, Heartbeats(10))
         self.consumer: Any = self.reader._consumer
         self.stop = asyncio.Event()
         self.reader.begin()
