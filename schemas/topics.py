@@ -26,9 +26,11 @@ class Topic(msgspec.Struct, frozen=True):
 
 METER_GROUP: Final = "meter"
 AGGREGATOR_GROUP: Final = "aggregator"
+PAYMENTS_GROUP: Final = "payments"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
+_NINETY_DAYS = _FOR_EVER | {"retention.ms": str(90 * 86_400_000)}
 # An event is refused if its time is too far ahead of its arrival. The broker's clock sets the arrival, not a runtime's.
 _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
 # A purchase is refused in the same way.
@@ -56,6 +58,7 @@ REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 ENTITLEMENTS: Final = Topic("entitlements", "what each bot may do, for its runtime", None, _COMPACTED)
 OUTCOMES: Final = Topic("outcomes", "what became of each account command", None, _TWO_WEEKS)
+PAYMENT_REQUESTS: Final = Topic("payment-requests", "payments that a gateway has to take", PAYMENTS_GROUP, _NINETY_DAYS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
@@ -71,6 +74,7 @@ TOPICS: Final = (
     EVENT_COUNTS,
     ENTITLEMENTS,
     OUTCOMES,
+    PAYMENT_REQUESTS,
     POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,

@@ -44,12 +44,13 @@ for topic in ledger dead-letters event-counts; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
-for topic in replays policies; do
+for topic in replays policies payment-requests; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 
-# `meter drained` asks how far both groups are.
+# `meter payments` has a group of its own. `meter drained` asks how far the other two are.
 allow "$METER" Read --group meter
+allow "$METER" Read --group payments
 allow "$METER" Describe --group aggregator
 allow "$AGGREGATOR" Read --group aggregator
 

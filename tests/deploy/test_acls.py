@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import ACCOUNT_COMMANDS, AGGREGATOR_GROUP, CHAT_EVENTS, METER_GROUP, TOPICS, Topic
+from schemas.topics import ACCOUNT_COMMANDS, AGGREGATOR_GROUP, CHAT_EVENTS, METER_GROUP, PAYMENTS_GROUP, TOPICS, Topic
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "acls.sh"
 OUTSIDERS = {CHAT_EVENTS.name: {"runtime"}, ACCOUNT_COMMANDS.name: {"console"}}
@@ -44,7 +44,7 @@ def test_every_topic_has_its_writers_and_readers(allowed: Allowed, topic: Topic)
     """The meter writes all of them, an outsider one of two; who reads a topic belongs to the group that reads it."""
     of = allowed["--topic", topic.name]
     assert of["Write"] == {"meter"} | OUTSIDERS.get(topic.name, set())
-    reader = {METER_GROUP: "meter", AGGREGATOR_GROUP: "aggregator", None: "meter"}[topic.reader]
+    reader = "aggregator" if topic.reader == AGGREGATOR_GROUP else "meter"
     assert {reader} <= of["Read"] <= {"meter", "aggregator"}
     assert ("aggregator" in of["Read"]) == (topic.reader == AGGREGATOR_GROUP)
     assert of["Create"] == of["Alter"] == {"meter"}
@@ -52,9 +52,10 @@ def test_every_topic_has_its_writers_and_readers(allowed: Allowed, topic: Topic)
 
 
 def test_nothing_else_is_allowed(allowed: Allowed) -> None:
-    """Topics that exist, both groups, and what an idempotent producer needs."""
+    """Topics that exist, the groups, and what an idempotent producer needs."""
     topics = {("--topic", topic.name) for topic in TOPICS}
-    assert allowed.keys() == topics | {("--group", METER_GROUP), ("--group", AGGREGATOR_GROUP), ("--cluster", "")}
-    assert allowed["--group", METER_GROUP] == {"Read": {"meter"}}
+    groups = {("--group", group) for group in (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)}
+    assert allowed.keys() == topics | groups | {("--cluster", "")}
+    assert allowed["--group", METER_GROUP] == allowed["--group", PAYMENTS_GROUP] == {"Read": {"meter"}}
     assert allowed["--group", AGGREGATOR_GROUP] == {"Describe": {"meter"}, "Read": {"aggregator"}}
     assert allowed["--cluster", ""] == {"IdempotentWrite": {"runtime", "console", "meter"}}

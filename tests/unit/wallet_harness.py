@@ -7,6 +7,7 @@ from meter.core.sessions.sessionize import Sessions
 from meter.core.wallet.wallets import Wallets
 from schemas.ledger import BalanceFact, ConversationFact, Entry
 from schemas.metered import ConversationMetered, SafePoint, State, WalletInput, decode_wallet_input
+from schemas.payments import PaymentRequest
 from tests.oracle.build import T0, command
 
 MIN = 60_000
@@ -21,6 +22,7 @@ class WalletHarness:
     def __init__(self, *commands: bytes, policy: Policy | None = None) -> None:
         self.wallets = Wallets(policy or Policy())
         self.entries: list[Entry] = []
+        self.requests: list[PaymentRequest] = []
         self.facts: dict[str, ConversationFact] = {}
         self.balance = BalanceFact(free_micros=0, paid_micros=0, lapsed_micros=0)
         self._version = 0
@@ -31,6 +33,7 @@ class WalletHarness:
         """One more record of the log; the entries it made."""
         self._version += 1
         self.refused = self.wallets.step(given)
+        self.requests += self.wallets.take_payment_requests()
         made: list[Entry] = []
         for update in self.wallets.drain_updates(0, self._version):
             made += update.entries
@@ -40,7 +43,7 @@ class WalletHarness:
         self.entries += made
         return made
 
-    def command(self, kind: str, at: int = 0, **data: Any) -> list[Entry]:
+    def command(self, kind: str, /, at: int = 0, **data: Any) -> list[Entry]:
         return self.tell(decode_wallet_input(command(kind, at, **data)))
 
     def conversation(

@@ -5,6 +5,7 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
 from meter.core.wallet.plan_terms import BEGINNING_MS, Term
 from meter.core.wallet.posting import Posting
+from meter.core.wallet.scope_watch import ScopeWatch
 from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
 from meter.core.wallet.wallet import Bot, Wallet
@@ -36,6 +37,7 @@ class Book:
         "usage",
         "waiting",
         "wallet",
+        "watch",
     )
 
     def __init__(self, wallet: Wallet) -> None:
@@ -59,6 +61,8 @@ class Book:
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
+        self.watch: ScopeWatch | None = None
+        """The balances of its scopes, for auto-reload. None of a workspace that has no scope."""
 
     def held_from_ms(self, clock_ms: int) -> int | None:
         """The earliest time known of a workspace that is held; None of any other workspace.
@@ -97,6 +101,8 @@ class Book:
             wallet.free_micros += amount_micros
         else:
             wallet.paid_micros += amount_micros
+            if self.watch is not None:
+                self.watch.add(lot.bot_id, amount_micros)
         entry = Entry(
             entry_id=f"{wallet.workspace_id}#{wallet.seq}",
             seq=wallet.seq,
