@@ -16,6 +16,7 @@ from meter.kafka.topics import ProducerRefusedError, TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
 from meter.operations.cluster import OperationError
+from meter.payments.gateway import GatewayRefusedError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
@@ -38,6 +39,7 @@ def refusals() -> Iterator[None]:
     except (
         admin.TopicsDifferError,
         CodecsMissingError,
+        GatewayRefusedError,
         LayoutError,
         NewerFormatError,
         ProducerRefusedError,

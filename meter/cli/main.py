@@ -17,6 +17,7 @@ from meter.cli.errors import refusals
 from meter.cli.invoices import invoices_group
 from meter.cli.notices import notices_group
 from meter.cli.operate import OPERATIONS
+from meter.cli.payments import payments_command
 from meter.cli.plans import plans_command
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
@@ -56,6 +57,7 @@ _FEED = click.option(
     "  python -m meter topics; python -m aggregator migrate   once\n"
     "  python -m meter worker                                 one or more\n"
     "  python -m aggregator worker                            one or more\n"
+    "  python -m meter payments                               payments of orders\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
@@ -83,6 +85,7 @@ main.add_command(dead_letters_group)
 main.add_command(invoices_group)
 main.add_command(notices_group)
 main.add_command(policy_group)
+main.add_command(payments_command)
 main.add_command(plans_command)
 for _command in OPERATIONS:
     main.add_command(_command)

@@ -103,6 +103,7 @@ def test_enabling_below_the_threshold_orders_at_once() -> None:
     assert wallet.requests == []
     wallet.set(threshold_micros=FULL, at=MIN)
     assert wallet.requests == []
+    wallet.passes(2 * MIN)
     wallet.set(threshold_micros=FULL + 1, at=2 * MIN)
     assert wallet.asked == [(1, 2 * MIN)]
 

@@ -96,17 +96,14 @@ def request_of(book: Book, order: Order) -> PaymentRequest:
 
 
 def _now_ms(books: Books, cause: WalletInput) -> int:
-    """Event time: the workspaces' clock, or the input's own time where that is later and no more than a future's bound.
-
-    Before the first safe point there is no clock. An input without a time of its own has that of its arrival then.
-    """
+    """Event time: the workspaces' clock. Before the first safe point it is the input's own time, or its arrival."""
+    if books.clock_ms:
+        return books.clock_ms
     match cause:
         case Command(time=time):
             own_ms = to_ms(time)
         case ConversationMetered(last_ms=own_ms) | OccurrenceMetered(at_ms=own_ms):
             pass
         case _:
-            own_ms = 0
-    if own_ms > books.arrived_ms + books.policy.future_ms:
-        own_ms = 0
-    return max(books.clock_ms, own_ms) or books.arrived_ms
+            own_ms = books.arrived_ms
+    return min(own_ms, books.arrived_ms)
