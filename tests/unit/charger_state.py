@@ -11,8 +11,10 @@ from meter.core.policy import Policy
 from meter.core.wallet.book import Book
 from meter.stage.blocks import pack, unpack
 from schemas.metered import WalletInput, decode_wallet_input
-from schemas.topics import WALLET_INPUTS
+from schemas.payments import PaymentRequest, decode_payment_request
+from schemas.topics import PAYMENT_REQUESTS, WALLET_INPUTS
 from tests.bench_wallet.records import stored
+from tests.oracle.build import NOW
 from tests.packed_records import listed
 
 
@@ -24,6 +26,7 @@ class State:
         self.charger = Charger(self._policy, 0)
         self.charger.finish(None, -1)
         self.entries: dict[bytes, bytes] = {}
+        self.requests: list[PaymentRequest] = []
         self._due: list[WalletInput] = []
         self._offset = 0
         self.largest_bytes = 0
@@ -35,7 +38,7 @@ class State:
         state = cls.__new__(cls)
         state._policy = policy or Policy()
         state.charger, state._due, state._offset, state.largest_bytes = Charger(state._policy, 0), [], 0, 0
-        state.entries = dict(entries)
+        state.entries, state.requests = dict(entries), []
         for block in pack(entries.items()):
             state.charger.load(0, block)
         state.charger.finish(mark, -1)
@@ -51,13 +54,15 @@ class State:
 
     def tell(self, *inputs: WalletInput) -> None:
         """Process inputs as one batch. What it orders for itself waits for `finish_slices`."""
-        records = [stored(each, self._offset + number) for number, each in enumerate(inputs)]
+        records = [stored(each, self._offset + number, NOW) for number, each in enumerate(inputs)]
         self._offset += len(records)
         for output in self.charger.process(records):
             written = [record.value or b"" for record in listed(output.records)]
             self.largest_bytes = max([self.largest_bytes, *map(len, written)])
             if output.topic == WALLET_INPUTS:
                 self._due += map(decode_wallet_input, written)
+            if output.topic == PAYMENT_REQUESTS:
+                self.requests += map(decode_payment_request, written)
 
     def finish_slices(self) -> None:
         """Process what the charger has ordered for itself, until it orders nothing."""

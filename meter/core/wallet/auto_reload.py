@@ -19,10 +19,16 @@ MOST_FAILURES: Final = 3
 
 
 def order_due_reloads(books: Books, cause: WalletInput) -> None:
-    """Look at the scopes whose balance, setting or order the input `cause` has changed, and place what is due."""
-    while books.due_scopes:
-        book, bot_id = books.due_scopes.pop()
-        _look_at(books, book, bot_id, _now_ms(books, cause))
+    """Look at the scopes whose balance, setting or order the input `cause` has changed, and place what is due.
+
+    They are looked at in the order of their names, each once: which debit came first does not matter.
+    """
+    now_ms = _now_ms(books, cause)
+    due = sorted(dict.fromkeys(books.due_scopes), key=lambda each: (each[0].wallet.workspace_id, each[1]))
+    books.due_scopes.clear()
+    for book, bot_id in due:
+        _look_at(books, book, bot_id, now_ms)
+    assert not books.due_scopes, "to place an order moves no credit"
 
 
 def _look_at(books: Books, book: Book, bot_id: str, now_ms: int) -> None:

@@ -33,7 +33,7 @@ def accept_order(book: Book, command: OrderPlaced, at_ms: int) -> Done | Repeate
         return Repeated()
     if known is not None or order.lot_id in book.wallet.lots.by_id:
         return Rejected("conflict", f"data.order_id: {order.order_id} was ordered otherwise before")
-    refused = _refusal(book, order) or amount_refusal(book, bot_id, at_ms, "data.amount_micros", order.amount_micros)
+    refused = amount_refusal(book, bot_id, at_ms, "data.amount_micros", order.amount_micros) or _refusal(book, order)
     if refused is not None:
         return refused
     purchases.orders[order.order_id] = order
