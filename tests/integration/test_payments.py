@@ -12,8 +12,9 @@ from schemas.ledger import Entry, decode_ledger_update
 from schemas.payments import PaymentRequest, decode_payment_request
 from schemas.topics import LEDGER, PAYMENT_REQUESTS
 from tests.brokers import EMBEDDED, running_broker
-from tests.integration.processes import Deployment, deployed, eventually
-from tests.oracle.build import HOUR, command
+from tests.integration.processes import Deployment, answer, deployed, environment, eventually
+from tests.integration.processes import command as command_line
+from tests.oracle.build import HOUR, chat, command
 
 pytestmark = pytest.mark.integration
 
@@ -74,9 +75,21 @@ def test_payments_workers_that_are_killed_pay_and_credit_once(tmp_path: Path) ->
             payments = it.restart(payments)
         eventually("all are paid", lambda: len(entries(it)) >= expected, WAIT_S, every_s=0.5)
         asked, found = requests(it), entries(it)
+        payments.ready()
         payments.ask_to_stop()
         payments.stopped()
     assert len({each.idempotency_key for each in asked}) == len(asked) == WORKSPACES * (1 + RELOADS)
     assert set(Counter(entry.lot_id + entry.entry_id.partition("#")[0] for entry in found.values()).values()) == {1}
     assert {entry.kind for entry in found.values()} == {"purchase"}
     assert sum(entry.amount_micros for entry in found.values()) == WORKSPACES * (USD + (1 + RELOADS) * 100 * USD)
+
+
+def test_a_run_on_this_machine_pays_its_orders(tmp_path: Path) -> None:
+    """With --once it ends when no payment is unanswered, and no answer uncharged: each reload causes the next one."""
+    feed, data = tmp_path / "feed.ndjson", tmp_path / "data"
+    feed.write_bytes(b"".join(line + b"\n" for line in (*workspace(0), chat(2 * HOUR, ws="w-0"))))
+    done = command_line("meter", "run", "--feed", str(feed), "--data", str(data), "--once", env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "difference 0" in done.stdout
+    sums = answer(data, "SELECT kind, count() AS number FROM ledger GROUP BY kind ORDER BY kind")
+    assert sums == [{"kind": "charge", "number": 1}, {"kind": "purchase", "number": 2 + RELOADS}]

@@ -9,6 +9,7 @@ from meter.charger.charger import Charger
 from meter.charger.state import Key, encode, encode_key
 from meter.core.policy import Policy
 from meter.core.wallet.book import Book
+from meter.core.wallet.packed_books import MayBePacked, is_quiet
 from meter.stage.blocks import pack, unpack
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.payments import PaymentRequest, decode_payment_request
@@ -21,9 +22,12 @@ from tests.packed_records import listed
 class State:
     """A charger of partition 0, told inputs and saved. `entries` is what a restore would find."""
 
+    may_be_packed: MayBePacked = staticmethod(is_quiet)
+    """Which books a checkpoint packs."""
+
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
-        self.charger = Charger(self._policy, 0)
+        self.charger = Charger(self._policy, 0, may_be_packed=self.may_be_packed)
         self.charger.finish(None, -1)
         self.entries: dict[bytes, bytes] = {}
         self.requests: list[PaymentRequest] = []
@@ -37,7 +41,7 @@ class State:
         """A charger restored from entries."""
         state = cls.__new__(cls)
         state._policy = policy or Policy()
-        state.charger, state._due, state._offset, state.largest_bytes = Charger(state._policy, 0), [], 0, 0
+        state.charger, state._due, state._offset, state.largest_bytes = _charger(state), [], 0, 0
         state.entries, state.requests = dict(entries), []
         for block in pack(entries.items()):
             state.charger.load(0, block)
@@ -77,7 +81,7 @@ class State:
 
     def restarted(self) -> "State":
         """One restored from the last checkpoint, at the same place in the log."""
-        state = State.of(self.entries, self.charger.mark(), self._policy)
+        state = self.of(self.entries, self.charger.mark(), self._policy)
         state._due, state._offset = list(self._due), self._offset
         return state
 
@@ -119,6 +123,10 @@ class State:
             found |= {encode_key(Key("conversation", name, part)): encode(v) for part, v in book.conversations.items()}
             found |= {encode_key(Key("usage", name, *day)): encode(usage) for day, usage in book.usage.items()}
         return found
+
+
+def _charger(state: State) -> Charger:
+    return Charger(state._policy, 0, may_be_packed=state.may_be_packed)
 
 
 def _builtins(book: Book) -> dict[str, Any]:
