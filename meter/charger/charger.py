@@ -7,7 +7,8 @@ from typing import Final
 from meter import metrics
 from meter.charger.caused import due_slices, payment_requests
 from meter.charger.charged_batch import ChargedBatch
-from meter.charger.entries import Entries, keys_of
+from meter.charger.entitlements import Refresh, encoded_entitlements
+from meter.charger.entries import Entries, keys_in_turn
 from meter.charger.state import Mark, decode_mark, encode, restored_books
 from meter.core.decode import read
 from meter.core.policy import Policy, PolicyInForce
@@ -58,7 +59,8 @@ class Charger:
         self._wallets = Wallets(self._first_policy, partition, may_be_packed=may_be_packed)
         self._entries = Entries()
         self._loading = Loading()
-        self._sweep = Sweep(self._keys, self._value_of)
+        self._sweep = Sweep(lambda: keys_in_turn(self._wallets), self._value_of)
+        self._refresh = Refresh()
 
     def load(self, offset: int, block: bytes) -> None:
         """Take the entries of a block. Raises ValueError where it breaks off."""
@@ -107,6 +109,7 @@ class Charger:
         yield dead_letters(sorted(batch.letters, key=lambda letter: letter.source_offset))
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
+        yield from encoded_entitlements(self._wallets.take_entitlements())
         yield payment_requests(self._wallets)
         yield due_slices(self._wallets, self._partition)
         yield Output(EVENT_COUNTS, batch.comparison_records())
@@ -214,20 +217,13 @@ class Charger:
     def _value_of(self, key: bytes) -> bytes | None:
         return self._entries.value_of(self._wallets.read, key)
 
-    def _keys(self) -> Iterator[Iterator[bytes]]:
-        """The keys of each workspace in turn. None is added twice if it is packed or unpacked meanwhile."""
-        for workspace_id in list(self._wallets.names()):
-            book = self._wallets.read(workspace_id)
-            assert book is not None, "a book is never removed"
-            yield keys_of(workspace_id, book)
-
     def mark(self) -> bytes:
         """Return what is known of the partition of chat-events with this number, the refused inputs, and the policy."""
         return encode(Mark(self._wallets.source, self._refused, self._wallets.in_force, self._wallets.held))
 
-    def confirm(self, offset: int) -> Iterable[Output]:  # noqa: ARG002 - the shape of a fold
-        """Return nothing: the charger produces nothing at confirmation."""
-        return ()
+    def confirm(self, offset: int) -> Iterable[Output]:
+        """Return the next entitlements of the present refresh, as they stand."""
+        return self._refresh.next(self._wallets, version_of(self._life.generation, offset))
 
     def idle(self, now_ms: int) -> list[Record]:  # noqa: ARG002 - the shape of a fold
         """Return nothing: a wallet's event time moves with safe points."""

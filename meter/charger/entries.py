@@ -20,7 +20,16 @@ from meter.core.wallet.lots import Lot
 from meter.core.wallet.plan_terms import Timeline
 from meter.core.wallet.purchases import Purchases
 from meter.core.wallet.wallet import Bot, without_parts
+from meter.core.wallet.wallets import Wallets
 from meter.stage.blocks import Entry
+
+
+def keys_in_turn(wallets: Wallets) -> Iterator[Iterator[bytes]]:
+    """The keys of each workspace in turn. None comes twice if it is packed or unpacked meanwhile."""
+    for workspace_id in list(wallets.names()):
+        book = wallets.read(workspace_id)
+        assert book is not None, "a book is never removed"
+        yield keys_of(workspace_id, book)
 
 
 def keys_of(workspace_id: str, book: Book) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from meter.core.wallet.entitlements import (
     is_over_proactive_limit,
     low_limit_micros,
 )
+from schemas.entitlements import EntitlementRecord
 from tests.oracle.entitlements import Answer, Bot, answer
 
 USD = 1_000_000
@@ -96,7 +97,7 @@ def product(bot: Bot) -> Entitlement:
     )
 
 
-def as_answer(found: Entitlement) -> Answer:
+def as_answer(found: Entitlement | EntitlementRecord) -> Answer:
     """The product's answer in the oracle's words."""
     return Answer(found.status, WHY[found.reason], found.allowed_units, found.attribution)
 

@@ -118,5 +118,5 @@ def test_a_grant_lapses_at_its_instant_after_a_restore() -> None:
 def test_a_sweep_leaves_quiet_workspaces_packed() -> None:
     charger = quiet()
     entries = list(unpack(charger.sweep(2**40)[0]))
-    assert len(entries) == 3 * WORKSPACES  # A wallet, its plan and a lot each.
+    assert len(entries) == 6 * WORKSPACES  # A wallet, its plan, a lot and three bots each.
     assert wallets_of(charger).books == {}

@@ -1,5 +1,6 @@
 """One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
+from meter.core.wallet.answers import Answers, Unanswered
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
@@ -9,7 +10,7 @@ from meter.core.wallet.scope_watch import ScopeWatch
 from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
 from meter.core.wallet.wallet import Bot, Wallet
-from schemas.instants import DAY_MS, day_of
+from schemas.instants import day_of
 from schemas.ledger import Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
@@ -24,6 +25,7 @@ class Book:
     __slots__ = (
         "_spendable",
         "_touched",
+        "answers",
         "booked_ms",
         "changed",
         "conversations",
@@ -32,6 +34,7 @@ class Book:
         "new_lots",
         "produced_ms",
         "seen_from_ms",
+        "unanswered",
         "unpublished_conversations",
         "unpublished_usage",
         "usage",
@@ -61,18 +64,11 @@ class Book:
         self.seen_from_ms = 2**62
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
+        self.answers: Answers | None = None
+        """The answers about the bots as their records state them. Made at the first change of a balance or a plan."""
+        self.unanswered: Unanswered | None = None
         self.watch: ScopeWatch | None = None
         """The balances of its scopes, for auto-reload. None of a workspace that has no scope."""
-
-    def held_from_ms(self, clock_ms: int) -> int | None:
-        """The earliest time known of a workspace that is held; None of any other workspace.
-
-        No conversation of it is forgotten. Of an event outside conversations at most the day is known, or `clock_ms`.
-        """
-        if not self.wallet.is_held:
-            return None
-        begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
-        return min(begun_ms, default=clock_ms)
 
     @property
     def spendable(self) -> Spendable:
@@ -93,6 +89,8 @@ class Book:
         """
         wallet = self.wallet
         wallet.seq += 1
+        if self.answers is None:
+            self.changes.note_balances(wallet.free_micros, wallet.paid_micros)
         was_spent = amount_micros > 0 and lot.spendable_micros == 0
         lot.remaining_micros += amount_micros
         if was_spent and lot.spendable_micros > 0:
@@ -101,6 +99,8 @@ class Book:
             wallet.free_micros += amount_micros
         else:
             wallet.paid_micros += amount_micros
+            if lot.kind == "designated":
+                self.changes.own_micros[lot.bot_id] += amount_micros
             if self.watch is not None:
                 self.watch.add(lot.bot_id, amount_micros)
         entry = Entry(
@@ -123,6 +123,19 @@ class Book:
         self.changed = True
         return entry
 
+    @property
+    def changes(self) -> Unanswered:
+        """The changes for which the bots have to be answered, once the input is processed."""
+        if self.unanswered is None:
+            self.unanswered = Unanswered()
+        return self.unanswered
+
+    def meet(self, bot_id: str) -> None:
+        """Note a bot. It has an answer from then on."""
+        self.wallet.bots[bot_id] = Bot()
+        self.touched.bots.add(bot_id)
+        self.changes.bots.add(bot_id)
+
     def touch_conversation(self, conversation: BilledConversation) -> None:
         """Put a changed conversation on the next update and into the next checkpoint."""
         self.unpublished_conversations[conversation.conversation_id] = conversation
@@ -132,8 +145,11 @@ class Book:
     def add_term(self, term: Term, bot_id: str = "") -> None:
         """Put a plan in force, for the workspace or for one bot, which need not be known yet."""
         wallet = self.wallet
-        (wallet.bots.setdefault(bot_id, Bot()).plan if bot_id else wallet.plan).add(term)
+        if bot_id and bot_id not in wallet.bots:
+            self.meet(bot_id)
+        (wallet.bots[bot_id].plan if bot_id else wallet.plan).add(term)
         self.touched.terms.add((bot_id, term.from_ms))
+        self.changes.note_term(bot_id, term.from_ms)
 
     def forget_assumed_plan(self) -> None:
         """Remove the plan that was assumed when the workspace was provisioned."""

@@ -52,6 +52,8 @@ class Books:
         """The scopes that an auto-reload has to look at after the present input."""
         self.payment_requests: list[PaymentRequest] = []
         """The payments that have to be requested next."""
+        self.stepped: list[Book] = []
+        """Books that the present input may have changed, some of them twice."""
         self._beginning: list[Book] = []
         self.version = 0
         """That of the input that is being processed: its offset in wallet-inputs, in its generation."""
@@ -85,6 +87,8 @@ class Books:
             book.is_used_up = wallet.is_used_up
             if book.is_touched:
                 self.touched[wallet.workspace_id] = book
+            book.unanswered = None  # Its records are written.
+            self.timers.watch_terms(book, self.clock_ms)
             for lot in wallet.lots.by_id.values():
                 self.timers.watch_lot(book, lot)
             for conversation in book.conversations.values():
@@ -104,6 +108,7 @@ class Books:
             book = self.by_id[workspace_id] = Book(Wallet(workspace_id))
         book.booked_ms = self.arrived_ms
         self.touched[workspace_id] = self.open_updates[workspace_id] = book
+        self.stepped.append(book)
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book
@@ -167,6 +172,20 @@ class Books:
             book = self._beginning.pop()
             self.begun += book.changed and book.wallet.since < 0
             book.wallet.since = self.version if book.changed else -1
+
+    def begin_plans(self, book: Book) -> None:
+        """Put plans that a command added in force for the bots' answers: now, or when their time comes.
+
+        Called after each command that may add one.
+        """
+        for bot_id, from_ms in book.changes.terms:
+            if from_ms > self.arrived_ms:
+                self.timers.watch_term(book, bot_id, from_ms)
+                continue
+            owner = book.wallet.bots[bot_id] if bot_id else book.wallet
+            owner.plan_begun_ms = max(owner.plan_begun_ms, from_ms)
+            if bot_id:
+                book.touched.bots.add(bot_id)
 
     def usage(self, book: Book, bot_id: str, at_ms: int) -> Usage:
         """The totals of a bot's day, which the caller is about to change."""

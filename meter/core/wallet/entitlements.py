@@ -4,6 +4,7 @@ Pure functions of balances and plan. They read no state and change none.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -113,8 +114,8 @@ def entitlement(
         available_micros=available_micros,
         allowed_units=allowed_units(available_micros, unit_micros),
         attribution=shows_attribution(credit, plan),
-        limits=PLANS[plan].limits(contracted),
-        features=PLANS[plan].features(),
+        limits=PLANS[plan].limits(contracted) if contracted else _limits(plan),
+        features=_features(plan),
     )
 
 
@@ -153,3 +154,13 @@ def _status(reason: EntitlementReason, paid_micros: int, low_micros: int) -> Bot
     if reason == "free_credit":
         return "Using Free Credits"
     return "Low Balance" if paid_micros <= low_micros else "Sufficient funds"
+
+
+@cache
+def _limits(plan: PlanName) -> Mapping[str, int | str]:
+    return PLANS[plan].limits()
+
+
+@cache
+def _features(plan: PlanName) -> Mapping[str, bool]:
+    return PLANS[plan].features()

@@ -20,7 +20,7 @@ def apply_conversation(books: Books, metered: ConversationMetered) -> None:
     previous_day: UsageKey | None = None
     if conversation is None:
         conversation = book.conversations[metered.conversation_id] = BilledConversation.opened_by(metered)
-        _note_first_event(books, book)
+        _note_first_event(books, book, metered.bot_id)
         wallet.conversations += 1
     elif conversation.covers(metered):
         return
@@ -49,7 +49,7 @@ def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
     source.newest_offset = max(source.newest_offset, metered.origin_offset)
     source.occurrences += 1
     book = books.book(metered.workspace_id)
-    _note_first_event(books, book)
+    _note_first_event(books, book, metered.bot_id)
     book.wallet.occurrences += 1
     was_unknown = book.wallet.status == "unknown"
     provision_from(books, book, metered.at_ms)
@@ -59,9 +59,14 @@ def apply_occurrence(books: Books, metered: OccurrenceMetered) -> None:
         _charge_held(books, book, 0)
 
 
-def _note_first_event(books: Books, book: Book) -> None:
-    """Note where the events of a workspace begin. Called before a conversation or an occurrence is counted."""
+def _note_first_event(books: Books, book: Book, bot_id: str) -> None:
+    """Note where the events of a workspace begin, and a bot that no command has named.
+
+    Called before a conversation or an occurrence is counted.
+    """
     wallet = book.wallet
+    if bot_id not in wallet.bots:
+        book.meet(bot_id)
     if not wallet.conversations and not wallet.occurrences:
         wallet.events_since = books.version
 

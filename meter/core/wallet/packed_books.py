@@ -40,7 +40,7 @@ def can_be_packed(book: Book) -> bool:
 
     A workspace that is held stays an object, because a policy looks for all that are.
     """
-    return not (book.changed or book.is_touched or book.new_lots or book.wallet.is_held)
+    return not (book.changed or book.is_touched or book.new_lots or book.unanswered or book.wallet.is_held)
 
 
 def pack_book(book: Book) -> bytes:

@@ -19,8 +19,7 @@ from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Four kinds of timer. Those of conversations, days and scopes are in heaps of (event time in ms, workspace,
-    subject).
+    """Five kinds of timer. Those of lots are kept by hour, the others in heaps of (time in ms, workspace, subject).
 
     The time in a heap is that of the subject, without the late horizon, which a policy may change. `find` returns the
     book of a workspace that has one, as an object that may be changed.
@@ -37,6 +36,7 @@ class Timers:
         self._conversations: list[tuple[int, str, str]] = []
         self._usage: list[tuple[int, str, str, int]] = []
         self._scopes: list[tuple[int, str, str]] = []
+        self._terms: list[tuple[int, str, str]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
         """Set the timers for the beginning and the end of a free lot's term. Called when a lot is added or moves."""
@@ -47,6 +47,26 @@ class Timers:
         for workspace_id, lot_id in self._lots.due(clock_ms):
             book = self._find(workspace_id)
             yield book, book.wallet.lots.by_id[lot_id]
+
+    def watch_term(self, book: Book, bot_id: str, from_ms: int) -> None:
+        """Set the timer of a plan whose time has not come: of a bot, or of the workspace if `bot_id` is ""."""
+        heappush(self._terms, (from_ms, book.wallet.workspace_id, bot_id))
+
+    def watch_terms(self, book: Book, clock_ms: int) -> None:
+        """Set the timers of all plans of a workspace whose time has not come. Called after a restore."""
+        wallet = book.wallet
+        timelines = [("", wallet.plan, wallet.plan_begun_ms)]
+        timelines += ((bot_id, bot.plan, bot.plan_begun_ms) for bot_id, bot in wallet.bots.items())
+        for bot_id, timeline, begun_ms in timelines:
+            for from_ms in timeline.instants():
+                if from_ms > max(begun_ms, clock_ms):
+                    self.watch_term(book, bot_id, from_ms)
+
+    def due_terms(self, clock_ms: int) -> Iterator[tuple[Book, str]]:
+        """Yield the plans whose time has come by `clock_ms`: book, and bot or ""."""
+        while self._terms and self._terms[0][0] <= clock_ms:
+            _, workspace_id, bot_id = heappop(self._terms)
+            yield self._find(workspace_id), bot_id
 
     def watch_conversation(self, book: Book, conversation: BilledConversation) -> None:
         """Set the timer from when on no event within the horizon can touch a conversation. Called after each change.

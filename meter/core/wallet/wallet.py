@@ -21,6 +21,8 @@ class Bot(msgspec.Struct, array_like=True):
     plan: Timeline = msgspec.field(default_factory=Timeline)
     named: tuple[int, str, str] = (-1, "", "")
     """Time, source and id of the command that said the name and the owner."""
+    plan_begun_ms: int = -1
+    """The latest time of its own plans that had come when the plan's command arrived."""
 
 
 class Wallet(msgspec.Struct, array_like=True):
@@ -65,6 +67,8 @@ class Wallet(msgspec.Struct, array_like=True):
     """The number of slices that only look for conversations to charge again, before the first is charged."""
     events_since: int = -1
     """The wallet-inputs offset of its first event; -1 before it, and where state of format 1 has events already."""
+    plan_begun_ms: int = -1
+    """The latest time of its plans that had come when the plan's command arrived."""
     purchases: Purchases = msgspec.field(default_factory=Purchases)
 
     @property

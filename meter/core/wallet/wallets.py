@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
+from meter.core.wallet.answering import Now, changed_entitlements, standing_entitlements
 from meter.core.wallet.auto_reload import order_due_reloads, request_of
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
@@ -18,6 +19,7 @@ from meter.core.wallet.rebilling import apply_slice, rebill
 from meter.core.wallet.safe_points import apply_safe_point
 from meter.core.wallet.source import Source
 from schemas.commands import AnyCommand
+from schemas.entitlements import EntitlementRecord
 from schemas.ledger import LedgerUpdate
 from schemas.metered import (
     ConversationMetered,
@@ -59,6 +61,7 @@ class Wallets:
         self.read = self._books.read
         self.just_used_up: set[str] = set()
         """The workspaces whose credit the updates drained last have used up."""
+        self._entitlements: dict[tuple[str, str], EntitlementRecord] = {}
 
     def step(self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
         """Process the input at the offset in `version`. Returns its refusal, else None; changes show in the updates.
@@ -70,12 +73,18 @@ class Wallets:
         if self._books.due_scopes:
             order_due_reloads(self._books, wallet_input)
         self._books.note_beginnings()
+        self._answer(version)
         return refused
 
     @property
     def workspaces(self) -> int:
         """The number of workspaces that have begun: some input has changed them."""
         return self._books.begun
+
+    @property
+    def clock_ms(self) -> int:
+        """The workspaces' event time, in milliseconds since 1970; 0 before the first event."""
+        return self._books.clock_ms
 
     def names(self) -> Iterator[str]:
         """The ids of all workspaces that have a book."""
@@ -138,10 +147,35 @@ class Wallets:
                     self.just_used_up.add(workspace_id)
         return updates
 
+    def take_entitlements(self) -> list[EntitlementRecord]:
+        """The newest record of each bot whose answer has changed since the last call."""
+        taken, self._entitlements = self._entitlements, {}
+        return list(taken.values())
+
+    def standing_entitlements(self, workspace_id: str, version: int) -> Iterable[EntitlementRecord]:
+        """The records of a workspace's bots as they stand after the input at the offset in `version`, the last one."""
+        book = self.read(workspace_id)
+        return () if book is None else standing_entitlements(book, self._now(version))
+
+    def _answer(self, version: int) -> None:
+        """Answer the bots of the books that the present input has changed."""
+        for book in self._books.stepped:
+            answers, wallet = book.answers, book.wallet
+            if book.unanswered is not None or (
+                answers is not None and answers.may_differ(wallet.free_micros, wallet.paid_micros)
+            ):
+                for record in changed_entitlements(book, self._now(version)):
+                    self._entitlements[record.workspace_id, record.bot_id] = record
+        self._books.stepped.clear()
+
+    def _now(self, version: int) -> Now:
+        return Now(self.in_force.policy, self._books.clock_ms, version)
+
     def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Rejected | None:
         book = self._books.book(command.data.workspace_id)
         outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
+        self._books.begin_plans(book)
         self._books.watch_new_scopes(book)
         if isinstance(outcome, Done) and outcome.requested is not None:
             self._books.payment_requests.append(request_of(book, outcome.requested))
@@ -156,6 +190,8 @@ class Wallets:
             return refused
         before, self.in_force = self.in_force, self.in_force.after(record)
         self._books.adopt(self.in_force.policy)
+        for book in self.books.values():
+            book.answers = None  # Prices and debit order may differ: the bots' records are written again as they stand.
         if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
             how = charge_in_slices if self.in_force.charges_held == "in_slices" else charge_at_once
             how(self._books)

@@ -5,7 +5,6 @@ from meter.core.rejection import Rejected
 from meter.core.wallet.book import Book
 from meter.core.wallet.commands.outcome import Done
 from meter.core.wallet.plan_terms import INHERITED, Term
-from meter.core.wallet.wallet import Bot
 from schemas.commands import (
     BotCreated,
     PlanChanged,
@@ -30,7 +29,9 @@ def name_bot(book: Book, command: BotCreated, at_ms: int, policy: Policy) -> Don
         if price_micros is None:
             return Rejected("invalid", "data.session_price_micros: required, because the workspace has none to inherit")
         book.add_term(Term(at_ms, data.plan, price_micros, (command.source, command.id)), data.bot_id)
-    bot = book.wallet.bots.setdefault(data.bot_id, Bot())
+    if data.bot_id not in book.wallet.bots:
+        book.meet(data.bot_id)
+    bot = book.wallet.bots[data.bot_id]
     named = at_ms, command.source, command.id
     if named >= bot.named:
         bot.name, bot.owner, bot.named = data.name, data.owner, named

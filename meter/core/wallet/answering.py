@@ -1,0 +1,148 @@
+"""The entitlements of a workspace's bots: a record of each whose answer an input has changed (docs/adr/0035).
+
+The answer follows from the state alone. So every replay writes the same records at the same versions, and the newest
+record of a bot is right, also if a worker wrote it that was superseded.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from meter.core.policy import Policy
+from meter.core.wallet.answer_reach import Reach, reach, step_of
+from meter.core.wallet.answers import Answer, Answers, Unanswered
+from meter.core.wallet.book import Book
+from meter.core.wallet.entitlements import LOW_BALANCE_MICROS, BotCredit, Entitlement, entitlement
+from meter.core.wallet.plan_terms import Term, in_force
+from schemas.commands import PlanName
+from schemas.entitlements import EntitlementRecord
+from schemas.instants import rfc3339
+
+
+class Now(msgspec.Struct, frozen=True):
+    """All that decides an answer beside the book: the policy, event time in ms, and the version of the input."""
+
+    policy: Policy
+    clock_ms: int
+    version: int
+
+
+def changed_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
+    """Answer the bots that the last input may have concerned, and yield a record of each whose answer has changed.
+
+    A bot that is new had no answer before, nor had any bot of a workspace that was not created yet.
+    """
+    changes, book.unanswered = book.unanswered or Unanswered(), None
+    wallet = book.wallet
+    if wallet.status == "unknown":
+        return
+    if book.answers is None:
+        book.answers = _opened(book, now, changes)
+    answers = book.answers
+    for bot_id, micros in changes.own_micros.items():
+        answers.add_own(bot_id, micros)
+    due = answers.take_left(wallet.free_micros, wallet.paid_micros) | changes.own_micros.keys() | changes.bots
+    for bot_id in sorted(wallet.bots if changes.is_all else due & wallet.bots.keys()):
+        look = _look(book, bot_id, _credit(answers, bot_id, wallet.free_micros, wallet.paid_micros), now)
+        if answers.put(bot_id, look.answer, look.reach):
+            yield look.record(wallet.workspace_id, bot_id, now)
+
+
+def standing_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
+    """Yield the record of each bot as it stands. Changes nothing."""
+    wallet = book.wallet
+    if wallet.status == "unknown":
+        return
+    answers = Answers(_own_micros(book), has_free=wallet.free_micros > 0)
+    for bot_id in sorted(wallet.bots):
+        look = _look(book, bot_id, _credit(answers, bot_id, wallet.free_micros, wallet.paid_micros), now)
+        yield look.record(wallet.workspace_id, bot_id, now)
+
+
+def plan_in_force(book: Book, bot_id: str, clock_ms: int) -> Term:
+    """The plan of a bot now. A plan is in force from its time on, or from its command's arrival if that is earlier."""
+    wallet, bot = book.wallet, book.wallet.bots[bot_id]
+    own_ms = max(clock_ms, bot.plan_begun_ms)
+    if bot.plan.at(own_ms) is not None:
+        return in_force(wallet.plan, bot.plan, own_ms)
+    return in_force(wallet.plan, None, max(clock_ms, wallet.plan_begun_ms))
+
+
+def _opened(book: Book, now: Now, changes: Unanswered) -> Answers:
+    """The answers of the bots before `changes`, without those that have to be answered anyhow."""
+    own_micros = _own_micros(book)
+    for bot_id, micros in changes.own_micros.items():
+        own_micros[bot_id] -= micros
+    free_micros, paid_micros = changes.before or (book.wallet.free_micros, book.wallet.paid_micros)
+    answers = Answers(own_micros, has_free=free_micros > 0)
+    if not changes.is_all:
+        for bot_id in book.wallet.bots.keys() - changes.bots:
+            look = _look(book, bot_id, _credit(answers, bot_id, free_micros, paid_micros), now)
+            answers.put(bot_id, look.answer, look.reach)
+    return answers
+
+
+def _own_micros(book: Book) -> dict[str, int]:
+    """The designated credit by bot, in micro-dollars."""
+    own_micros: defaultdict[str, int] = defaultdict(int)
+    for lot in book.wallet.lots.by_id.values():
+        if lot.kind == "designated":
+            own_micros[lot.bot_id] += lot.remaining_micros
+    return own_micros
+
+
+def _credit(answers: Answers, bot_id: str, free_micros: int, paid_micros: int) -> BotCredit:
+    return BotCredit(
+        free_micros=free_micros,
+        designated_micros=answers.own_micros(bot_id),
+        shared_micros=answers.shared_micros(paid_micros),
+    )
+
+
+class _Look(NamedTuple):
+    """A bot as it stands: its credit, its plan, the price of its unit in micro-dollars, and what follows from them."""
+
+    credit: BotCredit
+    plan: PlanName
+    unit_micros: int
+    found: Entitlement
+
+    @property
+    def answer(self) -> Answer:
+        found = self.found
+        units = None if found.allowed_units is None else step_of(found.allowed_units)[0]
+        return Answer(found.reason, found.status, self.plan, units, found.attribution)
+
+    @property
+    def reach(self) -> Reach:
+        return reach(self.credit, self.plan, self.unit_micros, LOW_BALANCE_MICROS)
+
+    def record(self, workspace_id: str, bot_id: str, now: Now) -> EntitlementRecord:
+        found, credit = self.found, self.credit
+        return EntitlementRecord(
+            workspace_id=workspace_id,
+            bot_id=bot_id,
+            active=found.active,
+            status=found.status,
+            reason=found.reason,
+            plan=self.plan,
+            available_micros=found.available_micros,
+            free_micros=credit.free_micros,
+            designated_micros=credit.designated_micros,
+            shared_micros=credit.shared_micros,
+            allowed_units=found.allowed_units,
+            attribution=found.attribution,
+            limits=found.limits,
+            features=found.features,
+            as_of=rfc3339(now.clock_ms) if now.clock_ms > 0 else "",
+            version=now.version,
+        )
+
+
+def _look(book: Book, bot_id: str, credit: BotCredit, now: Now) -> _Look:
+    term = plan_in_force(book, bot_id, now.clock_ms)
+    unit_micros = now.policy.conversation_micros if term.plan == "standard" else term.price_micros
+    found = entitlement(credit, term.plan, unit_micros, debit_order=now.policy.debit_order)
+    return _Look(credit, term.plan, unit_micros, found)
