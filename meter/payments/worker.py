@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from meter import metrics
+from meter.kafka.noted_answers import note_answers
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics, delivered
 from meter.payments.gateway import Answer, Gateway, GatewayUnavailableError, command_of
@@ -97,6 +98,7 @@ async def work(settings: Settings, gateway: Gateway, on_ready: Callable[[], None
         session_timeout_ms=int(settings.kafka_session_timeout_s * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_timeout_s * 200),
     )
+    note_answers(consumer._client)
     try:
         await topics.start()
         await consumer.start()
