@@ -12,6 +12,7 @@ from tests.chaos.feeding import Poison
 from tests.chaos.logs import Record
 from tests.integration import differences
 from tests.integration.differences import CONVERSATION, named_field, unequal
+from tests.integration.entitled import entitled
 from tests.integration.views import Ask, Outcome, Row, outcome_from
 from tests.oracle.oracle import Result
 
@@ -58,6 +59,8 @@ class Given:
     """Every record of the topics that strangers write to, each where it was read."""
     lost: list[tuple[str, int, int]] = field(default_factory=list)
     """Topic, partition and offset of each dead letter of a loss that was accepted."""
+    entitlements: list[bytes | None] | None = None
+    """Every record of what a bot may do; None where they are not looked at."""
 
 
 def judge(book: Book, given: Given, expected: Result) -> list[str]:
@@ -79,6 +82,7 @@ def judge(book: Book, given: Given, expected: Result) -> list[str]:
         *differences.ledger_sound(outcome),
         *_dead_letters(outcome, given, expected),
         *_accounted(book, given, expected),
+        *([] if given.entitlements is None else entitled(given.entitlements, outcome.ledger, expected)),
     ]
 
 

@@ -11,6 +11,7 @@ from aggregator.clickhouse.client import ClickHouse
 from aggregator.clickhouse.migrate import apply
 from aggregator.clickhouse.read_only import query
 from meter.kernel import is_built
+from schemas.topics import ENTITLEMENTS
 from tests.chaos import logs
 from tests.chaos.acts import perform
 from tests.chaos.clickhouse import Server
@@ -124,7 +125,8 @@ def _judge(
     poison = [record for part in slices for record in part.poison]
     strange = [record for topic in TOPICS_READ for record in asyncio.run(logs.read_all(kafka.bootstrap, topic))]
     read = [each for each in strange if each.offset >= aftermath.starts.get((each.topic, each.partition), 0)]
-    given = Given(lines, poison, [*aftermath.former, *read], aftermath.lost)
+    entitlements = [each.value for each in asyncio.run(logs.read_all(kafka.bootstrap, ENTITLEMENTS.name))]
+    given = Given(lines, poison, [*aftermath.former, *read], aftermath.lost, entitlements)
     found = judge(_book(clickhouse), given, oracle(lines))
     if found:
         (directory / "differences.txt").write_text("".join(f"{each}\n" for each in found))

@@ -10,6 +10,8 @@ from tests.oracle.reading import DAY_MS, MINUTE_MS, Command, DeadLetter, Event, 
 from tests.oracle.wallet import BLOCK_MS, Account, Balance, Charge
 
 FUTURE_MS = 5 * MINUTE_MS
+FAR = 2**60
+"""After all plans."""
 Policy = Literal["provision", "hold"]
 
 
@@ -46,6 +48,8 @@ class Result:
     daily: dict[tuple[str, str, str], Usage] = field(default_factory=dict)
     charges: list[Charge] = field(default_factory=list)
     balances: dict[str, Balance] = field(default_factory=dict)
+    plans: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """By workspace and bot, of those that are charged: the plan at the end, and the price of its unit."""
     end: int = 0
 
     @property
@@ -95,6 +99,7 @@ def meter(
     for event in result.events:
         _count(result, event)
     _balance(result, accounts)
+    _plan(result, accounts, policy)
     return result
 
 
@@ -213,6 +218,19 @@ def _balance(result: Result, accounts: dict[str, Account]) -> None:
         balance = result.balances[workspace] = account.balance(result.end)
         row = spent.get(workspace, Usage())
         balance.charged_free, balance.charged_paid = row.charged_free, row.charged_paid
+
+
+def _plan(result: Result, accounts: dict[str, Account], policy: Policy) -> None:
+    """The newest plan of each bot that an event or a command has named, of the workspaces that are charged."""
+    bots = {(event.workspace, event.bot) for event in result.events}
+    bots |= {(each.workspace, each.data["bot_id"]) for each in result.commands if "bot." in each.type}
+    bots |= {(workspace, bot) for workspace, account in accounts.items() for bot in account.bot_plans}
+    charged = {workspace for workspace, account in accounts.items() if account.created}
+    if policy == "provision":
+        charged |= {event.workspace for event in result.events}
+    for workspace, bot in bots:
+        if workspace in charged:
+            result.plans[workspace, bot] = accounts[workspace].plan_at(bot, FAR)
 
 
 def day_of(at: int) -> str:

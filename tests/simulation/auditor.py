@@ -14,10 +14,12 @@ from aiokafka import ConsumerRecord
 from meter.stage.blocks import unpack
 from meter.stage.fold import Fold, Output, State
 from schemas.instants import DAY_MS, from_ms
-from schemas.topics import CHAT_EVENTS
+from schemas.topics import CHAT_EVENTS, ENTITLEMENTS
 from tests.integration import differences
+from tests.integration.entitled import entitled
 from tests.integration.views import Outcome
 from tests.oracle.oracle import Result
+from tests.simulation.broker import Broker
 from tests.simulation.clickhouse import Row, Store
 
 _LETTERS = "dead_letter_facts"
@@ -27,15 +29,15 @@ _NOT_ADDED = ("workspace_id", "bot_id", "day", "version")
 
 def audit(
     store: Store,
+    broker: Broker,
     expected: Result,
     lines: list[bytes],
-    absent: Mapping[tuple[str, int], list[int]],
     copies: Collection[tuple[str, int, int]],
 ) -> None:
     """Raises AssertionError with all that differs.
 
-    `absent` are the offsets of each partition that are no records. `copies` is where records lie that were moved more
-    than once: what is refused has a letter for each copy, and only the first one counts.
+    `copies` is where records lie that were moved more than once: what is refused has a letter for each copy, and only
+    the first one counts.
     """
     outcome = outcome_of(store)
     letters = [row for row in outcome.dead_letters if tuple(row[name] for name in _LOCATION) not in copies]
@@ -47,7 +49,8 @@ def audit(
         *differences.charged(outcome, expected, by_lot=False),
         *differences.money_conserved(outcome),
         *differences.ledger_sound(outcome),
-        *_uncounted(store, absent),
+        *_uncounted(store, broker.absent),
+        *entitled((record.value for record in broker.all_of(ENTITLEMENTS.name)), outcome.ledger, expected),
     ]
     assert not found, "\n".join(found)
 

@@ -216,12 +216,8 @@ def _live(seed: int, most_events: int) -> Counter[str]:
             if world.poison.line is None:  # The log alone does not say which record was left out.
                 audit_history(world.store, world.broker, world.policy)
         view(world.broker)
-        audit(
-            world.store,
-            *world.poison.expected(world.lines, NOW_MS),
-            world.broker.absent,
-            repeated_moves(world.broker),
-        )
+        expected, lines = world.poison.expected(world.lines, NOW_MS)
+        audit(world.store, world.broker, expected, lines, repeated_moves(world.broker))
         lost = headers_lost(world.broker)
         assert not lost, "\n".join(lost)
         return world.happened + Counter(events=len(world.lines))

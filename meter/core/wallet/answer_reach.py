@@ -29,6 +29,10 @@ class Reach(NamedTuple):
     shared_high: int
 
 
+EVERYWHERE: Final = Reach(-NO_LIMIT_MICROS, NO_LIMIT_MICROS, -NO_LIMIT_MICROS, NO_LIMIT_MICROS)
+"""The reach of no bot."""
+
+
 def step_of(units: int) -> tuple[int, int]:
     """Return the step in which a number of allowed units lies: its first number, and the first one of the next step.
 

@@ -1,6 +1,6 @@
 """One workspace's book: its wallet, its conversations, its usage, and the next ledger update."""
 
-from meter.core.wallet.answers import Answers, Unanswered
+from meter.core.wallet.answers import NOWHERE, Answers, Unanswered
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
@@ -27,6 +27,7 @@ class Book:
         "_touched",
         "answers",
         "booked_ms",
+        "bounds",
         "changed",
         "conversations",
         "entries",
@@ -65,7 +66,8 @@ class Book:
         """The earliest event time that `Wallets` has compared with the initial grant of a provisioned workspace."""
         self._spendable: Spendable | None = None
         self.answers: Answers | None = None
-        """The answers about the bots as their records state them. Made at the first change of a balance or a plan."""
+        """The answers about its bots, as records state them. They stay the same while the balances are in `bounds`."""
+        self.bounds = NOWHERE
         self.unanswered: Unanswered | None = None
         self.watch: ScopeWatch | None = None
         """The balances of its scopes, for auto-reload. None of a workspace that has no scope."""
@@ -89,20 +91,22 @@ class Book:
         """
         wallet = self.wallet
         wallet.seq += 1
-        if self.answers is None:
-            self.changes.note_balances(wallet.free_micros, wallet.paid_micros)
         was_spent = amount_micros > 0 and lot.spendable_micros == 0
         lot.remaining_micros += amount_micros
         if was_spent and lot.spendable_micros > 0:
             self.reorder_lots()
+        bounds = self.bounds
         if lot.kind == "free":
-            wallet.free_micros += amount_micros
+            wallet.free_micros = balance_micros = wallet.free_micros + amount_micros
+            is_within = bounds.free_low <= balance_micros < bounds.free_high
         else:
-            wallet.paid_micros += amount_micros
-            if lot.kind == "designated":
-                self.changes.own_micros[lot.bot_id] += amount_micros
+            wallet.paid_micros = balance_micros = wallet.paid_micros + amount_micros
+            is_within = bounds.paid_low <= balance_micros < bounds.paid_high
             if self.watch is not None:
                 self.watch.add(lot.bot_id, amount_micros)
+        total_micros = wallet.free_micros + wallet.paid_micros
+        if not (is_within and bounds.total_low <= total_micros < bounds.total_high) or lot.kind == "designated":
+            self.changes.note_movement(wallet, lot, amount_micros)
         entry = Entry(
             entry_id=f"{wallet.workspace_id}#{wallet.seq}",
             seq=wallet.seq,
@@ -126,8 +130,7 @@ class Book:
     @property
     def changes(self) -> Unanswered:
         """The changes for which the bots have to be answered, once the input is processed."""
-        if self.unanswered is None:
-            self.unanswered = Unanswered()
+        self.unanswered = self.unanswered or Unanswered()
         return self.unanswered
 
     def meet(self, bot_id: str) -> None:
@@ -144,10 +147,9 @@ class Book:
 
     def add_term(self, term: Term, bot_id: str = "") -> None:
         """Put a plan in force, for the workspace or for one bot, which need not be known yet."""
-        wallet = self.wallet
-        if bot_id and bot_id not in wallet.bots:
+        if bot_id and bot_id not in self.wallet.bots:
             self.meet(bot_id)
-        (wallet.bots[bot_id].plan if bot_id else wallet.plan).add(term)
+        (self.wallet.bots[bot_id].plan if bot_id else self.wallet.plan).add(term)
         self.touched.terms.add((bot_id, term.from_ms))
         self.changes.note_term(bot_id, term.from_ms)
 

@@ -72,8 +72,9 @@ def _unit(conversation: BilledConversation, number: int, policy: Policy) -> tupl
 
 def _term(book: Book, conversation: BilledConversation, policy: Policy) -> Term:
     wallet = book.wallet
-    bot = wallet.bots.get(conversation.bot_id) if wallet.bots else None
-    term = in_force(wallet.plan, bot.plan if bot else None, conversation.first_ms)
+    bot = wallet.bots.get(conversation.bot_id)
+    # Most bots have no plan of their own.
+    term = in_force(wallet.plan, bot.plan if bot and bot.plan.terms else None, conversation.first_ms)
     if term.plan == "enterprise":
         return term
     # A price that the policy changes is for conversations that are charged from then on.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.answering import Now, changed_entitlements, standing_entitlements
+from meter.core.wallet.answers import NOWHERE
 from meter.core.wallet.auto_reload import order_due_reloads, request_of
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
@@ -160,10 +161,7 @@ class Wallets:
     def _answer(self, version: int) -> None:
         """Answer the bots of the books that the present input has changed."""
         for book in self._books.stepped:
-            answers, wallet = book.answers, book.wallet
-            if book.unanswered is not None or (
-                answers is not None and answers.may_differ(wallet.free_micros, wallet.paid_micros)
-            ):
+            if book.unanswered is not None:
                 for record in changed_entitlements(book, self._now(version)):
                     self._entitlements[record.workspace_id, record.bot_id] = record
         self._books.stepped.clear()
@@ -191,7 +189,8 @@ class Wallets:
         before, self.in_force = self.in_force, self.in_force.after(record)
         self._books.adopt(self.in_force.policy)
         for book in self.books.values():
-            book.answers = None  # Prices and debit order may differ: the bots' records are written again as they stand.
+            # Prices and debit order may differ: all records are written again, as they stand.
+            book.answers, book.bounds = None, NOWHERE
         if before.policy.unknown_workspace == "hold" and self.in_force.policy.unknown_workspace == "provision":
             how = charge_in_slices if self.in_force.charges_held == "in_slices" else charge_at_once
             how(self._books)
