@@ -23,7 +23,7 @@ from schemas.payments import PaymentRequest
 CENT_MICROS: Final = DOLLAR_MICROS // 100
 
 KEYS_KEPT_MS: Final = 20 * HOUR_MS
-"""How long an idempotency key certainly holds: Stripe may forget it after 24 hours. An older request is looked for."""
+"""How long an idempotency key holds: Stripe may forget it after a day. No money is taken for an older request."""
 
 _TYPES: Final = {"card": "card", "paypal": "paypal", "ach": "us_bank_account", "wire": "customer_balance"}
 """Our word for a method -> Stripe's."""
@@ -59,7 +59,9 @@ class StripeGateway:
 
     def _pay(self, request: PaymentRequest) -> Answer | None:
         try:
-            intent = self._found(request) or self._created(request)
+            if self._now_ms() - to_ms(request.requested_at) >= KEYS_KEPT_MS:
+                return self._found(request)
+            intent = self._created(request)
         except stripe.CardError as error:
             return _declined(request, error)
         except _UNAVAILABLE as error:
@@ -77,16 +79,19 @@ class StripeGateway:
         params: Any = parameters(request)
         return self._client.v1.payment_intents.create(params, options)
 
-    def _found(self, request: PaymentRequest) -> stripe.PaymentIntent | None:
-        """The intent of an old request, whose idempotency key Stripe may have forgotten: it must not be paid twice."""
-        if self._now_ms() - to_ms(request.requested_at) < KEYS_KEPT_MS:
-            return None
+    def _found(self, request: PaymentRequest) -> Answer | None:
+        """The answer to an old request, whose idempotency key Stripe may have forgotten. No money is taken for it.
+
+        Wallets that are made again from the log ask for all payments once more. One without an intent has failed.
+        """
         query = f"metadata['idempotency_key']:'{request.idempotency_key}'"
         try:
             found = self._client.v1.payment_intents.search({"query": query})
         except stripe.InvalidRequestError as error:
             raise GatewayUnavailableError(f"search: {_described(error)}") from error
-        return found.data[0] if found.data else None
+        if found.data:
+            return _answer(request, found.data[0])
+        return Answer(outcome="failed", payment_id=request.idempotency_key, at=request.requested_at)
 
 
 def parameters(request: PaymentRequest) -> dict[str, Any]:

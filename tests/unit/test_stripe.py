@@ -190,8 +190,8 @@ async def test_a_wrong_key_ends_the_worker(server: Server) -> None:
     assert "sk_test" not in str(raised.value)
 
 
-async def test_an_old_request_is_looked_for_before_it_is_paid(server: Server) -> None:
-    """Stripe forgets idempotency keys after a day. A declined intent that is found stays declined."""
+async def test_an_old_request_takes_no_money(server: Server) -> None:
+    """Stripe forgets idempotency keys after a day. An intent that is found is the answer; without one it has failed."""
     server.replies = [(200, intent("succeeded"))]
     old = gateway(server, now_ms=T0 + KEYS_KEPT_MS)
     server.found = [intent("requires_payment_method", last_payment_error={"code": "expired_card"})]
@@ -201,6 +201,9 @@ async def test_an_old_request_is_looked_for_before_it_is_paid(server: Server) ->
     assert server.posts == [{"query": "metadata['idempotency_key']:'k'"}]
     server.found = []
     answer = await old.pay(request("pm_1"))
+    assert answer is not None
+    assert (answer.outcome, answer.reason, answer.at, server.keys) == ("failed", "error", from_ms(T0), [])
+    answer = await gateway(server, now_ms=T0 + KEYS_KEPT_MS - 1).pay(request("pm_1"))
     assert answer is not None
     assert (answer.outcome, server.keys) == ("settled", ["k"])
 
