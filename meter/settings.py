@@ -81,7 +81,6 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
 
     meter_payments: Literal["sandbox", "stripe"] = "sandbox"
     """The payment gateway of `meter payments`. The sandbox moves no money."""
-
     meter_stripe_key_file: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
     """The file with Stripe's secret key, and nothing else. Required by METER_PAYMENTS=stripe."""
 
@@ -92,18 +91,40 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
 
     meter_seller_name: Annotated[str, msgspec.Meta(max_length=200)] = "Conversation Meter"
     """The seller's name on notices and invoices."""
-
     meter_seller_address: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
     """The seller's postal address on notices and invoices, with a semicolon between two lines."""
-
     meter_seller_tax_id: Annotated[str, msgspec.Meta(max_length=100)] = ""
     """The seller's tax number on invoices."""
-
     meter_seller_email: Annotated[str, msgspec.Meta(max_length=320, pattern=ADDRESS_PATTERN)] = "billing@localhost"
     """The address from which notices come, and to which people answer."""
-
     meter_invoice_fonts: str = ""
     """Font files, with commas between, for letters on invoices that the built-in font does not have."""
+
+    meter_http_host: Annotated[str, msgspec.Meta(max_length=255)] = "127.0.0.1"
+    """The address on which the gateway listens. It speaks plain HTTP: put a proxy with TLS before it."""
+
+    meter_http_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """The port of the gateway; 0 takes the first free one from 8090 on."""
+
+    meter_http_rate: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 200
+    """How many requests a second one API key may make, 1 to 100,000; twice as many at once after a pause."""
+
+    meter_api_keys_file: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
+    """The file of API keys, which `python -m meter keys` writes and the gateway reads. It holds hashes only."""
+    meter_smtp_url: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    """The mail server that takes notices: `smtp://`, `smtps://` or `smtp+starttls://`, with a user if needed."""
+
+    meter_mail_dir: str = ""
+    """A directory for mails as `.eml` files, instead of a mail server: for a trial."""
+
+    meter_webhooks_file: str = ""
+    """A YAML or JSON file with the endpoints that get notices as webhooks."""
+
+    meter_notify_retry_h: Annotated[float, msgspec.Meta(ge=0, le=24 * 30)] = 24.0
+    """How long a webhook, or a mail that a server refuses for the time being, is tried again, in hours, 0 to 720."""
+
+    meter_notice_max_age_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 90)] = 168.0
+    """How long after its event a notice may be written and still be sent, in hours, above 0 and up to 2,160."""
 
     meter_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """The least severe message that a worker logs."""
@@ -174,7 +195,16 @@ _ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for
     "METER_SELLER_ADDRESS": "lines with semicolons between, up to 1000 characters",
     "METER_SELLER_TAX_ID": "a number of up to 100 characters",
     "METER_SELLER_EMAIL": "an e-mail address without a name, such as billing@example.com",
+    "METER_HTTP_HOST": "the address to listen on, such as 127.0.0.1 or 0.0.0.0",
+    "METER_HTTP_PORT": "a port from 1 to 65535, or to 0 for the first free one",
+    "METER_HTTP_RATE": "a whole number of requests a second, from 1 to 100000",
+    "METER_API_KEYS_FILE": "the path of the file of API keys",
     "METER_INVOICE_FONTS": "paths of TrueType or OpenType files with commas between",
+    "METER_SMTP_URL": "smtp://, smtps:// or smtp+starttls:// with USER:PASSWORD@ if needed, a host and a port",
+    "METER_MAIL_DIR": "the path of a directory that the program may write to",
+    "METER_WEBHOOKS_FILE": "the path of a YAML or JSON file with endpoints",
+    "METER_NOTIFY_RETRY_H": "hours from 0 to 720",
+    "METER_NOTICE_MAX_AGE_H": "hours above 0 and up to 2160",
     "METER_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
 }
 
@@ -185,7 +215,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     Also checks what one field alone cannot show: that the kernel is built if it is required, and that spilling is
     possible if METER_SPILL_DIR is set.
     """
-    settings = read(environment, Settings, _ADVICE)
+    settings = read(environment, Settings, _ADVICE, secret=("METER_SMTP_URL",))
     settings.stages()
     if settings.meter_kernel == "require" and not is_built():
         raise unusable(

@@ -31,6 +31,9 @@ ENTITLEMENT_FORMAT: Final = 1
 OUTCOME_FORMAT: Final = 1
 """Of the outcomes of account commands."""
 
+DELIVERY_FORMAT: Final = 1
+"""Of receipts of mails and webhooks."""
+
 PAYMENT_REQUEST_FORMAT: Final = 1
 """Of requests for payments."""
 
@@ -54,6 +57,7 @@ Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
 Entitlement = Annotated[int, msgspec.Meta(ge=1, le=ENTITLEMENT_FORMAT)]
 PaymentRequest = Annotated[int, msgspec.Meta(ge=1, le=PAYMENT_REQUEST_FORMAT)]
 Outcome = Annotated[int, msgspec.Meta(ge=1, le=OUTCOME_FORMAT)]
+Delivery = Annotated[int, msgspec.Meta(ge=1, le=DELIVERY_FORMAT)]
 
 
 class _Formatted(msgspec.Struct):

@@ -26,6 +26,9 @@ class Topic(msgspec.Struct, frozen=True):
 
 METER_GROUP: Final = "meter"
 AGGREGATOR_GROUP: Final = "aggregator"
+NOTIFY_GROUPS: Final = "notify-"
+"""How the names of the groups that read notices begin: one for mail, and one for each endpoint of webhooks."""
+NOTIFY_MAIL_GROUP: Final = f"{NOTIFY_GROUPS}mail"
 PAYMENTS_GROUP: Final = "payments"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
@@ -37,6 +40,11 @@ _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
 _INPUTS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
 # How long ago a replay began is measured by the broker's clock, because the clocks of operators differ.
 _REPLAYS = _FOR_EVER | {"message.timestamp.type": "LogAppendTime"}
+# How long after its event a notice was written is judged by the broker's clock.
+_NOTICES = _FOR_EVER | {"message.timestamp.type": "LogAppendTime", "retention.ms": str(90 * 86_400_000)}
+# A receipt must outlive its notice, or the notice could be sent twice. Kafka deletes whole segments, and one may begin
+# a week before its last record: so a notice can lie there for a week longer than its time.
+_DELIVERIES = _FOR_EVER | {"retention.ms": str(120 * 86_400_000)}
 # A worker that was paused and superseded may still write an old state record after a newer one. A restore uses the
 # record with the highest input offset, but compaction keeps the last one written. So compaction must wait longer than
 # any such pause.
@@ -58,6 +66,8 @@ REPLAYS: Final = Topic("replays", "claims and receipts of dead letters that were
 EVENT_COUNTS: Final = Topic("event-counts", "event counts, for reconciliation", AGGREGATOR_GROUP, _TWO_WEEKS)
 ENTITLEMENTS: Final = Topic("entitlements", "what each bot may do, for its runtime", None, _COMPACTED)
 OUTCOMES: Final = Topic("outcomes", "what became of each account command", None, _TWO_WEEKS)
+NOTICES: Final = Topic("notices", "messages to the people of workspaces", None, _NOTICES)
+DELIVERIES: Final = Topic("deliveries", "what became of each mail and webhook of a notice", None, _DELIVERIES)
 PAYMENT_REQUESTS: Final = Topic("payment-requests", "payments that a gateway has to take", PAYMENTS_GROUP, _NINETY_DAYS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
@@ -74,6 +84,8 @@ TOPICS: Final = (
     EVENT_COUNTS,
     ENTITLEMENTS,
     OUTCOMES,
+    NOTICES,
+    DELIVERIES,
     PAYMENT_REQUESTS,
     POLICIES,
     CONVERSATION_STATE,

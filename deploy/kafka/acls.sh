@@ -8,7 +8,7 @@
 #
 #   RUNTIME     bot runtimes: they write chat events, under any key
 #   CONSOLE     the program that sells: it writes account commands, under any key
-#   METER       `python -m meter`: workers, `topics`, `produce`, `drained`, `dead-letters`
+#   METER       `python -m meter`: workers, `gateway`, `topics`, `produce`, `drained`, `dead-letters`, `notify`, `notices`
 #   AGGREGATOR  `python -m aggregator`
 set -eu
 RUNTIME=${RUNTIME:-User:runtime}
@@ -44,7 +44,8 @@ for topic in ledger dead-letters event-counts; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
-for topic in replays policies payment-requests; do
+# The answers are what a bot may do, and what became of a command. The gateway reads them.
+for topic in replays policies payment-requests entitlements outcomes notices deliveries; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 
@@ -53,6 +54,8 @@ allow "$METER" Read --group meter
 allow "$METER" Read --group payments
 allow "$METER" Describe --group aggregator
 allow "$AGGREGATOR" Read --group aggregator
+# `meter notify`: a group for mail, and one for each endpoint of webhooks.
+allow "$METER" Read --group notify- --resource-pattern-type prefixed
 
 # Idempotent producers. From Kafka 3.0 on Write on a topic is enough.
 for principal in "$RUNTIME" "$CONSOLE" "$METER"; do

@@ -5,20 +5,25 @@ from collections import Counter
 
 from meter import metrics
 from meter.charger.update_parts import encoded_parts
+from meter.core.rejection import Rejected
+from meter.core.wallet.commands.outcome import Repeated
 from meter.kafka.records import Record
+from schemas.commands import AnyCommand
 from schemas.dead_letters import DeadLetter
 from schemas.event_counts import CountComparison, encode_comparison
 from schemas.ledger import LedgerUpdate
+from schemas.outcomes import CommandOutcome, OutcomeRecord, encode_outcome
 
 
 class ChargedBatch:
-    """The dead letters, moved commands, count comparisons and ledger updates of one batch, and its figures."""
+    """The effects of one batch: letters, moved commands, outcomes, count comparisons, ledger updates; its figures."""
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
         self.moved: list[Record] = []
         self.comparisons: list[CountComparison] = []
         self.updates: list[Record] = []
+        self.outcomes: list[Record] = []
         self._produced_ms: list[int] = []
         self._used_up_ms: list[int] = []
         self._debits = 0
@@ -38,6 +43,22 @@ class ChargedBatch:
             if entry.kind == "charge":
                 self._debits += 1
                 self._debited_micros[entry.lot_kind] -= entry.amount_micros
+
+    def add_outcome(self, command: AnyCommand, version: int, outcome: Repeated | Rejected | None) -> None:
+        """Add the outcome of the command at `version`. None: the command took effect."""
+        refused = outcome if isinstance(outcome, Rejected) else None
+        word: CommandOutcome = "refused" if refused else "repeated" if outcome else "done"
+        workspace_id = command.data.workspace_id
+        record = OutcomeRecord(
+            workspace_id=workspace_id,
+            source=command.source,
+            id=command.id,
+            outcome=word,
+            code=refused.code if refused else "",
+            reason=refused.reason if refused else "",
+            version=version,
+        )
+        self.outcomes.append(Record(workspace_id.encode(), encode_outcome(record)))
 
     def observe(self) -> None:
         """Report to Prometheus the age of the events by now, and the debits. Called once, at the batch's end."""

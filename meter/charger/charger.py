@@ -1,4 +1,4 @@
-"""The second stage: commands, metered updates and safe points in; ledger updates, dead letters and comparisons out."""
+"""The second stage: commands, metered updates and safe points in; ledger updates, outcomes and comparisons out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +23,12 @@ from meter.stage.fold import Output
 from meter.stage.lives import check_origin
 from meter.stage.mark import NO_LIFE, Life
 from meter.stage.moves import WRONG_PARTITION, Moves, moves
+from schemas.command_base import Command
 from schemas.event_counts import CountComparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
 from schemas.policy import PolicyRecord
-from schemas.topics import EVENT_COUNTS, LEDGER, WALLET_INPUTS
+from schemas.topics import EVENT_COUNTS, LEDGER, OUTCOMES, WALLET_INPUTS
 from schemas.versions import version_of
 
 _OfAll = SafePoint | PolicyRecord | HeldSlice
@@ -95,9 +96,7 @@ class Charger:
                 inputs.clear()
                 self._reach(batch, record, given)
             else:
-                workspace_id = (
-                    given.workspace_id if isinstance(given, Metered | RebillSlice) else given.data.workspace_id
-                )
+                workspace_id = (given if isinstance(given, Metered | RebillSlice) else given.data).workspace_id
                 if self._moves.is_misplaced(workspace_id):
                     if not self._is_of_earlier_life(given):
                         self._move(batch, record, given, workspace_id)
@@ -110,6 +109,7 @@ class Charger:
         yield moves(WALLET_INPUTS, WALLET_INPUTS, batch.moved)
         yield Output(LEDGER, batch.updates)
         yield from encoded_entitlements(self._wallets.take_entitlements())
+        yield Output(OUTCOMES, batch.outcomes)
         yield payment_requests(self._wallets)
         yield due_slices(self._wallets, self._partition)
         yield Output(EVENT_COUNTS, batch.comparison_records())
@@ -153,10 +153,12 @@ class Charger:
     def _step(self, batch: ChargedBatch, record: Fetched, given: WalletInput) -> bool:
         """Apply one input. Returns False if it was refused."""
         version = version_of(self._life.generation, record.offset)
-        refused = self._wallets.step(given, version, self._moves.arrived_ms(record))
-        if refused is not None:
-            self._refuse(batch, record, refused)
-        return refused is None
+        outcome = self._wallets.step(given, version, self._moves.arrived_ms(record))
+        if isinstance(given, Command):
+            batch.add_outcome(given, version, outcome)
+        if isinstance(outcome, Rejected):
+            self._refuse(batch, record, outcome)
+        return not isinstance(outcome, Rejected)
 
     def _move(self, batch: ChargedBatch, record: Fetched, given: WalletInput, workspace_id: str) -> None:
         """Move a misplaced command to its workspace's partition. Refuse one that was moved before.

@@ -1,10 +1,7 @@
 """`python -m meter dead-letters`: list refused records, show one, put them back."""
 
 import asyncio
-import re
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +9,7 @@ import click
 
 from meter.cli.errors import refusals
 from meter.cli.replay_letters import replay_letters
+from meter.cli.since import Since
 from meter.dead_letters import render
 from meter.dead_letters.inventory import Letter, LetterError, Letters, load
 from meter.dead_letters.originals import originals
@@ -19,27 +17,10 @@ from meter.kafka import admin
 from meter.settings import Settings
 from meter.settings import load as load_settings
 from schemas.exit_statuses import FAILED
-from schemas.instants import DAY_MS, HOUR_MS, MINUTE_MS, to_ms
 from schemas.topics import ACCOUNT_COMMANDS, CHAT_EVENTS, WALLET_INPUTS
 
 TABLE_LIMIT: Final = 50
 """How many letters a table shows unless --limit is given."""
-
-_UNITS_MS: Final = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-
-
-class _Since(click.ParamType):
-    name = "SINCE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if found := re.fullmatch(r"([0-9]{1,6})([mhd])", text):
-            return int(time.time() * 1000) - int(found[1]) * _UNITS_MS[found[2]]
-        try:
-            instant = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is no time: give 90m, 24h, 7d, 2026-11-20 or 2026-11-20T10:00:00Z", param, ctx)
-        return to_ms(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 
 
 @click.group("dead-letters")
@@ -62,7 +43,7 @@ def dead_letters_group() -> None:
     type=click.Choice([CHAT_EVENTS.name, ACCOUNT_COMMANDS.name, WALLET_INPUTS.name]),
     help="Only letters from this topic.",
 )
-@click.option("--since", "since_ms", type=_Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
+@click.option("--since", "since_ms", type=Since(), help="Only letters refused since then: 90m, 24h, 7d, or a time.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),

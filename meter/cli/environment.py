@@ -35,6 +35,15 @@ Environment (all of it optional; the default stands last):
   METER_SELLER_TAX_ID       on invoices                   not set
   METER_SELLER_EMAIL        sender of notices             billing@localhost
   METER_INVOICE_FONTS       more fonts, commas between    not set
+  METER_HTTP_HOST           address of `gateway`          127.0.0.1
+  METER_HTTP_PORT           0: first free from 8090       0
+  METER_HTTP_RATE           requests a second of one key  200
+  METER_API_KEYS_FILE       file that `keys` writes       not set
+  METER_SMTP_URL            mail server for `notify`      not set
+  METER_MAIL_DIR            instead: mails as files       not set
+  METER_WEBHOOKS_FILE       endpoints for `notify`        not set
+  METER_NOTIFY_RETRY_H      hours of trying again         24
+  METER_NOTICE_MAX_AGE_H    hours from event to notice    168
   METER_LOG_LEVEL           DEBUG to ERROR                WARNING
   Those of the policy (horizon, unknown workspaces, debit order) are what a new
   deployment begins with: see `python -m meter policy --help`.

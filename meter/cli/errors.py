@@ -8,6 +8,7 @@ import click
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from meter.dead_letters.inventory import LetterError
+from meter.gateway.key_file import KeysUnreadableError
 from meter.ingest.feed_lines import FeedError
 from meter.kafka import admin
 from meter.kafka.layouts import LayoutError
@@ -15,6 +16,7 @@ from meter.kafka.policies import PolicyError
 from meter.kafka.topics import ProducerRefusedError, TopicsError
 from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
+from meter.notify.replay import ReplayError
 from meter.operations.cluster import OperationError
 from meter.payments.gateway import GatewayRefusedError
 from meter.settings import load
@@ -54,11 +56,13 @@ def refusals() -> Iterator[None]:
         LetterError,
         OperationError,
         PolicyError,
+        ReplayError,
         TopicsError,
         PortsTakenError,
         processes.RunError,
         EmbeddedBrokerError,
         KafkaError,
+        KeysUnreadableError,
     ) as refusal:
         _refuse(refusal, FAILED)
     except processes.Stopped:

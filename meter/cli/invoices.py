@@ -6,7 +6,8 @@ import click
 
 from meter.cli.errors import refusals
 from meter.cli.notices import write_file
-from meter.cli.seller import font_paths, sender_of
+from meter.cli.seller import font_paths
+from meter.notify.sender import sender_of
 from meter.settings import load
 
 

@@ -12,10 +12,14 @@ import click
 from meter import metrics, worker
 from meter.cli import demo
 from meter.cli.dead_letters import dead_letters_group
+from meter.cli.entitlements import entitlements_group
 from meter.cli.environment import ENVIRONMENT
 from meter.cli.errors import refusals
+from meter.cli.gateway import gateway_command
 from meter.cli.invoices import invoices_group
+from meter.cli.keys import keys_group
 from meter.cli.notices import notices_group
+from meter.cli.notify import notify_command
 from meter.cli.operate import OPERATIONS
 from meter.cli.payments import payments_command
 from meter.cli.plans import plans_command
@@ -57,6 +61,10 @@ _FEED = click.option(
     "  python -m meter topics; python -m aggregator migrate   once\n"
     "  python -m meter worker                                 one or more\n"
     "  python -m aggregator worker                            one or more\n"
+    "  python -m meter gateway                                HTTP for runtimes and consoles\n"
+    "  python -m meter keys add                               a key for it\n"
+    "  python -m meter entitlements watch                     what each bot may do\n"
+    "  python -m meter notify                                 mails and webhooks\n"
     "  python -m meter payments                               payments of orders\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
@@ -81,13 +89,8 @@ def main() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-main.add_command(dead_letters_group)
-main.add_command(invoices_group)
-main.add_command(notices_group)
-main.add_command(policy_group)
-main.add_command(payments_command)
-main.add_command(plans_command)
-for _command in OPERATIONS:
+_GROUPS = (dead_letters_group, entitlements_group, invoices_group, keys_group, notices_group, policy_group)
+for _command in (*_GROUPS, gateway_command, notify_command, payments_command, plans_command, *OPERATIONS):
     main.add_command(_command)
 
 

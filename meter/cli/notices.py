@@ -8,8 +8,9 @@ from typing import Final, Literal
 
 import click
 
+from meter.cli.deliveries import deliveries_command, replay_command
 from meter.cli.errors import refusals
-from meter.cli.seller import sender_of
+from meter.notify.sender import sender_of
 from meter.settings import load
 from schemas.exit_statuses import FAILED
 from schemas.notice_fields import Template
@@ -29,16 +30,23 @@ RECIPIENTS: Final = {
 
 @click.group("notices")
 def notices_group() -> None:
-    """Show the notices that people get: about balances, orders, invoices, publishing, plans.
+    """Show the notices that people get: about balances, orders, invoices, publishing, plans. See what became of those
+    that `python -m meter notify` has sent, and send them again.
 
     \b
-    Nothing is sent. The texts have sample data and your seller's name and links:
+    Previews send nothing. They have sample data and your seller's name and links:
     set METER_SELLER_NAME, METER_SELLER_ADDRESS, METER_PAGE_URL.
       python -m meter notices list
       python -m meter notices preview low-balance
       python -m meter notices preview purchase --open
       python -m meter notices preview purchase --format eml --output purchase.eml
+      python -m meter notices deliveries --failed
+      python -m meter notices replay NOTICE_ID
     """
+
+
+notices_group.add_command(deliveries_command)
+notices_group.add_command(replay_command)
 
 
 @notices_group.command("list")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from meter.core.card_numbers import raw_card_number_refusal
+from meter.core.card_numbers import card_number_in
 from meter.core.decode import read
 from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
@@ -15,7 +15,6 @@ from meter.stage.mark import Life
 from meter.stage.moves import moved, moves
 from schemas.commands import decode_command
 from schemas.dead_letters import DeadLetter
-from schemas.payment_commands import MethodSaved
 from schemas.topics import ACCOUNT_COMMANDS, WALLET_INPUTS
 
 
@@ -73,9 +72,7 @@ class CommandMover:
         commands: list[Record] = []
         for record in records:
             command = read(record.value, decode_command)
-            if isinstance(command, MethodSaved):
-                # It must not get into the topic of inputs, which is kept for ever.
-                command = raw_card_number_refusal(record.value or b"") or command
+            command = card_number_in(command, record.value or b"") or command
             if isinstance(command, Rejected):
                 letters.append(dead_letter(ACCOUNT_COMMANDS, self._partition, record, command))
             else:

@@ -7,7 +7,7 @@ import msgspec
 from meter.core.rejection import Rejected
 from meter.core.strict_json import parse
 from schemas.card_numbers import looks_like_card_number
-from schemas.payment_commands import MethodData
+from schemas.payment_commands import MethodData, MethodSaved
 
 
 def card_number_refusal(data: MethodData) -> Rejected | None:
@@ -19,6 +19,15 @@ def raw_card_number_refusal(value: bytes) -> Rejected | None:
     """Return the refusal of a record, whose `data` has a card number in any field, also in one that does not count."""
     parsed = parse(value)
     return _refusal(parsed.get("data")) if isinstance(parsed, dict) else None
+
+
+def card_number_in(found: object, value: bytes) -> Rejected | None:
+    """Return the refusal of a payment method with a card number in any field; None for all else that was read.
+
+    Called for each record from outside, before it gets to the topic of inputs, which is kept for ever. `found` is what
+    was read from `value`.
+    """
+    return raw_card_number_refusal(value) if isinstance(found, MethodSaved) else None
 
 
 def _refusal(data: object) -> Rejected | None:

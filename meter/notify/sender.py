@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from meter.settings import Settings
 from schemas.invoices import Party
 from schemas.notice_fields import Link
 from schemas.notices import Notice
@@ -21,6 +22,17 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     tax_id: str = ""
     email: str
     url: str
+
+
+def sender_of(settings: Settings) -> Sender:
+    """Return the seller that notices and invoices name."""
+    return Sender(
+        name=settings.meter_seller_name,
+        address=tuple(line.strip() for line in settings.meter_seller_address.split(";") if line.strip()),
+        tax_id=settings.meter_seller_tax_id,
+        email=settings.meter_seller_email,
+        url=settings.meter_page_url.rstrip("/"),
+    )
 
 
 def seller_of(sender: Sender) -> Party:

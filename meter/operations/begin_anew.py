@@ -5,7 +5,7 @@ import asyncio
 from aiokafka.errors import for_code
 
 from meter.kafka.admin import connected, create_topics
-from meter.operations.cluster import OperationError, commit, ends_of, require_stopped
+from meter.operations.cluster import OperationError, commit, ends_of, notify_groups, require_stopped
 from meter.settings import Settings
 from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, PAYMENTS_GROUP, TOPICS, Topic
 
@@ -21,7 +21,7 @@ async def thrown_away(settings: Settings) -> list[tuple[Topic, int, int]]:
     Raises OperationError while workers of either program run, and BrokerAwayError.
     """
     bootstrap = settings.kafka_bootstrap_servers
-    await require_stopped(bootstrap, settings.kafka_session_timeout_s, _GROUPS)
+    await require_stopped(bootstrap, settings.kafka_session_timeout_s, (*_GROUPS, *await notify_groups(bootstrap)))
     async with connected(bootstrap) as admin:
         described = {each["topic"]: each for each in await admin.describe_topics()}
     found = []

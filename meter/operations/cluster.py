@@ -18,7 +18,7 @@ from meter.settings import Settings
 from meter.stage.found import Found
 from meter.stage.mark import Mark, Version
 from schemas.layout import LayoutRecord
-from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, Topic
+from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, NOTIFY_GROUPS, NOTIFY_MAIL_GROUP, Topic
 
 LOOK_S: Final = 0.25
 """The pause between two looks at a group."""
@@ -67,6 +67,13 @@ async def require_stopped(bootstrap: str, wait_s: float, groups: Iterable[str] =
                     f"{count} workers of the {program} still run: stop all of them first; one that was killed is "
                     "forgotten after the KAFKA_SESSION_TIMEOUT_S that it had"
                 )
+
+
+async def notify_groups(bootstrap: str) -> list[str]:
+    """Return the groups of `python -m meter notify`: that of mail, and those of endpoints that the cluster names."""
+    async with topics_admin.connected(bootstrap) as admin:
+        listed = {str(each[0]) for each in await admin.list_consumer_groups()}
+    return sorted({NOTIFY_MAIL_GROUP} | {each for each in listed if each.startswith(NOTIFY_GROUPS)})
 
 
 async def _members(admin: AIOKafkaAdminClient, group: str) -> int:

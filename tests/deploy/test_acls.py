@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import ACCOUNT_COMMANDS, AGGREGATOR_GROUP, CHAT_EVENTS, METER_GROUP, PAYMENTS_GROUP, TOPICS, Topic
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    AGGREGATOR_GROUP,
+    CHAT_EVENTS,
+    METER_GROUP,
+    NOTIFY_GROUPS,
+    PAYMENTS_GROUP,
+    TOPICS,
+    Topic,
+)
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "acls.sh"
 OUTSIDERS = {CHAT_EVENTS.name: {"runtime"}, ACCOUNT_COMMANDS.name: {"console"}}
@@ -35,7 +44,7 @@ def allowed() -> Allowed:
         at = next(at for at, word in enumerate(words) if word in ("--topic", "--group", "--cluster"))
         assert words[5:at:2] == ["--operation"] * len(words[6:at:2])
         for operation in words[6:at:2]:
-            found[words[at], "".join(words[at + 1 :])][operation].add(principal)
+            found[words[at], " ".join(words[at + 1 :])][operation].add(principal)
     return found
 
 
@@ -52,10 +61,12 @@ def test_every_topic_has_its_writers_and_readers(allowed: Allowed, topic: Topic)
 
 
 def test_nothing_else_is_allowed(allowed: Allowed) -> None:
-    """Topics that exist, the groups, and what an idempotent producer needs."""
+    """Topics that exist, all groups, and what an idempotent producer needs."""
     topics = {("--topic", topic.name) for topic in TOPICS}
-    groups = {("--group", group) for group in (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)}
+    notify = ("--group", f"{NOTIFY_GROUPS} --resource-pattern-type prefixed")
+    groups = {("--group", group) for group in (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)} | {notify}
     assert allowed.keys() == topics | groups | {("--cluster", "")}
+    assert allowed[notify] == {"Read": {"meter"}}
     assert allowed["--group", METER_GROUP] == allowed["--group", PAYMENTS_GROUP] == {"Read": {"meter"}}
     assert allowed["--group", AGGREGATOR_GROUP] == {"Describe": {"meter"}, "Read": {"aggregator"}}
     assert allowed["--cluster", ""] == {"IdempotentWrite": {"runtime", "console", "meter"}}

@@ -21,9 +21,13 @@ COMPOSE: Final = ROOT / "docker-compose.yml"
 RULES: Final = DEPLOY / "prometheus" / "rules.yml"
 PROVISIONING: Final = DEPLOY / "grafana" / "provisioning"
 DASHBOARD: Final = DEPLOY / "grafana" / "dashboards" / "meter.json"
-METRICS: Final = (ROOT / "meter" / "metrics.py", ROOT / "aggregator" / "metrics.py")
+METRICS: Final = (
+    ROOT / "meter" / "metrics.py",
+    ROOT / "meter" / "notify" / "metrics.py",
+    ROOT / "aggregator" / "metrics.py",
+)
 
-OURS: Final = {"topics", "migrate", "meter", "aggregator"}
+OURS: Final = {"topics", "migrate", "meter", "aggregator", "notify"}
 METRIC: Final = re.compile(r"\b(?:meter|aggregator)_[a-z_]+")
 
 
@@ -145,7 +149,9 @@ def test_ports_stay_on_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
-    assert [name for name in ("meter", "aggregator") if SERVICES[name].keys() & {"ports", "container_name"}] == []
+    assert [
+        name for name in ("meter", "aggregator", "notify") if SERVICES[name].keys() & {"ports", "container_name"}
+    ] == []
 
 
 def test_images_are_pinned() -> None:

@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 
 from meter.core.policy import Policy, PolicyInForce
+from meter.core.rejection import Rejected
 from meter.core.wallet.wallets import Wallets
 from meter.kafka.records import Record
 from meter.sessionizer.engine import MakeEngine
@@ -43,7 +44,7 @@ def test_a_forged_policy_changes_no_wallet(forged: PolicyRecord) -> None:
     """It is refused with a sentence that names the command."""
     wallets = Wallets(FIRST)
     refused = wallets.step(forged)
-    assert refused is not None
+    assert isinstance(refused, Rejected)
     assert "meter policy set" in refused.reason
     assert wallets.in_force.version == 1
     assert wallets.step(NEXT) is None

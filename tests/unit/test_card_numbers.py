@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from meter.commands.mover import CommandMover
+from meter.gateway.bodies import Body
+from meter.gateway.intake import COMMANDS, sort_out
 from meter.kafka.records import Record
 from schemas.card_numbers import looks_like_card_number
 from schemas.dead_letters import SHORTENED
@@ -74,6 +76,18 @@ def test_a_method_with_a_card_number_is_kept_nowhere(data: dict[str, Any]) -> No
     assert headers["code"] == b"card_number"
     assert headers[SHORTENED] == b"value"
     assert "4242" not in json.dumps([str(part) for part in letter])
+
+
+def test_the_gateway_takes_no_method_with_a_card_number() -> None:
+    """It writes commands to the topic of inputs itself, past the mover."""
+    values = [
+        command("method.saved", 0, method_id="m", kind="card", label=label, note=note)
+        for label, note in (("Visa ··4242", ""), ("4242 4242 4242 4242", ""), ("Visa", "4242424242424242"))
+    ]
+    found = sort_out(Body(values, False), COMMANDS, lambda _: None)
+    assert [item.number for item in found.accepted] == [0]
+    assert [(number, problem.code) for number, problem in found.refused] == [(1, "card_number"), (2, "card_number")]
+    assert "4242 4242" not in str([problem.detail for _, problem in found.refused])
 
 
 def test_a_method_without_one_moves() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from meter.cli.dead_letters import _Since
+from meter.cli.since import Since
 from meter.dead_letters.inventory import Letter, Letters, Replay
 from meter.dead_letters.render import SHOWN_BYTES, details, line, payload, printable, table
 from schemas.dead_letters import DeadLetter
@@ -86,5 +86,5 @@ def test_details_name_the_replay() -> None:
 )
 def test_since_is_an_age_or_a_time(text: str, at_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day without a zone is UTC's."""
-    monkeypatch.setattr("meter.cli.dead_letters.time.time", lambda: (at_ms + 2 * DAY_MS) / 1000)
-    assert _Since().convert(text, None, None) == at_ms
+    monkeypatch.setattr("meter.cli.since.time.time", lambda: (at_ms + 2 * DAY_MS) / 1000)
+    assert Since().convert(text, None, None) == at_ms

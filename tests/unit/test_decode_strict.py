@@ -8,6 +8,7 @@ import pytest
 from meter.core.decode import read
 from meter.core.policy import Policy
 from meter.core.rejection import Rejected
+from meter.core.wallet.commands.outcome import Repeated
 from meter.core.wallet.wallets import Wallets
 from schemas.events import Message, decode_event
 from schemas.metered import decode_wallet_input
@@ -103,8 +104,8 @@ def test_command_in_another_zone_is_a_repeat() -> None:
     wallets = Wallets(Policy())
     in_zone = GRANT.replace(stamp(T0 - 86_400_000).encode(), b"2026-09-20T10:00:00.0009+01:00")
     assert in_zone != GRANT
-    assert [wallets.step(decode_wallet_input(each)) for each in (GRANT, in_zone)] == [None, None]
+    assert [wallets.step(decode_wallet_input(each)) for each in (GRANT, in_zone)] == [None, Repeated()]
     later = in_zone.replace(b"00.0009", b"00.0010")
     refused = wallets.step(decode_wallet_input(later))
-    assert refused is not None
+    assert isinstance(refused, Rejected)
     assert refused.code == "conflict"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from meter.core.policy import Policy, PolicyInForce
+from meter.core.rejection import Rejected
 from meter.core.wallet.wallets import Wallets
 from schemas.metered import ConversationMetered, HeldSlice, OccurrenceMetered, RebillSlice, WalletInput
 from schemas.policy import PolicyRecord
@@ -166,7 +167,7 @@ def test_a_slice_of_another_partition_is_refused_and_a_repeat_does_nothing() -> 
     first = log.due[0]
     assert isinstance(first, HeldSlice)
     refused = log.wallets.step(msgspec.structs.replace(first, partition=1), log.offset)
-    assert refused is not None
+    assert isinstance(refused, Rejected)
     assert refused.code == "wrong_partition"
     assert log.tell(log.due.pop(0)) > 0
     assert log.tell(first) == 0

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from meter.core.rejection import Rejected
 from meter.core.wallet.wallets import Wallets
 from schemas.metered import decode_wallet_input
 from schemas.payments import FIRST_ATTEMPT
@@ -218,12 +219,12 @@ def test_money_does_not_come_from_the_future(act: Act) -> None:
     for ahead_ms, code in ((300_000, None), (300_001, "future")):
         wallets = Wallets(WalletHarness().wallets.in_force)
         wallets.step(decode_wallet_input(command("order.placed", -DAY, **placed()[1])), 0, T0)
-        refused = wallets.step(decode_wallet_input(command(kind, ahead_ms, id="x", **data)), 1, T0)
+        outcome = wallets.step(decode_wallet_input(command(kind, ahead_ms, id="x", **data)), 1, T0)
         if code is None:
-            assert refused is None or refused.code == "conflict"
+            assert not isinstance(outcome, Rejected) or outcome.code == "conflict"
         else:
-            assert refused is not None
-            assert refused.code == code
+            assert isinstance(outcome, Rejected)
+            assert outcome.code == code
 
 
 @pytest.mark.parametrize(

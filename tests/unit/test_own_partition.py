@@ -1,6 +1,7 @@
 """A partition of wallets hears of one partition of chat events, the one with its own number."""
 
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.wallet.wallets import Wallets
 from meter.sessionizer.sessionizer import Sessionizer
 from schemas.instants import DAY_MS
@@ -39,6 +40,6 @@ def test_a_metered_update_of_another_partition_is_refused() -> None:
         b'"origin_partition":0,"origin_offset":1,"produced_ms":0,"kind":"alert","unit_id":"n","at_ms":0}'
     )
     refused = wallets.step(decode_wallet_input(update))
-    assert refused is not None
+    assert isinstance(refused, Rejected)
     assert refused.code == "wrong_partition"
     assert wallets.books == {}

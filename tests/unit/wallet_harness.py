@@ -3,6 +3,7 @@
 from typing import Any
 
 from meter.core.policy import Policy
+from meter.core.rejection import Rejected
 from meter.core.sessions.sessionize import Sessions
 from meter.core.wallet.wallets import Wallets
 from schemas.ledger import BalanceFact, ConversationFact, Entry
@@ -32,7 +33,8 @@ class WalletHarness:
     def tell(self, given: WalletInput) -> list[Entry]:
         """One more record of the log; the entries it made."""
         self._version += 1
-        self.refused = self.wallets.step(given)
+        outcome = self.wallets.step(given)
+        self.refused = outcome if isinstance(outcome, Rejected) else None
         self.requests += self.wallets.take_payment_requests()
         made: list[Entry] = []
         for update in self.wallets.drain_updates(0, self._version):

@@ -11,7 +11,7 @@ from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.commands.apply import apply_command
 from meter.core.wallet.commands.moment import Moment
-from meter.core.wallet.commands.outcome import Done
+from meter.core.wallet.commands.outcome import Done, Repeated
 from meter.core.wallet.held import Held
 from meter.core.wallet.metering import apply_conversation, apply_occurrence
 from meter.core.wallet.packed_books import MayBePacked, is_quiet
@@ -64,18 +64,21 @@ class Wallets:
         """The workspaces whose credit the updates drained last have used up."""
         self._entitlements: dict[tuple[str, str], EntitlementRecord] = {}
 
-    def step(self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS) -> Rejected | None:
-        """Process the input at the offset in `version`. Returns its refusal, else None; changes show in the updates.
+    def step(
+        self, wallet_input: WalletInput, version: int = 0, arrived_ms: int = _MUCH_LATER_MS
+    ) -> Repeated | Rejected | None:
+        """Process the input at the offset in `version`. Changes show in the updates.
 
-        `arrived_ms` is the time at which Kafka received it first.
+        Returns its refusal, or `Repeated` for an account command that was applied before, else None. `arrived_ms` is
+        the time at which Kafka received the input first.
         """
         self._books.version, self._books.arrived_ms = version, arrived_ms
-        refused = self._step(wallet_input, arrived_ms)
+        outcome = self._step(wallet_input, arrived_ms)
         if self._books.due_scopes:
             order_due_reloads(self._books, wallet_input)
         self._books.note_beginnings()
         self._answer(version)
-        return refused
+        return outcome
 
     @property
     def workspaces(self) -> int:
@@ -92,7 +95,7 @@ class Wallets:
         yield from self.books
         yield from self._books.packed
 
-    def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Rejected | None:
+    def _step(self, wallet_input: WalletInput, arrived_ms: int) -> Repeated | Rejected | None:
         if isinstance(wallet_input, Metered | SafePoint) and wallet_input.origin_partition != self._partition:
             found = f"{wallet_input.origin_partition}, but this is {self._partition}"
             return Rejected(
@@ -169,17 +172,19 @@ class Wallets:
     def _now(self, version: int) -> Now:
         return Now(self.in_force.policy, self._books.clock_ms, version)
 
-    def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Rejected | None:
+    def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Repeated | Rejected | None:
         book = self._books.book(command.data.workspace_id)
         outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
         self._books.begin_plans(book)
         self._books.watch_new_scopes(book)
-        if isinstance(outcome, Done) and outcome.requested is not None:
+        if not isinstance(outcome, Done):
+            return outcome
+        if outcome.requested is not None:
             self._books.payment_requests.append(request_of(book, outcome.requested))
-        if isinstance(outcome, Done) and outcome.rebill and book.wallet.status != "unknown":
+        if outcome.rebill and book.wallet.status != "unknown":
             rebill(self._books, book)
-        return outcome if isinstance(outcome, Rejected) else None
+        return None
 
     def _apply_policy(self, record: PolicyRecord) -> Rejected | None:
         """Put a newer policy in force, and charge what was held until then if it is not held any more."""

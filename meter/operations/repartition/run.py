@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from meter.kafka.admin import compare_topics, connected
 from meter.kafka.layouts import read_layout, write_layout
 from meter.kafka.topics import KafkaTopics
-from meter.operations.cluster import OperationError, commit, newest_marks, require_stopped
+from meter.operations.cluster import OperationError, commit, newest_marks, notify_groups, require_stopped
 from meter.operations.repartition.checks import Planned, check_clocks, check_drained, planned
 from meter.operations.repartition.copying import Copied, Progress
 from meter.operations.repartition.draining import Draining, Marks
@@ -43,7 +43,7 @@ async def plan(settings: Settings, after: int) -> Repartition:
     """
     bootstrap = settings.kafka_bootstrap_servers
     compared = await compare_topics(bootstrap)
-    await require_stopped(bootstrap, settings.kafka_session_timeout_s, GROUPS)
+    await _require_stopped(settings)
     topics = KafkaTopics(bootstrap, idempotent=False)
     await topics.start()
     try:
@@ -53,6 +53,13 @@ async def plan(settings: Settings, after: int) -> Repartition:
     is_begun = layout is not None and layout.step != "done"
     marks = {} if is_begun else await _marks(settings)
     return Repartition(planned(layout, compared.identities, marks, after), layout, marks)
+
+
+async def _require_stopped(settings: Settings) -> None:
+    """Wait until no worker runs. `notify` reads receipts of all partitions, and knows how many those are."""
+    bootstrap = settings.kafka_bootstrap_servers
+    groups = (*GROUPS, *await notify_groups(bootstrap))
+    await require_stopped(bootstrap, settings.kafka_session_timeout_s, groups)
 
 
 async def _marks(settings: Settings) -> Marks:
@@ -75,7 +82,7 @@ async def repartition(
     if layout.step == "begun":
         await _begin(settings, wanted.layout, layout)
         # From here on no worker starts. One that has started meanwhile may have written since.
-        await require_stopped(settings.kafka_bootstrap_servers, settings.kafka_session_timeout_s, GROUPS)
+        await _require_stopped(settings)
         await _drain(settings, layout, await _marks(settings), progress)
         progress.phase("adding partitions", None)
         await add_partitions(settings, layout.partitions)

@@ -1,0 +1,1 @@
+"""The gateway: events, commands and entitlements over HTTP."""

@@ -1,0 +1,1 @@
+"""The gateway, on fakes of its ports and on a real server."""

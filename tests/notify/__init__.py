@@ -1,0 +1,1 @@
+"""Mails and webhooks: what is sent, tried again, written down, and not sent twice."""
