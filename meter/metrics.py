@@ -90,6 +90,7 @@ LIVE_INTERACTIONS = Gauge("meter_live_interactions", "Interactions in the state"
 STORED_INTERACTIONS = Gauge("meter_stored_interactions", "Interactions in the state that are on disk", ["partition"])
 KAFKA_UP = Gauge("meter_kafka_up", "1 while Kafka answers, 0 after 15 s without an answer")
 KAFKA_UP.set_function(ANSWERS.is_up)
+PAYMENTS = Counter("meter_payments_total", "Payments that the gateway was asked for, by outcome", ["outcome"])
 KNOWN_IDS = Gauge("meter_known_ids", "Ids of accepted events in memory", ["partition"])
 REFETCHES = Counter("meter_refetches_total", "Holes in the fetched offsets that were read again")
 
@@ -100,6 +101,7 @@ _LABELS: Final[tuple[tuple[Counter | Histogram, Iterable[str]], ...]] = (
     (METERED, (*get_args(State), *get_args(Kind))),
     (DEBITED_MICROS, get_args(LotKind)),
     (DEAD_LETTERS, REJECTION_CODES),
+    (PAYMENTS, ("settled", "failed", "action_required", "later", "no_answer", "unreadable")),
 )
 for _metric, _values in _LABELS:
     for _value in _values:

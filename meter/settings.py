@@ -79,6 +79,11 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     meter_spill_above_mb: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 256.0
     """How much state of one partition stays in memory if METER_SPILL_DIR is set, in MiB, 0 to 1,000,000."""
 
+    meter_payments: Literal["sandbox", "stripe"] = "sandbox"
+    """The payment gateway of `meter payments`. The sandbox moves no money."""
+    meter_stripe_key_file: Annotated[str, msgspec.Meta(max_length=4_096)] = ""
+    """The file with Stripe's secret key, and nothing else. Required by METER_PAYMENTS=stripe."""
+
     meter_page_url: Annotated[
         str, msgspec.Meta(max_length=500, pattern=r"^https?://[^\s/?#@\"'<>]+(/[^\s?#\"'<>]*)?\Z")
     ] = "http://127.0.0.1:8080"
@@ -86,16 +91,12 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
 
     meter_seller_name: Annotated[str, msgspec.Meta(max_length=200)] = "Conversation Meter"
     """The seller's name on notices and invoices."""
-
     meter_seller_address: Annotated[str, msgspec.Meta(max_length=1_000)] = ""
     """The seller's postal address on notices and invoices, with a semicolon between two lines."""
-
     meter_seller_tax_id: Annotated[str, msgspec.Meta(max_length=100)] = ""
     """The seller's tax number on invoices."""
-
     meter_seller_email: Annotated[str, msgspec.Meta(max_length=320, pattern=ADDRESS_PATTERN)] = "billing@localhost"
     """The address from which notices come, and to which people answer."""
-
     meter_invoice_fonts: str = ""
     """Font files, with commas between, for letters on invoices that the built-in font does not have."""
 
@@ -187,6 +188,8 @@ _ADVICE: Final = COMMON_ADVICE | {  # Completes "Set it to ..." in the error for
     "METER_KERNEL": "auto, off or require",
     "METER_SPILL_DIR": "the absolute path of a directory on a local disk that the worker may write to",
     "METER_SPILL_ABOVE_MB": "mebibytes from 0 to 1000000",
+    "METER_PAYMENTS": "sandbox or stripe",
+    "METER_STRIPE_KEY_FILE": "the path of a file with the secret key alone",
     "METER_PAGE_URL": "http:// or https:// with a host and no query, such as https://meter.example.com",
     "METER_SELLER_NAME": "a name of up to 200 characters",
     "METER_SELLER_ADDRESS": "lines with semicolons between, up to 1000 characters",

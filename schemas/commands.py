@@ -1,31 +1,15 @@
 """Account commands: CloudEvents that the console writes to change a wallet. `time` is when a command takes effect."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
+from schemas.command_base import Amount, Command, PositiveAmount, Text
 from schemas.events import Instant, Name
 from schemas.forms import Form
-
-Amount = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
-"""Micro-dollars, from 0 to a billion dollars."""
-
-PositiveAmount = Annotated[int, msgspec.Meta(gt=0, le=10**15)]
-"""Micro-dollars, above 0 and at most a billion dollars."""
-
-Text = Annotated[str, msgspec.Meta(max_length=512)]
-"""A name for people: at most 512 characters."""
+from schemas.payment_commands import AnyPaymentCommand
 
 PlanName = Literal["standard", "enterprise"]
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """The fields that all account commands have. (workspace, `source`, `id`) identifies a command for ever."""
-
-    specversion: Literal["1.0"]
-    id: Name
-    source: Name
-    time: Instant
 
 
 class WorkspaceData(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +108,7 @@ class PlanChanged(Command, frozen=True, tag="billing.plan.changed"):
     data: PlanData
 
 
-AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged
+AnyCommand = WorkspaceCreated | BotCreated | GrantAssigned | CreditsPurchased | PlanChanged | AnyPaymentCommand
 
 decode_command: Form[AnyCommand] = Form(AnyCommand)
 """The form of account commands. See `schemas.events.decode_event`."""

@@ -9,10 +9,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-STATE_FORMAT: Final = 2
+STATE_FORMAT: Final = 3
 """Of the state topics: marks with what they hold, and blocks with their entries.
 
 2: terms of plans, lapses, and the units of long conversations are entries of their own. A mark has a leader epoch.
+3: orders, payment methods, refunds, and what each scope of paid credit has on its way are entries.
 """
 
 METERED_FORMAT: Final = 1
@@ -33,6 +34,9 @@ OUTCOME_FORMAT: Final = 1
 DELIVERY_FORMAT: Final = 1
 """Of receipts of mails and webhooks."""
 
+PAYMENT_REQUEST_FORMAT: Final = 1
+"""Of requests for payments."""
+
 
 class NewerFormatError(Exception):
     """A newer version of the product wrote this. The message says what, where, and what to do."""
@@ -51,6 +55,7 @@ Metered = Annotated[int, msgspec.Meta(ge=1, le=METERED_FORMAT)]
 Held = Annotated[int, msgspec.Meta(ge=HELD_FORMAT, le=HELD_FORMAT)]
 Ledger = Annotated[int, msgspec.Meta(ge=1, le=LEDGER_FORMAT)]
 Entitlement = Annotated[int, msgspec.Meta(ge=1, le=ENTITLEMENT_FORMAT)]
+PaymentRequest = Annotated[int, msgspec.Meta(ge=1, le=PAYMENT_REQUEST_FORMAT)]
 Outcome = Annotated[int, msgspec.Meta(ge=1, le=OUTCOME_FORMAT)]
 Delivery = Annotated[int, msgspec.Meta(ge=1, le=DELIVERY_FORMAT)]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.commands import PositiveAmount
+from schemas.command_base import PositiveAmount
 from schemas.events import Instant, Name
 
 OrderKind = Literal["manual", "auto", "support"]

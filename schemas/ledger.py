@@ -12,12 +12,12 @@ from schemas import formats
 
 LotKind = Literal["free", "designated", "shared"]
 
-EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal", "grant_reversal"]
+EntryKind = Literal["grant", "purchase", "charge", "reversal", "lapse", "lapse_reversal", "grant_reversal", "refund"]
 """Kinds of movement on a lot.
 
 grant and purchase credit it, charge debits it, reversal undoes a charge. lapse debits what is left of a free lot when
 its term ends, lapse_reversal undoes a lapse. grant_reversal takes back an assumed grant, as far as it is
-not spent.
+not spent. refund debits what was paid back of a purchase.
 """
 
 

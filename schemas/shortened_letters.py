@@ -33,6 +33,12 @@ def fitted(letter: DeadLetter) -> DeadLetter:
     return msgspec.structs.replace(letter, key=key, value=value, source_headers=headers, whole=whole)
 
 
+def without_value(letter: DeadLetter) -> DeadLetter:
+    """Return a letter that says how long the value of its record is, and holds nothing of it."""
+    whole = whole_of(letter.key, letter.value, letter.source_headers, "value")
+    return msgspec.structs.replace(letter, value=b"", whole=whole)
+
+
 def written_bytes(letter: DeadLetter) -> int:
     """How many bytes the letter takes on its topic as a batch of its own, at most."""
     return len(letter.key or b"") + len(letter.value or b"") + size_of(letter.headers()) + BATCH_BYTES

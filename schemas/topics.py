@@ -29,9 +29,11 @@ AGGREGATOR_GROUP: Final = "aggregator"
 NOTIFY_GROUPS: Final = "notify-"
 """How the names of the groups that read notices begin: one for mail, and one for each endpoint of webhooks."""
 NOTIFY_MAIL_GROUP: Final = f"{NOTIFY_GROUPS}mail"
+PAYMENTS_GROUP: Final = "payments"
 
 _FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
 _TWO_WEEKS = _FOR_EVER | {"retention.ms": str(14 * 86_400_000)}
+_NINETY_DAYS = _FOR_EVER | {"retention.ms": str(90 * 86_400_000)}
 # An event is refused if its time is too far ahead of its arrival. The broker's clock sets the arrival, not a runtime's.
 _EVENTS = _TWO_WEEKS | {"message.timestamp.type": "LogAppendTime"}
 # A purchase is refused in the same way.
@@ -66,6 +68,7 @@ ENTITLEMENTS: Final = Topic("entitlements", "what each bot may do, for its runti
 OUTCOMES: Final = Topic("outcomes", "what became of each account command", None, _TWO_WEEKS)
 NOTICES: Final = Topic("notices", "messages to the people of workspaces", None, _NOTICES)
 DELIVERIES: Final = Topic("deliveries", "what became of each mail and webhook of a notice", None, _DELIVERIES)
+PAYMENT_REQUESTS: Final = Topic("payment-requests", "payments that a gateway has to take", PAYMENTS_GROUP, _NINETY_DAYS)
 CONVERSATION_STATE: Final = Topic("conversation-state", "checkpoints of the sessionizer", None, _COMPACTED)
 POLICIES: Final = Topic("policies", "versions of the policy: what decides money", None, _FOR_EVER)
 WALLET_STATE: Final = Topic("wallet-state", "checkpoints of the wallets", None, _COMPACTED)
@@ -83,6 +86,7 @@ TOPICS: Final = (
     OUTCOMES,
     NOTICES,
     DELIVERIES,
+    PAYMENT_REQUESTS,
     POLICIES,
     CONVERSATION_STATE,
     WALLET_STATE,

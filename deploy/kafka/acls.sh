@@ -45,12 +45,13 @@ for topic in ledger dead-letters event-counts; do
     allow "$AGGREGATOR" Read,DescribeConfigs --topic "$topic"
 done
 # The answers are what a bot may do, and what became of a command. The gateway reads them.
-for topic in replays policies entitlements outcomes notices deliveries; do
+for topic in replays policies payment-requests entitlements outcomes notices deliveries; do
     allow "$METER" Read,Write,Create,Alter,DescribeConfigs --topic "$topic"
 done
 
-# `meter drained` asks how far both groups are.
+# `meter payments` has a group of its own. `meter drained` asks how far the other two are.
 allow "$METER" Read --group meter
+allow "$METER" Read --group payments
 allow "$METER" Describe --group aggregator
 allow "$AGGREGATOR" Read --group aggregator
 # `meter notify`: a group for mail, and one for each endpoint of webhooks.

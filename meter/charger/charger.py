@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from meter import metrics
+from meter.charger.caused import due_slices, payment_requests
 from meter.charger.charged_batch import ChargedBatch
 from meter.charger.entitlements import Refresh, encoded_entitlements
 from meter.charger.entries import Entries, keys_in_turn
@@ -24,7 +23,7 @@ from meter.stage.fold import Output
 from meter.stage.lives import check_origin
 from meter.stage.mark import NO_LIFE, Life
 from meter.stage.moves import WRONG_PARTITION, Moves, moves
-from schemas.commands import Command
+from schemas.command_base import Command
 from schemas.event_counts import CountComparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
 from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
@@ -37,8 +36,6 @@ _OfAll = SafePoint | PolicyRecord | HeldSlice
 
 UPDATE_INPUTS: Final = 2_000
 """How many inputs a ledger update may come from, at most. This bounds its size."""
-
-_encode_json = msgspec.json.Encoder().encode
 
 
 class Charger:
@@ -113,7 +110,8 @@ class Charger:
         yield Output(LEDGER, batch.updates)
         yield from encoded_entitlements(self._wallets.take_entitlements())
         yield Output(OUTCOMES, batch.outcomes)
-        yield from self._due_slices()
+        yield payment_requests(self._wallets)
+        yield due_slices(self._wallets, self._partition)
         yield Output(EVENT_COUNTS, batch.comparison_records())
 
     def begin(self, life: Life) -> None:
@@ -191,14 +189,6 @@ class Charger:
     def _write_updates(self, batch: ChargedBatch, version: int) -> None:
         for update in self._wallets.drain_updates(self._partition, version_of(self._life.generation, version)):
             batch.add_update(update, has_used_up=update.workspace_id in self._wallets.just_used_up)
-
-    def _due_slices(self) -> Iterator[Output]:
-        """The inputs with which this partition goes on charging conversations again, each read back as an input."""
-        due = [
-            Record(None if isinstance(each, HeldSlice) else each.workspace_id.encode(), _encode_json(each))
-            for each in self._wallets.take_due_slices()
-        ]
-        yield Output(WALLET_INPUTS, due, self._partition)
 
     def _compare(self, point: SafePoint, version: int) -> Iterator[CountComparison]:
         """Compare counts as of a safe point: the sessionizer's and this partition's. Yields nothing where it cannot."""

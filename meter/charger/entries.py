@@ -1,7 +1,7 @@
 """The entries of a checkpoint of the charger: which there are of a book, which changed, and the value of each.
 
 Each entry is bounded, because names are (docs/adr/0030). What a workspace may have many of is not in its wallet's
-entry: lots, bots, commands and the terms of plans are entries of their own, and long lists lie in chunks. So a
+entry: lots, bots, commands, orders and the terms of plans are entries of their own, and long lists lie in chunks. So a
 checkpoint also writes only those that changed.
 """
 
@@ -18,6 +18,7 @@ from meter.core.wallet.chunks import changed_chunks, chunk, chunks_of, fit_inlin
 from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
 from meter.core.wallet.plan_terms import Timeline
+from meter.core.wallet.purchases import Purchases
 from meter.core.wallet.wallet import Bot, without_parts
 from meter.core.wallet.wallets import Wallets
 from meter.stage.blocks import Entry
@@ -47,6 +48,8 @@ def _all(book: Book) -> Iterator[tuple[str, str, int]]:
         yield "bot", bot_id, 0
         yield from (("term", bot_id, from_ms) for from_ms in bot.plan.instants())
     yield from (("command", command, 0) for command in wallet.commands)
+    for kind, find in _PURCHASES.items():
+        yield from ((kind, name, 0) for name in find(wallet.purchases))
     for name, conversation in book.conversations.items():
         yield "conversation", name, 0
         if not fit_inline(conversation.units):
@@ -63,6 +66,7 @@ def _changed(book: Book) -> Iterator[tuple[str, str, int]]:
     yield from (("bot", bot_id, 0) for bot_id in touched.bots)
     yield from (("term", bot_id, from_ms) for bot_id, from_ms in touched.terms)
     yield from (("command", command, 0) for command in touched.commands)
+    yield from ((kind, name, 0) for kind, name in touched.purchases)
     yield from (("conversation", each, 0) for each in touched.conversations)
     for name, tail in touched.units.items():
         conversation = book.conversations.get(name)
@@ -94,6 +98,9 @@ class Entries:
         return None if found is None else encode(found)
 
     def _find(self, kind: str, book: Book, name: str, number: int) -> object:
+        purchases = _PURCHASES.get(kind)
+        if purchases is not None:
+            return purchases(book.wallet.purchases).get(name)
         find = _FOUND.get(kind)
         return find(book, name, number) if find else self._units(book, name, number)
 
@@ -119,6 +126,14 @@ def _without_chunks(conversation: BilledConversation | None) -> object:
         return conversation
     return replace(conversation, units=())
 
+
+_PURCHASES: Final[Mapping[str, Callable[[Purchases], Mapping[str, object]]]] = {
+    "order": lambda purchases: purchases.orders,
+    "method": lambda purchases: purchases.methods,
+    "scope": lambda purchases: purchases.scopes,
+    "refund": lambda purchases: purchases.refunds,
+}
+"""The entries of each of these kinds by name."""
 
 _FOUND: Final[Mapping[str, Callable[[Book, str, int], object]]] = {
     "wallet": lambda book, _name, _number: without_parts(book.wallet),

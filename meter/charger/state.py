@@ -15,6 +15,7 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.held import Held
 from meter.core.wallet.lots import Lapse, Lot
 from meter.core.wallet.plan_terms import Term
+from meter.core.wallet.purchases import Method, Order, Refund, Scope
 from meter.core.wallet.source import Source
 from meter.core.wallet.wallet import Bot, Wallet
 
@@ -35,7 +36,8 @@ class Mark(msgspec.Struct, array_like=True):
 class Key(NamedTuple):
     """The key of an entry. `name` and `day` depend on its kind.
 
-    wallet: none. lot, bot, command, conversation: its id. usage: the bot and the UTC day. term: the bot, or "" for the
+    wallet: none. lot, bot, command, order, method, refund, conversation: its id. scope: its bot, or "" for the credit
+    that all bots share. usage: the bot and the UTC day. term: the bot, or "" for the
     workspace, and the time from which its terms are in force. lot_lapses, units: the lot or the conversation, and the
     number of the chunk.
     """
@@ -56,6 +58,10 @@ _decode_lapses = msgspec.msgpack.Decoder(list[Lapse]).decode
 _decode_bot = msgspec.msgpack.Decoder(Bot).decode
 _decode_terms = msgspec.msgpack.Decoder(list[Term]).decode
 _decode_command = msgspec.msgpack.Decoder(str).decode
+_decode_order = msgspec.msgpack.Decoder(Order).decode
+_decode_method = msgspec.msgpack.Decoder(Method).decode
+_decode_scope = msgspec.msgpack.Decoder(Scope).decode
+_decode_refund = msgspec.msgpack.Decoder(Refund).decode
 _decode_conversation = msgspec.msgpack.Decoder(BilledConversation).decode
 _decode_units = msgspec.msgpack.Decoder(list[Unit]).decode
 _decode_usage = msgspec.msgpack.Decoder(Usage).decode
@@ -112,6 +118,14 @@ def _put(book: Book, key: Key, value: bytes) -> None:
                 timeline.add(term)
         case "command":
             wallet.commands[key.name] = _decode_command(value)
+        case "order":
+            wallet.purchases.orders[key.name] = _decode_order(value)
+        case "method":
+            wallet.purchases.methods[key.name] = _decode_method(value)
+        case "scope":
+            wallet.purchases.scopes[key.name] = _decode_scope(value)
+        case "refund":
+            wallet.purchases.refunds[key.name] = _decode_refund(value)
         case "conversation":
             conversation = book.conversations[key.name] = _decode_conversation(value)
             adopt_units(book, conversation)

@@ -25,6 +25,9 @@ Environment (all of it optional; the default stands last):
                             memory has no room for        not set
   METER_SPILL_ABOVE_MB      MiB of state of a partition
                             in memory, with a directory   256
+  METER_PAYMENTS            gateway of `meter payments`   sandbox
+  METER_STRIPE_KEY_FILE     Stripe's secret key, for
+                            METER_PAYMENTS=stripe         not set
   METER_PAGE_URL            address of the web pages that
                             notices link to               http://127.0.0.1:8080
   METER_SELLER_NAME         on notices and invoices       Conversation Meter

@@ -18,6 +18,7 @@ from meter.local import processes
 from meter.local.broker import EmbeddedBrokerError
 from meter.notify.replay import ReplayError
 from meter.operations.cluster import OperationError
+from meter.payments.gateway import GatewayRefusedError
 from meter.settings import load
 from schemas.codecs import CodecsMissingError
 from schemas.environment import SettingsError
@@ -40,6 +41,7 @@ def refusals() -> Iterator[None]:
     except (
         admin.TopicsDifferError,
         CodecsMissingError,
+        GatewayRefusedError,
         LayoutError,
         NewerFormatError,
         ProducerRefusedError,

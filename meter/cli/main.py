@@ -21,6 +21,7 @@ from meter.cli.keys import keys_group
 from meter.cli.notices import notices_group
 from meter.cli.notify import notify_command
 from meter.cli.operate import OPERATIONS
+from meter.cli.payments import payments_command
 from meter.cli.plans import plans_command
 from meter.cli.policy import agreed_policy, policy_group
 from meter.cli.progress import show_progress
@@ -64,6 +65,7 @@ _FEED = click.option(
     "  python -m meter keys add                               a key for it\n"
     "  python -m meter entitlements watch                     what each bot may do\n"
     "  python -m meter notify                                 mails and webhooks\n"
+    "  python -m meter payments                               payments of orders\n"
     "  python -m meter produce --feed FILE --close            a feed to Kafka\n"
     "  python -m meter drained --timeout 60                   wait for ClickHouse\n"
     "  python -m meter dead-letters list                      refused records\n"
@@ -88,7 +90,7 @@ def main() -> None:
 
 
 _GROUPS = (dead_letters_group, entitlements_group, invoices_group, keys_group, notices_group, policy_group)
-for _command in (*_GROUPS, gateway_command, notify_command, plans_command, *OPERATIONS):
+for _command in (*_GROUPS, gateway_command, notify_command, payments_command, plans_command, *OPERATIONS):
     main.add_command(_command)
 
 

@@ -18,8 +18,8 @@ PIPE_WIDTH: Final = 160
 
 _NOTE: Final = (
     "These are published values, and they charge nothing. What Standard charges now: `python -m meter policy`. What\n"
-    "Enterprise charges: its contract. Of what the meter enforces, R1, R2 and the free credit are in force; the\n"
-    "bounds of purchases and its other rows are not yet."
+    "Enterprise charges: its contract. Of what the meter enforces, R1, R2, the free credit and the\n"
+    "bounds of purchases are in force; its other rows are not yet."
 )
 
 

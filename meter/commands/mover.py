@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from meter.core.card_numbers import card_number_in
 from meter.core.decode import read
 from meter.core.rejection import Rejected
 from meter.kafka.fetched import Fetched
@@ -71,6 +72,7 @@ class CommandMover:
         commands: list[Record] = []
         for record in records:
             command = read(record.value, decode_command)
+            command = card_number_in(command, record.value or b"") or command
             if isinstance(command, Rejected):
                 letters.append(dead_letter(ACCOUNT_COMMANDS, self._partition, record, command))
             else:

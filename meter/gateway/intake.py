@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from meter.core.card_numbers import card_number_in
 from meter.core.decode import read
 from meter.core.rejection import Rejected
 from meter.gateway.bodies import Body
@@ -48,6 +49,7 @@ def sort_out(body: Body, form: Form[Event], may_write: Callable[[Event], Problem
     refused: list[tuple[int, ProblemError]] = []
     for number, value in enumerate(body.values):
         event = read(value, form)
+        event = card_number_in(event, value) or event
         problem = refusal(event) if isinstance(event, Rejected) else may_write(event)
         if problem is not None:
             refused.append((number, problem))

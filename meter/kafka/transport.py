@@ -12,10 +12,10 @@ records before it are missing, and seek back.
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
@@ -27,11 +27,9 @@ from msgspec import Struct
 
 from meter.kafka.epochs import UNKNOWN
 from meter.kafka.fetched import Batch, Fetched, KeptRecords, epoch_of, last_timestamp_ms, records_from
+from meter.kafka.noted_answers import note_answers
 from meter.kafka.offsets import ConsumerOffsets
-from schemas.broker_answers import ANSWERS
 from schemas.delivery import READ_COMMITTED
-
-Answer = TypeVar("Answer")
 
 client.MemoryRecords = KeptRecords
 """Replaces the client's reader of a fetch by one that also keeps the bytes."""
@@ -82,9 +80,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         consumer._max_partition_fetch_bytes = FETCH_BYTES
         consumer._isolation_level = READ_COMMITTED
-        # All requests of the consumer go through these two.
-        client = consumer._client
-        client.send, client._metadata_update = _noting(client.send), _noting(client._metadata_update)
+        note_answers(consumer._client)
         return consumer
 
     async def on_thread_stop(self) -> None:
@@ -149,18 +145,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         waiter.result()  # Raises the error of the fetch, such as a missing authorization.
         return True
-
-
-def _noting(request: Callable[..., Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
-    """Note each answer of a broker. A request for metadata that no broker answers returns False."""
-
-    async def noting(*args: Any, **kwargs: Any) -> Answer:
-        answer = await request(*args, **kwargs)
-        if answer is not False:
-            ANSWERS.note()
-        return answer
-
-    return noting
 
 
 def records_of_fetch(result: Any, _: None) -> FetchRead | None:

@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine: an embedded broker, an embedded ClickHouse, one worker of each program."""
+"""The whole pipeline on this machine: an embedded broker, an embedded ClickHouse, one worker of each kind."""
 
 import asyncio
 import os
@@ -21,6 +21,13 @@ from meter.settings import Settings
 
 SESSION_TIMEOUT_S: Final = 2
 """The session timeout of a run's workers. The embedded broker admits a member only after half of it."""
+
+_WORKERS: Final = {
+    "aggregator": ["aggregator", "worker"],
+    "meter": ["meter", "worker"],
+    "payments": ["meter", "payments"],
+}
+"""Name -> command. METER_PAYMENTS names the gateway; by default it is the sandbox."""
 
 DRAIN_S: Final = 24 * 3600.0
 """How long a run waits until its feed has reached ClickHouse."""
@@ -64,8 +71,8 @@ def pipeline(data: Path, settings: Settings) -> Iterator[Pipeline]:
         asyncio.run(create_topics(broker.bootstrap, settings.kafka_partitions, 1))
         aggregator.migrate(environment, data / "aggregator.log")
         workers: list[Worker] = []
-        for name in ("aggregator", "meter"):
-            worker = Worker(name, [name, "worker"], environment, data / f"{name}.log")
+        for name, command in _WORKERS.items():
+            worker = Worker(name, command, environment, data / f"{name}.log")
             workers.append(worker)
             stack.callback(worker.stop)
         yield Pipeline(_embedded(settings, broker.bootstrap), workers)
@@ -104,7 +111,12 @@ def _drain(running: Pipeline, progress: Progress) -> None:
     async def wait() -> None:
         bootstrap = running.settings.kafka_bootstrap_servers
         waiting = asyncio.create_task(
-            wait_drained(bootstrap, DRAIN_S, lambda topic, left: progress.note(f"{topic}, {left} partitions to go"))
+            wait_drained(
+                bootstrap,
+                DRAIN_S,
+                lambda topic, left: progress.note(f"{topic}, {left} partitions to go"),
+                with_payments=True,
+            )
         )
         while not (await asyncio.wait([waiting], timeout=0.2))[0]:
             running.watch()

@@ -7,9 +7,9 @@ from aiokafka.errors import for_code
 from meter.kafka.admin import connected, create_topics
 from meter.operations.cluster import OperationError, commit, ends_of, notify_groups, require_stopped
 from meter.settings import Settings
-from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, TOPICS, Topic
+from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, PAYMENTS_GROUP, TOPICS, Topic
 
-_GROUPS = (METER_GROUP, AGGREGATOR_GROUP)
+_GROUPS = (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)
 _UNKNOWN_TOPIC = 3
 _DELETED_S = 60.0
 """How long the brokers may take to delete the topics."""

@@ -11,8 +11,11 @@ from meter.stage.fold import Output
 from schemas.dead_letters import DeadLetter
 from schemas.rejection_codes import RejectionCode
 from schemas.replays import marks_of
-from schemas.shortened_letters import fitted
+from schemas.shortened_letters import fitted, without_value
 from schemas.topics import DEAD_LETTERS, Topic
+
+CARD_NUMBER: Final[RejectionCode] = "card_number"
+"""The code of a record whose value no letter may repeat: letters are kept for ever, and shown."""
 
 INTERNAL: Final[RejectionCode] = "internal"
 """The code of a record that the product itself could not process."""
@@ -21,28 +24,27 @@ INTERNAL: Final[RejectionCode] = "internal"
 def dead_letter(topic: Topic, partition: int, record: Fetched, rejected: Rejected) -> DeadLetter:
     """Return the letter of a record at `partition` of `topic`: the record and why it was rejected.
 
-    It holds the record whole, with its headers, or says that it is shortened. If the record was itself a replay of an
-    earlier letter, `replay_of` names that letter. Otherwise a reader could not see that the replay failed. What stands
-    for a batch that cannot be read becomes the letter of that batch.
+    It holds the record whole, with its headers, or says that it is shortened. One with the number of a card has no
+    value. If the record was itself a replay of an earlier letter, `replay_of` names that letter. Otherwise a reader
+    could not see that the replay failed. What stands for a batch that cannot be read becomes the letter of that batch.
     """
     if isinstance(record, Unreadable):
         letter = DeadLetter(UNREADABLE_BATCH, record.reason, topic.name, partition, record.offset, None, record.batch)
         return fitted(letter)
     replay_of, nonce = marks_of(record.headers)
-    return fitted(
-        DeadLetter(
-            rejected.code,
-            rejected.reason,
-            topic.name,
-            partition,
-            record.offset,
-            record.key,
-            record.value,
-            replay_of,
-            nonce,
-            tuple(record.headers or ()),
-        )
+    letter = DeadLetter(
+        rejected.code,
+        rejected.reason,
+        topic.name,
+        partition,
+        record.offset,
+        record.key,
+        record.value,
+        replay_of,
+        nonce,
+        tuple(record.headers or ()),
     )
+    return fitted(without_value(letter) if rejected.code == CARD_NUMBER else letter)
 
 
 def left_out(topic: Topic, partition: int, record: Fetched, reason: str) -> Output:

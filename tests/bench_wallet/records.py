@@ -101,10 +101,10 @@ LOADS: Final[dict[str, Callable[[int, int], Iterator[WalletInput]]]] = {
 }
 
 
-def stored(given: WalletInput, offset: int) -> ConsumerRecord:
+def stored(given: WalletInput, offset: int, arrived_ms: int = START_MS + DAY_MS) -> ConsumerRecord:
     """An input as a consumer gets it."""
     value = _encode(given)
-    return ConsumerRecord(WALLET_INPUTS.name, 0, offset, START_MS + DAY_MS, 0, b"key", value, None, 3, len(value), ())
+    return ConsumerRecord(WALLET_INPUTS.name, 0, offset, arrived_ms, 0, b"key", value, None, 3, len(value), ())
 
 
 def records(load: str, inputs: int, seed: int) -> list[ConsumerRecord]:

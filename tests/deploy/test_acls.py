@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import ACCOUNT_COMMANDS, AGGREGATOR_GROUP, CHAT_EVENTS, METER_GROUP, NOTIFY_GROUPS, TOPICS, Topic
+from schemas.topics import (
+    ACCOUNT_COMMANDS,
+    AGGREGATOR_GROUP,
+    CHAT_EVENTS,
+    METER_GROUP,
+    NOTIFY_GROUPS,
+    PAYMENTS_GROUP,
+    TOPICS,
+    Topic,
+)
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "acls.sh"
 OUTSIDERS = {CHAT_EVENTS.name: {"runtime"}, ACCOUNT_COMMANDS.name: {"console"}}
@@ -44,7 +53,7 @@ def test_every_topic_has_its_writers_and_readers(allowed: Allowed, topic: Topic)
     """The meter writes all of them, an outsider one of two; who reads a topic belongs to the group that reads it."""
     of = allowed["--topic", topic.name]
     assert of["Write"] == {"meter"} | OUTSIDERS.get(topic.name, set())
-    reader = {METER_GROUP: "meter", AGGREGATOR_GROUP: "aggregator", None: "meter"}[topic.reader]
+    reader = "aggregator" if topic.reader == AGGREGATOR_GROUP else "meter"
     assert {reader} <= of["Read"] <= {"meter", "aggregator"}
     assert ("aggregator" in of["Read"]) == (topic.reader == AGGREGATOR_GROUP)
     assert of["Create"] == of["Alter"] == {"meter"}
@@ -55,9 +64,9 @@ def test_nothing_else_is_allowed(allowed: Allowed) -> None:
     """Topics that exist, all groups, and what an idempotent producer needs."""
     topics = {("--topic", topic.name) for topic in TOPICS}
     notify = ("--group", f"{NOTIFY_GROUPS} --resource-pattern-type prefixed")
-    groups = {("--group", METER_GROUP), ("--group", AGGREGATOR_GROUP), notify}
+    groups = {("--group", group) for group in (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)} | {notify}
     assert allowed.keys() == topics | groups | {("--cluster", "")}
     assert allowed[notify] == {"Read": {"meter"}}
-    assert allowed["--group", METER_GROUP] == {"Read": {"meter"}}
+    assert allowed["--group", METER_GROUP] == allowed["--group", PAYMENTS_GROUP] == {"Read": {"meter"}}
     assert allowed["--group", AGGREGATOR_GROUP] == {"Describe": {"meter"}, "Read": {"aggregator"}}
     assert allowed["--cluster", ""] == {"IdempotentWrite": {"runtime", "console", "meter"}}

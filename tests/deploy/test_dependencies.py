@@ -12,7 +12,10 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[2]
 OURS: Final = ("schemas", "meter", "aggregator")
 
-EXTRAS: Final = {"rocksdict": ("spill", "meter/sessionizer/spill/")}
+EXTRAS: Final = {
+    "rocksdict": ("spill", "meter/sessionizer/spill/"),
+    "stripe": ("stripe", "meter/payments/stripe_gateway.py"),
+}
 """Packages of an extra: the extra, and the only folder that may import it."""
 
 LOADED_BY_NAME: Final = {

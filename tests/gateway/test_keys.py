@@ -18,7 +18,8 @@ from meter.gateway.keys import KeyRefusedError, KeyRing, KeyRole, make_key
 from meter.gateway.rights import ROLES, command_refusal
 from schemas.access import Allowed, Context, may
 from schemas.access_matrix import MATRIX
-from schemas.commands import Command, decode_command
+from schemas.command_base import Command
+from schemas.commands import decode_command
 from schemas.environment import SettingsError
 from tests.gateway.fakes import NOW_MS, World
 from tests.oracle.build import STANDARD, chat, command
@@ -155,6 +156,17 @@ COMMANDS = {
     "billing.grant.assigned": command("grant.assigned", grant_id="g", amount_micros=5),
     "billing.credits.purchased": command("credits.purchased", order_id="o", amount_micros=5, method="card"),
     "billing.plan.changed": command("plan.changed", plan="standard"),
+    "billing.order.placed": command("order.placed", order_id="o", amount_micros=100_000_000, method="card"),
+    "billing.order.cancelled": command("order.cancelled", order_id="o"),
+    "billing.order.refunded": command("order.refunded", order_id="o", refund_id="r", amount_micros=5),
+    "billing.payment.settled": command("payment.settled", order_id="o", payment_id="p", amount_micros=100_000_000),
+    "billing.payment.failed": command("payment.failed", order_id="o", payment_id="p", reason="declined"),
+    "billing.payment.action_required": command("payment.action_required", order_id="o", payment_id="p"),
+    "billing.method.saved": command("method.saved", method_id="m", kind="card"),
+    "billing.method.removed": command("method.removed", method_id="m"),
+    "billing.auto_reload.set": command(
+        "auto_reload.set", enabled=True, reload_micros=100_000_000, threshold_micros=0, method_id="m"
+    ),
 }
 
 

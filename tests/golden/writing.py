@@ -98,7 +98,7 @@ def _record(line: Line) -> Record:
     return Record(line["data"]["workspace_id"].encode(), json.dumps(line, separators=(",", ":")).encode())
 
 
-def _envelope(kind: str, event_id: str, time: str, **data: Any) -> dict[str, Any]:
+def _envelope(kind: str, event_id: str, time: str, /, **data: Any) -> dict[str, Any]:
     return {"specversion": "1.0", "id": event_id, "source": "/g", "type": kind, "time": _DAY + time, "data": data}
 
 
@@ -145,6 +145,27 @@ _COMMANDS: Final = (
         workspace_id="enterprise", bot_id="other", name="Other", owner="o@example.com", plan="enterprise",
     ),
     _envelope("billing.plan.changed", "c-6", "09:30:00.000Z", workspace_id="enterprise", plan="standard"),
+    _envelope(
+        "billing.method.saved", "c-7", "08:30:00.000Z",
+        workspace_id="standard", method_id="m-1", kind="card", label="Visa ··4242", expires="2027-03",
+    ),
+    _envelope(
+        "billing.order.placed", "c-8", "08:31:00.000Z",
+        workspace_id="standard", order_id="o-2", amount_micros=100_000_000, method="card", method_id="m-1",
+    ),
+    _envelope(
+        "billing.payment.settled", "c-9", "08:32:00.000Z",
+        workspace_id="standard", order_id="o-2", payment_id="p-2", amount_micros=100_000_000,
+    ),
+    _envelope(
+        "billing.order.refunded", "c-10", "08:33:00.000Z",
+        workspace_id="standard", order_id="o-2", refund_id="r-2", amount_micros=60_000_000,
+    ),
+    _envelope(
+        "billing.auto_reload.set", "c-11", "08:34:00.000Z",
+        workspace_id="standard", enabled=True, reload_micros=100_000_000, threshold_micros=50_000_000,
+        method_id="m-1", max_per_month_micros=500_000_000,
+    ),
 )  # fmt: skip
 
 _EVENTS: Final = (

@@ -29,7 +29,7 @@ STOP_S = 60
 """Bounds for what never ends. No test decides by them how fast something is: many processes may share the machine."""
 
 _OURS = ("KAFKA_", "CLICKHOUSE_", "METRICS_", "METER_", "AGGREGATOR_")
-_READY = re.compile(r"^(?:meter|aggregator) ready, metrics at (?P<url>http://\S+)$", re.MULTILINE)
+_READY = re.compile(r"^(?:meter|aggregator|payments \(\w+\)) ready, metrics at (?P<url>http://\S+)$", re.MULTILINE)
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -72,11 +72,13 @@ class Worker:
     """A worker process with a log of its own."""
 
     def __init__(self, program: str, env: dict[str, str], log_file: Path) -> None:
+        """`program` is `meter` or `aggregator`, or one with a command that is not `worker`: `meter payments`."""
         self.program = program
+        words = program.split() if " " in program else [program, "worker"]
         self.log_file = log_file
         with log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", program, "worker"],
+                [sys.executable, "-m", *words],
                 cwd=ROOT,
                 env=env,
                 stdin=subprocess.DEVNULL,

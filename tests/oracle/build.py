@@ -36,7 +36,7 @@ def chat(at: int, actor: str = "user", *, kind: str = "message", ws: str = "w", 
     return line(f"chat.{kind}", T0 + at, more.pop("id", f"{bot}-{actor}-{at}"), data, **more)
 
 
-def command(kind: str, at: int = -DAY, *, ws: str = "w", id: str = "", **data: Any) -> bytes:
+def command(kind: str, /, at: int = -DAY, *, ws: str = "w", id: str = "", **data: Any) -> bytes:
     data["workspace_id"] = ws
     return line(f"billing.{kind}", T0 + at, id or json.dumps([kind, at, data]), data)
 

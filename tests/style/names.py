@@ -59,7 +59,11 @@ PARTS: Final = (
     Name("place", "record_key, location, channel_scope, scope or directory"),
     Name("places", "record_keys, locations, channel_scopes, scopes or directories"),
     Name("settle", "expire, is_complete or mark_written; settling is charging", except_in=("meter/core/wallet/",)),
-    Name("settled", "expired, is_complete or written; settling is charging", except_in=("meter/core/wallet/",)),
+    Name(
+        "settled",
+        "expired, is_complete or written; settling is charging, and what a payment does",
+        except_in=("meter/core/wallet/", "meter/payments/", "schemas/payment_commands.py"),
+    ),
     Name("unsettled", "incomplete or unwritten; settling is charging", except_in=("meter/core/wallet/",)),
     Name(
         "claim",

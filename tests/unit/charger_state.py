@@ -9,21 +9,28 @@ from meter.charger.charger import Charger
 from meter.charger.state import Key, encode, encode_key
 from meter.core.policy import Policy
 from meter.core.wallet.book import Book
+from meter.core.wallet.packed_books import MayBePacked, is_quiet
 from meter.stage.blocks import pack, unpack
 from schemas.metered import WalletInput, decode_wallet_input
-from schemas.topics import WALLET_INPUTS
+from schemas.payments import PaymentRequest, decode_payment_request
+from schemas.topics import PAYMENT_REQUESTS, WALLET_INPUTS
 from tests.bench_wallet.records import stored
+from tests.oracle.build import NOW
 from tests.packed_records import listed
 
 
 class State:
     """A charger of partition 0, told inputs and saved. `entries` is what a restore would find."""
 
+    may_be_packed: MayBePacked = staticmethod(is_quiet)
+    """Which books a checkpoint packs."""
+
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
-        self.charger = Charger(self._policy, 0)
+        self.charger = Charger(self._policy, 0, may_be_packed=self.may_be_packed)
         self.charger.finish(None, -1)
         self.entries: dict[bytes, bytes] = {}
+        self.requests: list[PaymentRequest] = []
         self._due: list[WalletInput] = []
         self._offset = 0
         self.largest_bytes = 0
@@ -34,8 +41,8 @@ class State:
         """A charger restored from entries."""
         state = cls.__new__(cls)
         state._policy = policy or Policy()
-        state.charger, state._due, state._offset, state.largest_bytes = Charger(state._policy, 0), [], 0, 0
-        state.entries = dict(entries)
+        state.charger, state._due, state._offset, state.largest_bytes = _charger(state), [], 0, 0
+        state.entries, state.requests = dict(entries), []
         for block in pack(entries.items()):
             state.charger.load(0, block)
         state.charger.finish(mark, -1)
@@ -51,13 +58,15 @@ class State:
 
     def tell(self, *inputs: WalletInput) -> None:
         """Process inputs as one batch. What it orders for itself waits for `finish_slices`."""
-        records = [stored(each, self._offset + number) for number, each in enumerate(inputs)]
+        records = [stored(each, self._offset + number, NOW) for number, each in enumerate(inputs)]
         self._offset += len(records)
         for output in self.charger.process(records):
             written = [record.value or b"" for record in listed(output.records)]
             self.largest_bytes = max([self.largest_bytes, *map(len, written)])
             if output.topic == WALLET_INPUTS:
                 self._due += map(decode_wallet_input, written)
+            if output.topic == PAYMENT_REQUESTS:
+                self.requests += map(decode_payment_request, written)
 
     def finish_slices(self) -> None:
         """Process what the charger has ordered for itself, until it orders nothing."""
@@ -72,7 +81,7 @@ class State:
 
     def restarted(self) -> "State":
         """One restored from the last checkpoint, at the same place in the log."""
-        state = State.of(self.entries, self.charger.mark(), self._policy)
+        state = self.of(self.entries, self.charger.mark(), self._policy)
         state._due, state._offset = list(self._due), self._offset
         return state
 
@@ -114,6 +123,10 @@ class State:
             found |= {encode_key(Key("conversation", name, part)): encode(v) for part, v in book.conversations.items()}
             found |= {encode_key(Key("usage", name, *day)): encode(usage) for day, usage in book.usage.items()}
         return found
+
+
+def _charger(state: State) -> Charger:
+    return Charger(state._policy, 0, may_be_packed=state.may_be_packed)
 
 
 def _builtins(book: Book) -> dict[str, Any]:

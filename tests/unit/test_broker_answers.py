@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from meter.kafka import transport
+from meter.kafka import noted_answers
 from schemas.broker_answers import SILENT_S, Answers
 
 
@@ -35,23 +35,23 @@ async def test_each_answer_of_a_broker_is_noted(
 ) -> None:
     """A request for metadata returns False where no broker answered it. The answer is passed on."""
     answers = Answers()
-    monkeypatch.setattr(transport, "ANSWERS", answers)
+    monkeypatch.setattr(noted_answers, "ANSWERS", answers)
 
     async def request(*_: Any, **__: Any) -> object:
         return answer
 
-    assert await transport._noting(request)(1, word=2) is answer
+    assert await noted_answers._noting(request)(1, word=2) is answer
     assert answers.is_up() == is_noted
 
 
 async def test_a_request_that_fails_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its error is passed on."""
     answers = Answers()
-    monkeypatch.setattr(transport, "ANSWERS", answers)
+    monkeypatch.setattr(noted_answers, "ANSWERS", answers)
 
     async def request() -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        await transport._noting(request)()
+        await noted_answers._noting(request)()
     assert not answers.is_up()

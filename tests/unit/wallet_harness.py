@@ -8,6 +8,7 @@ from meter.core.sessions.sessionize import Sessions
 from meter.core.wallet.wallets import Wallets
 from schemas.ledger import BalanceFact, ConversationFact, Entry
 from schemas.metered import ConversationMetered, SafePoint, State, WalletInput, decode_wallet_input
+from schemas.payments import PaymentRequest
 from tests.oracle.build import T0, command
 
 MIN = 60_000
@@ -22,6 +23,7 @@ class WalletHarness:
     def __init__(self, *commands: bytes, policy: Policy | None = None) -> None:
         self.wallets = Wallets(policy or Policy())
         self.entries: list[Entry] = []
+        self.requests: list[PaymentRequest] = []
         self.facts: dict[str, ConversationFact] = {}
         self.balance = BalanceFact(free_micros=0, paid_micros=0, lapsed_micros=0)
         self._version = 0
@@ -33,6 +35,7 @@ class WalletHarness:
         self._version += 1
         outcome = self.wallets.step(given)
         self.refused = outcome if isinstance(outcome, Rejected) else None
+        self.requests += self.wallets.take_payment_requests()
         made: list[Entry] = []
         for update in self.wallets.drain_updates(0, self._version):
             made += update.entries
@@ -42,7 +45,7 @@ class WalletHarness:
         self.entries += made
         return made
 
-    def command(self, kind: str, at: int = 0, **data: Any) -> list[Entry]:
+    def command(self, kind: str, /, at: int = 0, **data: Any) -> list[Entry]:
         return self.tell(decode_wallet_input(command(kind, at, **data)))
 
     def conversation(

@@ -6,10 +6,11 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.lots import ASSUMED_GRANT, Lot, Spendable
 from meter.core.wallet.plan_terms import BEGINNING_MS, Term
 from meter.core.wallet.posting import Posting
+from meter.core.wallet.scope_watch import ScopeWatch
 from meter.core.wallet.touched import Touched
 from meter.core.wallet.waiting import Waiting
 from meter.core.wallet.wallet import Bot, Wallet
-from schemas.instants import DAY_MS, day_of
+from schemas.instants import day_of
 from schemas.ledger import Entry, EntryKind, LedgerUpdate
 from schemas.metered import Metered
 
@@ -40,6 +41,7 @@ class Book:
         "usage",
         "waiting",
         "wallet",
+        "watch",
     )
 
     def __init__(self, wallet: Wallet) -> None:
@@ -67,16 +69,8 @@ class Book:
         """The answers about its bots, as records state them. They stay the same while the balances are in `bounds`."""
         self.bounds = NOWHERE
         self.unanswered: Unanswered | None = None
-
-    def held_from_ms(self, clock_ms: int) -> int | None:
-        """The earliest time known of a workspace that is held; None of any other workspace.
-
-        No conversation of it is forgotten. Of an event outside conversations at most the day is known, or `clock_ms`.
-        """
-        if not self.wallet.is_held:
-            return None
-        begun_ms = [each.first_ms for each in self.conversations.values()] or [key.day * DAY_MS for key in self.usage]
-        return min(begun_ms, default=clock_ms)
+        self.watch: ScopeWatch | None = None
+        """The balances of its scopes, for auto-reload. None of a workspace that has no scope."""
 
     @property
     def spendable(self) -> Spendable:
@@ -108,6 +102,8 @@ class Book:
         else:
             wallet.paid_micros = balance_micros = wallet.paid_micros + amount_micros
             is_within = bounds.paid_low <= balance_micros < bounds.paid_high
+            if self.watch is not None:
+                self.watch.add(lot.bot_id, amount_micros)
         total_micros = wallet.free_micros + wallet.paid_micros
         if not (is_within and bounds.total_low <= total_micros < bounds.total_high) or lot.kind == "designated":
             self.changes.note_movement(wallet, lot, amount_micros)

@@ -9,11 +9,13 @@ from meter.core.wallet.daily_usage import Usage, UsageKey
 from meter.core.wallet.held import Held
 from meter.core.wallet.lot_timers import LotTimers
 from meter.core.wallet.packed_books import MayBePacked, PackedBooks, is_quiet
+from meter.core.wallet.scope_watch import DueScope, ScopeWatch
 from meter.core.wallet.source import Source
 from meter.core.wallet.timers import Timers
 from meter.core.wallet.wallet import Wallet
 from schemas.instants import day_of
 from schemas.metered import HeldSlice, RebillSlice
+from schemas.payments import PaymentRequest
 
 
 class Books:
@@ -46,6 +48,10 @@ class Books:
         self.timers = Timers(policy, self._existing, LotTimers(self._read_existing, source.watermark_ms))
         self.due_slices: list[RebillSlice | HeldSlice] = []
         """The inputs that the partition has to be given next, so that rebilling, or charging what was held, goes on."""
+        self.due_scopes: list[DueScope] = []
+        """The scopes that an auto-reload has to look at after the present input."""
+        self.payment_requests: list[PaymentRequest] = []
+        """The payments that have to be requested next."""
         self.stepped: list[Book] = []
         """Books that the present input may have changed, some of them twice."""
         self._beginning: list[Book] = []
@@ -89,6 +95,9 @@ class Books:
                 self.timers.watch_conversation(book, conversation)
             for key in book.usage:
                 self.timers.watch_usage(book, key)
+            for bot_id, scope in wallet.purchases.scopes.items():
+                self.timers.watch_scope(book, bot_id, scope)
+            self._watch(book)
             self.by_id[wallet.workspace_id] = book
             self._pack(book)
 
@@ -111,9 +120,20 @@ class Books:
             book = self.packed.remove(workspace_id)
             if book is not None:
                 book.is_used_up = book.wallet.is_used_up
+                self._watch(book)
                 self.by_id[workspace_id] = book
                 self._unpacked.append(book)
         return book
+
+    def _watch(self, book: Book) -> None:
+        if book.wallet.purchases.scopes:
+            book.watch = ScopeWatch(book, self.due_scopes)
+
+    def watch_new_scopes(self, book: Book) -> None:
+        """Watch the scopes of a book, and look at them, if a command has just added the first ones."""
+        if book.watch is None and book.wallet.purchases.scopes:
+            self._watch(book)
+            self.due_scopes += ((book, bot_id) for bot_id in book.wallet.purchases.scopes)
 
     def read(self, workspace_id: str) -> Book | None:
         """The workspace's book, which must not be changed and not be kept; None if it has none."""

@@ -15,6 +15,7 @@ from meter.core.wallet import rebilling
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.commands.workspace import begin_earlier, provision
+from schemas.instants import DAY_MS
 from schemas.metered import HeldSlice
 
 
@@ -28,7 +29,7 @@ def provision_from(books: Books, book: Book, at_ms: int) -> None:
     if wallet.status == "unknown":
         if books.policy.unknown_workspace == "hold" and not _is_released(books, book):
             return
-        begun_ms = book.held_from_ms(at_ms)
+        begun_ms = _held_from_ms(book, at_ms)
         provision(book, at_ms if begun_ms is None else min(at_ms, begun_ms), books.policy, books.clock_ms)
     elif at_ms < book.seen_from_ms and wallet.status == "provisioned":
         book.seen_from_ms = at_ms
@@ -39,7 +40,7 @@ def provision_from(books: Books, book: Book, at_ms: int) -> None:
 def charge_at_once(books: Books) -> None:
     """Create each unknown workspace from its first remembered event on, and charge its conversations."""
     for workspace_id in sorted(books.by_id):
-        if books.by_id[workspace_id].held_from_ms(books.clock_ms) is not None:
+        if _held_from_ms(books.by_id[workspace_id], books.clock_ms) is not None:
             _charge(books, workspace_id)
 
 
@@ -78,10 +79,21 @@ def apply_held_slice(books: Books, due: HeldSlice) -> None:
             return
 
 
+def _held_from_ms(book: Book, clock_ms: int) -> int | None:
+    """The earliest time known of a workspace that is held; None of any other workspace.
+
+    No conversation of it is forgotten. Of an event outside conversations at most the day is known, or `clock_ms`.
+    """
+    if not book.wallet.is_held:
+        return None
+    begun_ms = [each.first_ms for each in book.conversations.values()] or [key.day * DAY_MS for key in book.usage]
+    return min(begun_ms, default=clock_ms)
+
+
 def _charge(books: Books, workspace_id: str) -> None:
     """Provision a held workspace, and charge its conversations, or the first slice of them."""
     book = books.book(workspace_id)
-    begun_ms = book.held_from_ms(books.clock_ms)
+    begun_ms = _held_from_ms(book, books.clock_ms)
     assert begun_ms is not None, "only what is held is charged"
     provision_from(books, book, begun_ms)
     rebilling.rebill(books, book)

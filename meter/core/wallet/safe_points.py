@@ -7,6 +7,7 @@ origin up to that point's offset are repeats (docs/adr/0005).
 from meter.core.wallet.books import Books
 from meter.core.wallet.charge import needs_settling, pass_time
 from meter.core.wallet.daily_usage import UsageKey
+from meter.core.wallet.scope_watch import touch_scope
 from schemas.instants import day_of
 from schemas.metered import SafePoint
 
@@ -25,6 +26,8 @@ def apply_safe_point(books: Books, point: SafePoint) -> None:
         pass_time(books.book(book.wallet.workspace_id), lot, clock_ms)
     for book, bot_id in timers.due_terms(clock_ms):
         books.book(book.wallet.workspace_id).changes.note_plan(bot_id)
+    for book, bot_id in timers.due_scopes(clock_ms):
+        touch_scope(books.book(book.wallet.workspace_id), bot_id)
     for book, conversation in timers.expired_conversations(clock_ms, source.safe_offset):
         if book.wallet.is_rebilling and needs_settling(book, conversation, books.policy):
             continue  # It is watched again when its slice has charged it.

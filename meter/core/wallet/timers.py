@@ -1,4 +1,5 @@
-"""Timers of the wallets, in event time: when a free lot lapses, and when a conversation or a day can be forgotten.
+"""Timers of the wallets, in event time: when a free lot lapses, when a conversation or a day can be
+forgotten, and when an auto-reload may order again.
 
 Timers are derived from the state after a restore and are never stored. A timer may be stale when it fires, so its
 subject is looked up and checked again.
@@ -13,11 +14,12 @@ from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lot_timers import LotTimers
 from meter.core.wallet.lots import Lot
+from meter.core.wallet.purchases import Scope
 from schemas.instants import DAY_MS
 
 
 class Timers:
-    """Four kinds of timer. Those of lots are kept by hour, the others in heaps of (time in ms, workspace, subject).
+    """Five kinds of timer. Those of lots are kept by hour, the others in heaps of (time in ms, workspace, subject).
 
     The time in a heap is that of the subject, without the late horizon, which a policy may change. `find` returns the
     book of a workspace that has one, as an object that may be changed.
@@ -33,6 +35,7 @@ class Timers:
         self._lots = lots
         self._conversations: list[tuple[int, str, str]] = []
         self._usage: list[tuple[int, str, str, int]] = []
+        self._scopes: list[tuple[int, str, str]] = []
         self._terms: list[tuple[int, str, str]] = []
 
     def watch_lot(self, book: Book, lot: Lot) -> None:
@@ -116,6 +119,19 @@ class Timers:
             usage = book.usage.get(key)
             if usage is not None and not usage.remembered:
                 yield book, key
+
+    def watch_scope(self, book: Book, bot_id: str, scope: Scope) -> None:
+        """Set the timer of a scope whose auto-reload waits. Called after each change of what it waits for."""
+        if scope.waits_until_ms:
+            heappush(self._scopes, (scope.waits_until_ms, book.wallet.workspace_id, bot_id))
+
+    def due_scopes(self, clock_ms: int) -> Iterator[tuple[Book, str]]:
+        """Yield the scopes whose wait has ended by `clock_ms`."""
+        while self._scopes and self._scopes[0][0] <= clock_ms:
+            _, workspace_id, bot_id = heappop(self._scopes)
+            book = self._find(workspace_id)
+            if 0 < book.wallet.purchases.scopes[bot_id].waits_until_ms <= clock_ms:
+                yield book, bot_id
 
     @property
     def _reach_ms(self) -> int:

@@ -1,9 +1,13 @@
 """The changes of a book since the last checkpoint: the names of the entries that the next one has to write."""
 
+from typing import Literal
+
 from meter.core.wallet.billed_conversations import BilledConversation, Unit
 from meter.core.wallet.chunks import fit_inline, rows_of
 from meter.core.wallet.daily_usage import UsageKey
 from meter.core.wallet.lots import Lot
+
+PurchaseKind = Literal["order", "method", "scope", "refund"]
 
 Tail = tuple[int, int]
 """The most rows that a list has had since the last checkpoint, and the lowest item that changed since.
@@ -16,7 +20,7 @@ what it wrote counts as soon as a later mark does.
 class Touched:
     """The names of what changed in a book since the last checkpoint. A book that nothing touches has none of it."""
 
-    __slots__ = ("_rows", "bots", "commands", "conversations", "lapses", "lots", "terms", "units", "usage")
+    __slots__ = ("_rows", "bots", "commands", "conversations", "lapses", "lots", "purchases", "terms", "units", "usage")
 
     def __init__(self) -> None:
         self.conversations: set[str] = set()
@@ -26,6 +30,7 @@ class Touched:
         self.commands: set[str] = set()
         self.terms: set[tuple[str, int]] = set()
         """Bot, or "" for the workspace, and the time from which its terms are in force."""
+        self.purchases: set[tuple[PurchaseKind, str]] = set()
         self.lapses: dict[str, Tail] = {}
         """By lot."""
         self.units: dict[str, Tail] = {}

@@ -6,6 +6,7 @@ import msgspec
 
 from meter.core.wallet.lots import Lots
 from meter.core.wallet.plan_terms import Timeline
+from meter.core.wallet.purchases import Purchases
 from schemas.ledger import BalanceFact, ControlTotals
 
 Status = Literal["unknown", "provisioned", "created"]
@@ -68,6 +69,7 @@ class Wallet(msgspec.Struct, array_like=True):
     """The wallet-inputs offset of its first event; -1 before it, and where state of format 1 has events already."""
     plan_begun_ms: int = -1
     """The latest time of its plans that had come when the plan's command arrived."""
+    purchases: Purchases = msgspec.field(default_factory=Purchases)
 
     @property
     def is_held(self) -> bool:
@@ -91,5 +93,5 @@ class Wallet(msgspec.Struct, array_like=True):
 
 
 def without_parts(wallet: Wallet) -> Wallet:
-    """The wallet without its plan, lots, bots and commands, which are entries of their own in a checkpoint."""
-    return msgspec.structs.replace(wallet, plan=Timeline(), lots=Lots(), bots={}, commands={})
+    """The wallet without what is entries of its own in a checkpoint: plan, lots, bots, commands and purchases."""
+    return msgspec.structs.replace(wallet, plan=Timeline(), lots=Lots(), bots={}, commands={}, purchases=Purchases())

@@ -6,6 +6,7 @@ from meter.core.policy import Policy, PolicyInForce
 from meter.core.rejection import Rejected
 from meter.core.wallet.answering import Now, changed_entitlements, standing_entitlements
 from meter.core.wallet.answers import NOWHERE
+from meter.core.wallet.auto_reload import order_due_reloads, request_of
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.commands.apply import apply_command
@@ -30,6 +31,7 @@ from schemas.metered import (
     SafePoint,
     WalletInput,
 )
+from schemas.payments import PaymentRequest
 from schemas.policy import PolicyRecord
 
 _MUCH_LATER_MS = 2**61
@@ -72,6 +74,8 @@ class Wallets:
         """
         self._books.version, self._books.arrived_ms = version, arrived_ms
         outcome = self._step(wallet_input, arrived_ms)
+        if self._books.due_scopes:
+            order_due_reloads(self._books, wallet_input)
         self._books.note_beginnings()
         self._answer(version)
         return outcome
@@ -128,6 +132,11 @@ class Wallets:
         due, self._books.due_slices = self._books.due_slices, []
         return due
 
+    def take_payment_requests(self) -> list[PaymentRequest]:
+        """The payments that have to be requested, because of the inputs since the last call."""
+        requests, self._books.payment_requests = self._books.payment_requests, []
+        return requests
+
     def drain_updates(self, partition: int, version: int) -> list[LedgerUpdate]:
         """An update of each workspace that changed since the last call, as of offset `version` of wallet-inputs."""
         books, self._books.open_updates = self._books.open_updates, {}
@@ -168,8 +177,11 @@ class Wallets:
         outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
         self._books.begin_plans(book)
+        self._books.watch_new_scopes(book)
         if not isinstance(outcome, Done):
             return outcome
+        if outcome.requested is not None:
+            self._books.payment_requests.append(request_of(book, outcome.requested))
         if outcome.rebill and book.wallet.status != "unknown":
             rebill(self._books, book)
         return None

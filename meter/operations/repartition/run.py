@@ -20,9 +20,9 @@ from meter.operations.repartition.steps import clear_up, finish, move_state
 from meter.operations.stages import STAGES
 from meter.settings import Settings
 from schemas.layout import LayoutRecord
-from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, TOPICS
+from schemas.topics import AGGREGATOR_GROUP, METER_GROUP, PAYMENTS_GROUP, TOPICS
 
-GROUPS: Final = (METER_GROUP, AGGREGATOR_GROUP)
+GROUPS: Final = (METER_GROUP, PAYMENTS_GROUP, AGGREGATOR_GROUP)
 KNOWN_S: Final = 30.0
 """How long the brokers may take to know the partitions that were added."""
 

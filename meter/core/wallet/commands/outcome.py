@@ -2,11 +2,17 @@
 
 import msgspec
 
+from meter.core.wallet.purchases import Order
+
 
 class Done(msgspec.Struct, frozen=True):
-    """The command took effect. If `rebill`, a plan may have changed, and conversations must be charged again."""
+    """The command took effect. If `rebill`, a plan may have changed, and conversations must be charged again.
+
+    `requested` is an order whose payment must be requested now.
+    """
 
     rebill: bool = False
+    requested: Order | None = None
 
 
 class Repeated(msgspec.Struct, frozen=True):
