@@ -5,6 +5,7 @@ It keeps no counter, no wait and no flag. It looks at all scopes after every act
 
 from dataclasses import dataclass, field
 
+from tests.oracle.entitlements import Bot
 from tests.oracle.reading import DAY_MS, MINUTE_MS
 from tests.oracle.wallet import Account, Lot
 
@@ -66,6 +67,21 @@ class Book:
         """The paid credit of a scope. What is overdrawn weighs on the shared one."""
         left = sum(lot.left for lot in self.account.lots if (lot.bot or "") == scope)
         return left if scope else left - self.account.overdrawn
+
+    def bot(self, bot: str, price: int) -> Bot:
+        """A bot on Enterprise with its credit and the reload that it may count on: its own, else the shared one."""
+        own, shared = self.settings.get(bot), self.settings.get("")
+        waits = [each for scope in (bot, "") for each in self.autos(scope) if each.status in OPEN][:1]
+        return Bot(
+            plan="enterprise",
+            designated=self.balance(bot),
+            shared=self.balance(""),
+            price=price,
+            thresholds=(own.threshold if own else None, shared.threshold if shared else None),
+            reload=sum(each.amount for each in waits),
+            in_flight=bool(waits),
+            last_failed=any(self.failures(each.scope) for each in waits),
+        )
 
     def credit(self, name: str, scope: str, amount: int, at: int) -> None:
         self.account.lots.append(Lot(name, "designated" if scope else "shared", scope or None, amount, at))

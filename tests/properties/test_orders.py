@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from meter.core.policy import Policy
 from meter.core.wallet.packed_books import can_be_packed
+from schemas.entitlements import EntitlementRecord
 from schemas.metered import ConversationMetered, SafePoint, WalletInput, decode_wallet_input
 from schemas.payments import PaymentRequest
 from tests.oracle.build import MIN, T0, command
+from tests.oracle.entitlements import answer
 from tests.oracle.orders import Book, Order, Setting, reloads_due
 from tests.properties.order_histories import METHODS, SCOPES, USD, Act, histories
+from tests.properties.test_entitlement_records import stepped
 from tests.unit.charger_state import State
+from tests.unit.test_entitlement_rules import as_answer
 from tests.unit.wallet_harness import WalletHarness
 
 PRICE = 30 * USD
@@ -31,6 +35,8 @@ class Pair:
     ids: list[str] = field(default_factory=list)
     """The product's id of each order of the oracle."""
     _debits: list[tuple[str, str, int]] = field(default_factory=list)
+    _records: dict[str, EntitlementRecord] = field(default_factory=dict)
+    """The newest one of each bot."""
 
     def __post_init__(self) -> None:
         self._tell(decode_wallet_input(CREATED))
@@ -75,6 +81,9 @@ class Pair:
         for lot in wallet.lots.by_id.values():
             balances[lot.bot_id] += lot.remaining_micros
         assert balances == {scope: self.oracle.balance(scope) for scope in SCOPES}
+        self._records |= {each.bot_id: each for each in self.wallet.wallets.take_entitlements()}
+        for bot_id, record in self._records.items():
+            assert stepped(as_answer(record)) == stepped(answer(self.oracle.bot(bot_id, PRICE)))
 
     def _order(self, number: int) -> tuple[int, str]:
         """One of the orders, or one that there is not."""

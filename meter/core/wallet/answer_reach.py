@@ -44,13 +44,17 @@ def step_of(units: int) -> tuple[int, int]:
     return first, first + (1 << dropped)
 
 
-def reach(credit: BotCredit, plan: PlanName, unit_micros: int, low_micros: int) -> Reach:
-    """Return the balances between which the answer about a bot stays as it is with `credit`."""
+def reach(credit: BotCredit, plan: PlanName, unit_micros: int, low_micros: int, bridged_micros: int) -> Reach:
+    """Return the balances between which the answer about a bot stays as it is with `credit`.
+
+    `bridged_micros` is how far below 0 a reload that is in flight lets it go.
+    """
     available_micros = credit.available_micros(plan)
-    total_micros = credit.free_micros + credit.shared_micros
-    own_micros = available_micros - total_micros
-    if available_micros <= 0:
-        low, high = -NO_LIMIT_MICROS, 1
+    own_micros = available_micros - credit.free_micros - credit.shared_micros
+    if available_micros <= -bridged_micros:
+        low, high = -NO_LIMIT_MICROS, 1 - bridged_micros
+    elif available_micros <= 0:
+        low, high = 1 - bridged_micros, 1
     elif unit_micros > 0:
         first, following = step_of(available_micros // unit_micros)
         low, high = max(1, first * unit_micros), following * unit_micros

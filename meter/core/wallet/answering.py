@@ -14,8 +14,9 @@ from meter.core.policy import Policy
 from meter.core.wallet.answer_reach import Reach, reach, step_of
 from meter.core.wallet.answers import Answer, Answers, Unanswered
 from meter.core.wallet.book import Book
-from meter.core.wallet.entitlements import LOW_BALANCE_MICROS, BotCredit, Entitlement, entitlement
+from meter.core.wallet.entitlements import BotCredit, Entitlement, Reload, entitlement, low_limit_micros
 from meter.core.wallet.plan_terms import Term, in_force
+from meter.core.wallet.purchases import Scope
 from schemas.commands import PlanName
 from schemas.entitlements import EntitlementRecord
 from schemas.instants import rfc3339
@@ -103,11 +104,16 @@ def _credit(answers: Answers, bot_id: str, free_micros: int, paid_micros: int) -
 
 
 class _Look(NamedTuple):
-    """A bot as it stands: its credit, its plan, the price of its unit in micro-dollars, and what follows from them."""
+    """A bot as it stands: its credit, its plan, the price of its unit, and what follows from them.
+
+    `low_micros` is the balance at or below which it is low.
+    """
 
     credit: BotCredit
     plan: PlanName
     unit_micros: int
+    low_micros: int
+    reload: Reload
     found: Entitlement
 
     @property
@@ -118,7 +124,7 @@ class _Look(NamedTuple):
 
     @property
     def reach(self) -> Reach:
-        return reach(self.credit, self.plan, self.unit_micros, LOW_BALANCE_MICROS)
+        return reach(self.credit, self.plan, self.unit_micros, self.low_micros, self.reload.bridged_micros)
 
     def record(self, workspace_id: str, bot_id: str, now: Now) -> EntitlementRecord:
         found, credit = self.found, self.credit
@@ -145,5 +151,24 @@ class _Look(NamedTuple):
 def _look(book: Book, bot_id: str, credit: BotCredit, now: Now) -> _Look:
     term = plan_in_force(book, bot_id, now.clock_ms)
     unit_micros = now.policy.conversation_micros if term.plan == "standard" else term.price_micros
-    found = entitlement(credit, term.plan, unit_micros, debit_order=now.policy.debit_order)
-    return _Look(credit, term.plan, unit_micros, found)
+    scopes = book.wallet.purchases.scopes
+    own, shared = scopes.get(bot_id), scopes.get("")
+    low_micros = low_limit_micros(_threshold_micros(own), _threshold_micros(shared))
+    reload = _reload(book, own) or _reload(book, shared) or Reload()
+    found = entitlement(
+        credit, term.plan, unit_micros, debit_order=now.policy.debit_order, low_micros=low_micros, reload=reload
+    )
+    return _Look(credit, term.plan, unit_micros, low_micros, reload, found)
+
+
+def _threshold_micros(scope: Scope | None) -> int | None:
+    """The threshold of an auto-reload that was set once, also if it is off now."""
+    return scope.threshold_micros if scope is not None and scope.is_set else None
+
+
+def _reload(book: Book, scope: Scope | None) -> Reload | None:
+    """The reload of a scope that is in flight."""
+    if scope is None or not scope.auto_order:
+        return None
+    order = book.wallet.purchases.orders[scope.auto_order]
+    return Reload(reload_micros=order.amount_micros, in_flight=True, last_failed=scope.failures > 0)

@@ -44,7 +44,7 @@ class Unanswered:
     """The changes of a book since its bots were answered last.
 
     `before`: free and paid credit then, where the book has no `Answers`. `own_micros`: by bot, what was added to its
-    designated credit. `bots`: those that are new, or whose plan changed. `is_all`: the same of all bots.
+    designated credit. `bots`: those that are new, or whose plan or auto-reload changed. `is_all`: of all bots.
     `terms`: bot, or "" for the workspace, and the time of each plan that was added.
     """
 
@@ -69,10 +69,10 @@ class Unanswered:
     def note_term(self, bot_id: str, from_ms: int) -> None:
         """Note a plan that was added, for one bot, or for the workspace if `bot_id` is ""."""
         self.terms.append((bot_id, from_ms))
-        self.note_plan(bot_id)
+        self.answer_again(bot_id)
 
-    def note_plan(self, bot_id: str) -> None:
-        """Note that another plan may be in force, for one bot, or for all if `bot_id` is ""."""
+    def answer_again(self, bot_id: str) -> None:
+        """Note that something else than credit may change an answer: of one bot, or of all if `bot_id` is ""."""
         if bot_id:
             self.bots.add(bot_id)
         else:

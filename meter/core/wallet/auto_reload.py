@@ -5,6 +5,7 @@ from typing import Final
 from meter.core.wallet.book import Book
 from meter.core.wallet.books import Books
 from meter.core.wallet.purchases import AUTO_PREFIX, INSTANT, Order, Scope, lot_id_of, next_day_ms, next_month_ms
+from meter.core.wallet.scope_watch import note_scope
 from schemas.command_base import Command
 from schemas.ids import digest
 from schemas.instants import HOUR_MS, from_ms, to_ms
@@ -36,14 +37,14 @@ def _look_at(books: Books, book: Book, bot_id: str, now_ms: int) -> None:
     assert watch is not None, "what is due was watched"
     if 0 < scope.waits_until_ms <= now_ms:
         scope.waits_until_ms = 0
-        book.touched.purchases.add(("scope", bot_id))
+        note_scope(book, bot_id)
     floor_micros = scope.floor_micros
     if floor_micros is not None and watch.balances.get(bot_id, 0) < floor_micros:
         now_ms = scope.move_to(now_ms)
         scope.waits_until_ms = _capped_until_ms(scope, now_ms)
         if not scope.waits_until_ms:
             books.payment_requests.append(request_of(book, _order_reload(book, bot_id, scope, now_ms)))
-        book.touched.purchases.add(("scope", bot_id))
+        note_scope(book, bot_id)
     if scope.waits_until_ms:
         books.timers.watch_scope(book, bot_id, scope)
     watch.arm(bot_id, scope)

@@ -25,7 +25,7 @@ def apply_safe_point(books: Books, point: SafePoint) -> None:
     for book, lot in timers.due_lots(clock_ms):
         pass_time(books.book(book.wallet.workspace_id), lot, clock_ms)
     for book, bot_id in timers.due_terms(clock_ms):
-        books.book(book.wallet.workspace_id).changes.note_plan(bot_id)
+        books.book(book.wallet.workspace_id).changes.answer_again(bot_id)
     for book, bot_id in timers.due_scopes(clock_ms):
         touch_scope(books.book(book.wallet.workspace_id), bot_id)
     for book, conversation in timers.expired_conversations(clock_ms, source.safe_offset):

@@ -58,9 +58,15 @@ def scope_of(book: "Book", bot_id: str) -> Scope:
     return book.wallet.purchases.scopes.setdefault(bot_id, Scope())
 
 
+def note_scope(book: "Book", bot_id: str) -> None:
+    """Put a changed scope into the next checkpoint, and answer its bots again: a reload lets them go on."""
+    book.touched.purchases.add(("scope", bot_id))
+    book.changes.answer_again(bot_id)
+
+
 def touch_scope(book: "Book", bot_id: str) -> None:
     """Put a changed scope into the next checkpoint, and let the auto-reload look at it after this input."""
-    book.touched.purchases.add(("scope", bot_id))
+    note_scope(book, bot_id)
     book.changed = True
     if book.watch is not None:
         book.watch.look_at(bot_id)
