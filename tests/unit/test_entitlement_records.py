@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from meter.charger.charger import Charger
@@ -10,7 +11,7 @@ from meter.core.policy import Policy, PolicyInForce
 from meter.core.wallet.answer_reach import step_of
 from meter.kafka.records import Record
 from schemas.entitlements import EXACT_UNITS, EntitlementRecord, encode_entitlement
-from schemas.metered import decode_wallet_input
+from schemas.metered import SafePoint, decode_wallet_input
 from schemas.policy import encode_policy
 from schemas.topics import WALLET_INPUTS
 from tests.oracle.build import DAY, HOUR, NOW, STANDARD, T0, command
@@ -175,9 +176,29 @@ def test_records_are_written_again_after_a_restore_each_hour_and_after_a_policy(
     assert all(sum(len(encode_entitlement(each)) for each in some) < 2 * REFRESH_BYTES for some in parts)
     assert sorted(each.workspace_id for some in parts for each in some) == names
     assert {each.version for some in parts for each in some} == {last}
+    passed(charger, last + 1, T0)
+    assert records(charger.confirm(last + 1))  # Event time has begun.
+    while records(charger.confirm(last + 1)):
+        pass
+    passed(charger, last + 2, T0 + HOUR - 1)
+    assert not records(charger.confirm(last + 2))
+    passed(charger, last + 3, T0 + HOUR)
+    assert records(charger.confirm(last + 3))
+    while records(charger.confirm(last + 3)):
+        pass
     newer = PolicyInForce(policy=Policy(debit_order="paid_first"), version=2).record()
-    process(charger, last + 1, [encode_policy(newer)])
-    assert records(charger.confirm(last + 1))
+    process(charger, last + 4, [encode_policy(newer)])
+    assert records(charger.confirm(last + 4))
+    anew = Charger(Policy(), 0)
+    anew.load(last + 4, charger.sweep(2**40)[0])
+    anew.finish(charger.mark(), -1)
+    assert records(anew.confirm(last + 4))
+
+
+def passed(charger: Charger, offset: int, watermark_ms: int) -> None:
+    """Event time has come so far."""
+    point = SafePoint(origin_partition=0, origin_offset=offset, watermark_ms=watermark_ms)
+    process(charger, offset, [msgspec.json.encode(point)])
 
 
 def process(charger: Charger, first: int, values: list[bytes]) -> None:
