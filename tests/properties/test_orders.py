@@ -15,7 +15,7 @@ from tests.oracle.build import MIN, T0, command
 from tests.oracle.entitlements import answer
 from tests.oracle.orders import Book, Order, Setting, reloads_due
 from tests.properties.order_histories import METHODS, SCOPES, USD, Act, histories
-from tests.properties.test_entitlement_records import stepped
+from tests.properties.test_entitlement_records import bare, stepped
 from tests.unit.charger_state import State
 from tests.unit.test_entitlement_rules import as_answer
 from tests.unit.wallet_harness import WalletHarness
@@ -35,8 +35,10 @@ class Pair:
     ids: list[str] = field(default_factory=list)
     """The product's id of each order of the oracle."""
     _debits: list[tuple[str, str, int]] = field(default_factory=list)
-    _records: dict[str, EntitlementRecord] = field(default_factory=dict)
+    records: dict[str, EntitlementRecord] = field(default_factory=dict)
     """The newest one of each bot."""
+    stated: set[tuple[object, ...]] = field(default_factory=set)
+    """All that records have said, each with its version."""
 
     def __post_init__(self) -> None:
         self._tell(decode_wallet_input(CREATED))
@@ -81,8 +83,10 @@ class Pair:
         for lot in wallet.lots.by_id.values():
             balances[lot.bot_id] += lot.remaining_micros
         assert balances == {scope: self.oracle.balance(scope) for scope in SCOPES}
-        self._records |= {each.bot_id: each for each in self.wallet.wallets.take_entitlements()}
-        for bot_id, record in self._records.items():
+        taken = self.wallet.wallets.take_entitlements()
+        self.records |= {each.bot_id: each for each in taken}
+        self.stated |= set(map(stated, taken))
+        for bot_id, record in self.records.items():
             assert stepped(as_answer(record)) == stepped(answer(self.oracle.bot(bot_id, PRICE)))
 
     def _order(self, number: int) -> tuple[int, str]:
@@ -199,6 +203,10 @@ def conversation(name: str, bot: str, at: int, offset: int, into: str | None = N
     )
 
 
+def stated(record: EntitlementRecord) -> tuple[object, ...]:
+    return record.bot_id, record.available_micros, *bare(record)
+
+
 def terms(request: PaymentRequest) -> tuple[Any, ...]:
     at_ms = int(request.requested_at.timestamp() * 1000 + 0.5)
     return request.bot_id or "", request.amount_micros, request.method, request.attempt, at_ms
@@ -225,14 +233,20 @@ def test_cuts_and_restores_change_no_order(history: list[Act], size: int, every:
         pair.do(act)
     state: State = Packing(Policy())
     requests: list[PaymentRequest] = []
+    written: list[EntitlementRecord] = []
     for number, at in enumerate(range(0, len(pair.log), size)):
         state.tell(*pair.log[at : at + size])
         requests += state.requests
         state.requests.clear()
+        written += state.entitlements
+        state.entitlements.clear()
         if number % every == 0:
             assert state.restored() == state.known()
             state = state.restarted() if number % 2 else state
     assert requests == pair.wallet.requests
+    assert set(map(stated, written)) <= pair.stated
+    newest = {each.bot_id: stated(each) for each in written}
+    assert newest == {bot_id: stated(record) for bot_id, record in pair.records.items()}
     orders = state.known()["w"]["wallet"]["purchases"]["orders"]
     assert [(orders[each]["status"], orders[each]["amount_micros"]) for each in pair.ids] == [
         (order.status, order.amount) for order in pair.oracle.orders

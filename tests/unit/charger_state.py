@@ -11,9 +11,10 @@ from meter.core.policy import Policy
 from meter.core.wallet.book import Book
 from meter.core.wallet.packed_books import MayBePacked, is_quiet
 from meter.stage.blocks import pack, unpack
+from schemas.entitlements import EntitlementRecord, decode_entitlement
 from schemas.metered import WalletInput, decode_wallet_input
 from schemas.payments import PaymentRequest, decode_payment_request
-from schemas.topics import PAYMENT_REQUESTS, WALLET_INPUTS
+from schemas.topics import ENTITLEMENTS, PAYMENT_REQUESTS, WALLET_INPUTS
 from tests.bench_wallet.records import stored
 from tests.oracle.build import NOW
 from tests.packed_records import listed
@@ -31,6 +32,7 @@ class State:
         self.charger.finish(None, -1)
         self.entries: dict[bytes, bytes] = {}
         self.requests: list[PaymentRequest] = []
+        self.entitlements: list[EntitlementRecord] = []
         self._due: list[WalletInput] = []
         self._offset = 0
         self.largest_bytes = 0
@@ -42,7 +44,7 @@ class State:
         state = cls.__new__(cls)
         state._policy = policy or Policy()
         state.charger, state._due, state._offset, state.largest_bytes = _charger(state), [], 0, 0
-        state.entries, state.requests = dict(entries), []
+        state.entries, state.requests, state.entitlements = dict(entries), [], []
         for block in pack(entries.items()):
             state.charger.load(0, block)
         state.charger.finish(mark, -1)
@@ -67,6 +69,8 @@ class State:
                 self._due += map(decode_wallet_input, written)
             if output.topic == PAYMENT_REQUESTS:
                 self.requests += map(decode_payment_request, written)
+            if output.topic == ENTITLEMENTS:
+                self.entitlements += map(decode_entitlement, written)
 
     def finish_slices(self) -> None:
         """Process what the charger has ordered for itself, until it orders nothing."""

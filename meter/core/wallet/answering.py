@@ -52,6 +52,15 @@ def changed_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
     book.bounds = answers.bounds()
 
 
+def open_answers(book: Book, now: Now) -> None:
+    """Answer the bots as they stood before the present input, where that was not done since the book was unpacked.
+
+    Called before something else than credit changes: a plan, or a scope of paid credit. `now` is without that change.
+    """
+    if book.answers is None and book.wallet.status != "unknown":
+        book.answers = _opened(book, now, book.unanswered or Unanswered())
+
+
 def standing_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
     """Yield the record of each bot as it stands. Changes nothing."""
     wallet = book.wallet

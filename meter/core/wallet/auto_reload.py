@@ -35,6 +35,7 @@ def order_due_reloads(books: Books, cause: WalletInput) -> None:
 def _look_at(books: Books, book: Book, bot_id: str, now_ms: int) -> None:
     scope, watch = book.wallet.purchases.scopes[bot_id], book.watch
     assert watch is not None, "what is due was watched"
+    books.open_answers(book)
     if 0 < scope.waits_until_ms <= now_ms:
         scope.waits_until_ms = 0
         note_scope(book, bot_id)

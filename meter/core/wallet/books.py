@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from meter.core.policy import Policy
+from meter.core.wallet.answering import Now, open_answers
 from meter.core.wallet.billed_conversations import BilledConversation
 from meter.core.wallet.book import Book
 from meter.core.wallet.daily_usage import Usage, UsageKey
@@ -70,6 +71,15 @@ class Books:
     def clock_ms(self) -> int:
         """The workspaces' clock: the watermark of the source. It decides when a lapse shows, never which lot pays."""
         return self.source.watermark_ms
+
+    @property
+    def now(self) -> Now:
+        """All that decides an answer about a bot, beside its book."""
+        return Now(self.policy, self.clock_ms, self.version)
+
+    def open_answers(self, book: Book) -> None:
+        """Answer the bots as they stand. Called before something else than credit changes that may change an answer."""
+        open_answers(book, self.now)
 
     def adopt(self, policy: Policy) -> None:
         """Put a policy in force, for all that is charged and forgotten from now on."""

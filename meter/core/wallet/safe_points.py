@@ -20,13 +20,17 @@ def apply_safe_point(books: Books, point: SafePoint) -> None:
     source, timers = books.source, books.timers
     if point.origin_offset <= source.safe_offset:
         return
+    begun = [(books.book(book.wallet.workspace_id), bot_id) for book, bot_id in timers.due_terms(point.watermark_ms)]
+    for book, _ in begun:
+        books.open_answers(book)
     source.reach(point)
     clock_ms = books.clock_ms
     for book, lot in timers.due_lots(clock_ms):
         pass_time(books.book(book.wallet.workspace_id), lot, clock_ms)
-    for book, bot_id in timers.due_terms(clock_ms):
-        books.book(book.wallet.workspace_id).changes.answer_again(bot_id)
+    for book, bot_id in begun:
+        book.changes.answer_again(bot_id)
     for book, bot_id in timers.due_scopes(clock_ms):
+        books.open_answers(book)
         touch_scope(books.book(book.wallet.workspace_id), bot_id)
     for book, conversation in timers.expired_conversations(clock_ms, source.safe_offset):
         if book.wallet.is_rebilling and needs_settling(book, conversation, books.policy):

@@ -77,7 +77,7 @@ class Wallets:
         if self._books.due_scopes:
             order_due_reloads(self._books, wallet_input)
         self._books.note_beginnings()
-        self._answer(version)
+        self._answer()
         return outcome
 
     @property
@@ -159,21 +159,20 @@ class Wallets:
     def standing_entitlements(self, workspace_id: str, version: int) -> Iterable[EntitlementRecord]:
         """The records of a workspace's bots as they stand after the input at the offset in `version`, the last one."""
         book = self.read(workspace_id)
-        return () if book is None else standing_entitlements(book, self._now(version))
+        now = Now(self.in_force.policy, self.clock_ms, version)
+        return () if book is None else standing_entitlements(book, now)
 
-    def _answer(self, version: int) -> None:
+    def _answer(self) -> None:
         """Answer the bots of the books that the present input has changed."""
         for book in self._books.stepped:
             if book.unanswered is not None:
-                for record in changed_entitlements(book, self._now(version)):
+                for record in changed_entitlements(book, self._books.now):
                     self._entitlements[record.workspace_id, record.bot_id] = record
         self._books.stepped.clear()
 
-    def _now(self, version: int) -> Now:
-        return Now(self.in_force.policy, self._books.clock_ms, version)
-
     def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Repeated | Rejected | None:
         book = self._books.book(command.data.workspace_id)
+        self._books.open_answers(book)
         outcome = apply_command(book, command, self._books.policy, Moment(self._books.clock_ms, arrived_ms))
         self._books.watch_new_lots(book)
         self._books.begin_plans(book)
