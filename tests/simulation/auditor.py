@@ -14,7 +14,8 @@ from aiokafka import ConsumerRecord
 from meter.stage.blocks import unpack
 from meter.stage.fold import Fold, Output, State
 from schemas.instants import DAY_MS, from_ms
-from schemas.topics import CHAT_EVENTS, ENTITLEMENTS
+from schemas.outcomes import decode_outcome
+from schemas.topics import CHAT_EVENTS, ENTITLEMENTS, OUTCOMES
 from tests.integration import differences
 from tests.integration.entitled import entitled
 from tests.integration.views import Outcome
@@ -51,8 +52,17 @@ def audit(
         *differences.ledger_sound(outcome),
         *_uncounted(store, broker.absent),
         *entitled((record.value for record in broker.all_of(ENTITLEMENTS.name)), outcome.ledger, expected),
+        *_answered(broker, expected),
     ]
     assert not found, "\n".join(found)
+
+
+def _answered(broker: Broker, expected: Result) -> list[str]:
+    """Each command that took effect has the outcome `done`, and no other one has."""
+    records = [decode_outcome(record.value or b"") for record in broker.all_of(OUTCOMES.name)]
+    done = {(each.workspace_id, each.source, each.id) for each in records if each.outcome == "done"}
+    wanted = {(each.workspace, each.source, each.id) for each in expected.commands}
+    return differences.unequal("outcome", done, wanted)
 
 
 def _uncounted(store: Store, absent: Mapping[tuple[str, int], list[int]]) -> list[str]:
