@@ -60,7 +60,7 @@ class Charger:
         self._wallets = Wallets(self._first_policy, partition, may_be_packed=may_be_packed)
         self._entries = Entries()
         self._loading = Loading()
-        self._sweep = Sweep(lambda: keys_in_turn(self._wallets), self._value_of)
+        self._sweep = Sweep(self._keys, self._value_of)
         self._refresh = Refresh()
 
     def load(self, offset: int, block: bytes) -> None:
@@ -215,6 +215,9 @@ class Charger:
     def sweep(self, size_bytes: int) -> tuple[bytes, bool]:
         """Return a block of the next wallets, conversations and days of usage, and whether the sweep ends with it."""
         return self._sweep.next(size_bytes)
+
+    def _keys(self) -> Iterator[Iterator[bytes]]:
+        return keys_in_turn(self._wallets)
 
     def _value_of(self, key: bytes) -> bytes | None:
         return self._entries.value_of(self._wallets.read, key)

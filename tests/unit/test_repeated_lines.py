@@ -40,6 +40,10 @@ def lines(clock: Clock) -> Iterator[Lines]:
     levels = {name: logging.getLogger(name).level for name in LIBRARIES}
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.NOTSET)
+    # So may a command that was run here have bounded the lines of pytest's handlers, by a clock of its own.
+    for handler in logging.getLogger().handlers:
+        for each in [each for each in handler.filters if isinstance(each, RepeatedLines)]:
+            handler.removeFilter(each)
     bound = RepeatedLines(clock)
     for handler in (first, second):
         handler.addFilter(bound)

@@ -28,9 +28,9 @@ class Reach(NamedTuple):
     shared_low: int
     shared_high: int
 
-
-EVERYWHERE: Final = Reach(-NO_LIMIT_MICROS, NO_LIMIT_MICROS, -NO_LIMIT_MICROS, NO_LIMIT_MICROS)
-"""The reach of no bot."""
+    def includes(self, total_micros: int, shared_micros: int) -> bool:
+        """Whether both are in reach."""
+        return self.total_low <= total_micros < self.total_high and self.shared_low <= shared_micros < self.shared_high
 
 
 def step_of(units: int) -> tuple[int, int]:

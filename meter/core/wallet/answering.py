@@ -44,12 +44,12 @@ def changed_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
     answers = book.answers
     for bot_id, micros in changes.own_micros.items():
         answers.add_own(bot_id, micros)
-    due = {*answers.left(wallet.free_micros, wallet.paid_micros), *changes.own_micros, *changes.bots}
+    due = answers.left(wallet.free_micros, wallet.paid_micros) | changes.own_micros.keys() | changes.bots
     for bot_id in sorted(wallet.bots if changes.is_all else due & wallet.bots.keys()):
         look = _look(book, bot_id, _credit(answers, bot_id, wallet.free_micros, wallet.paid_micros), now)
         if answers.put(bot_id, look.answer, look.reach):
             yield look.record(wallet.workspace_id, bot_id, now)
-    book.bounds = answers.bounds()
+    book.bounds = answers.bounds
 
 
 def open_answers(book: Book, now: Now) -> None:

@@ -1,10 +1,9 @@
 """The answers about the bots of one workspace, and which of them a change of balances may have changed."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from meter.core.wallet.answer_reach import EVERYWHERE, NO_LIMIT_MICROS, Reach
+from meter.core.wallet.answer_reach import NO_LIMIT_MICROS, Reach
 from meter.core.wallet.lots import Lot
 from meter.core.wallet.wallet import Wallet
 from schemas.commands import PlanName
@@ -34,6 +33,26 @@ class Bounds:
         self.free_low, self.free_high = free
         self.paid_low, self.paid_high = paid
         self.total_low, self.total_high = total
+
+    def include(self, free_micros: int, paid_micros: int) -> bool:
+        """Whether the balances are within them."""
+        return (
+            self.free_low <= free_micros < self.free_high
+            and self.paid_low <= paid_micros < self.paid_high
+            and self.total_low <= free_micros + paid_micros < self.total_high
+        )
+
+    def shift(self, own_micros: int) -> None:
+        """Move with credit that is designated to a bot: it is in the balances, and in no reach."""
+        self.paid_low, self.paid_high = self.paid_low + own_micros, self.paid_high + own_micros
+        self.total_low, self.total_high = self.total_low + own_micros, self.total_high + own_micros
+
+    def narrow(self, reach: Reach, own_micros: int) -> None:
+        """Stay within the reach of one more answer. `own_micros` is what is designated to all bots."""
+        self.paid_low = max(self.paid_low, reach.shared_low + own_micros)
+        self.paid_high = min(self.paid_high, reach.shared_high + own_micros)
+        self.total_low = max(self.total_low, reach.total_low + own_micros)
+        self.total_high = min(self.total_high, reach.total_high + own_micros)
 
 
 NOWHERE: Final = Bounds((0, 0), (0, 0), (0, 0))
@@ -85,12 +104,14 @@ class Answers:
     `own_micros` is the designated credit by bot.
     """
 
-    __slots__ = ("_has_free", "_known", "_own", "_own_total")
+    __slots__ = ("_has_free", "_known", "_own", "_own_total", "bounds")
 
     def __init__(self, own_micros: dict[str, int], *, has_free: bool) -> None:
         self._own, self._own_total = own_micros, sum(own_micros.values())
         self._has_free = has_free
         self._known: dict[str, tuple[Answer, Reach]] = {}
+        self.bounds = self._widest()
+        """Balances within them are within the reach of each answer. They may be narrower than they had to be."""
 
     def shared_micros(self, paid_micros: int) -> int:
         """The part of a workspace's paid credit that all bots share, less the overdraft."""
@@ -104,30 +125,34 @@ class Answers:
         """Add to the credit that is designated to a bot, which must be put again."""
         self._own[bot_id] = self._own.get(bot_id, 0) + micros
         self._own_total += micros
+        self.bounds.shift(micros)
 
-    def left(self, free_micros: int, paid_micros: int) -> Iterator[str]:
-        """The bots whose answer may differ with these balances. Each of them must be put again."""
+    def left(self, free_micros: int, paid_micros: int) -> set[str]:
+        """The bots whose answer may differ with these balances. Each of them must be put again.
+
+        Nearly always the balances are within bounds, and no bot is looked at. Outside of them each bot is.
+        """
+        if self.bounds.include(free_micros, paid_micros):
+            return set()
         had_free, self._has_free = self._has_free, free_micros > 0
-        shared_micros = paid_micros - self._own_total
+        shared_micros = self.shared_micros(paid_micros)
         total_micros = free_micros + shared_micros
-        for bot_id, (_, (low, high, shared_low, shared_high)) in self._known.items():
-            is_reached = low <= total_micros < high and shared_low <= shared_micros < shared_high
-            if not is_reached or had_free != self._has_free:
-                yield bot_id
+        self.bounds, left = self._widest(), set()
+        for bot_id, (_, reach) in self._known.items():
+            if had_free == self._has_free and reach.includes(total_micros, shared_micros):
+                self.bounds.narrow(reach, self._own_total)
+            else:
+                left.add(bot_id)
+        return left
 
     def put(self, bot_id: str, answer: Answer, reach: Reach) -> bool:
         """Keep a bot's answer and its reach. Returns whether it differs from the one before; True if there was none."""
         before = self._known.get(bot_id)
         self._known[bot_id] = answer, reach
+        self.bounds.narrow(reach, self._own_total)
         return before is None or before[0] != answer
 
-    def bounds(self) -> Bounds:
-        """The bounds of the workspace's balances within which no answer differs."""
-        reaches = (EVERYWHERE, *(reach for _, reach in self._known.values()))
-        lows, highs, shared_lows, shared_highs = zip(*reaches, strict=True)
-        own_micros = self._own_total
-        return Bounds(
-            free=(1, NO_LIMIT_MICROS) if self._has_free else (-NO_LIMIT_MICROS, 1),
-            paid=(max(shared_lows) + own_micros, min(shared_highs) + own_micros),
-            total=(max(lows) + own_micros, min(highs) + own_micros),
-        )
+    def _widest(self) -> Bounds:
+        """The bounds without any bot."""
+        everywhere = -NO_LIMIT_MICROS, NO_LIMIT_MICROS
+        return Bounds((1, NO_LIMIT_MICROS) if self._has_free else (-NO_LIMIT_MICROS, 1), everywhere, everywhere)
