@@ -26,7 +26,15 @@ from meter.stage.moves import WRONG_PARTITION, Moves, moves
 from schemas.command_base import Command
 from schemas.event_counts import CountComparison
 from schemas.formats import METERED_FORMAT, refuse_newer_json
-from schemas.metered import HeldSlice, Metered, RebillSlice, SafePoint, WalletInput, decode_wallet_input
+from schemas.metered import (
+    ConversationMetered,
+    HeldSlice,
+    Metered,
+    RebillSlice,
+    SafePoint,
+    WalletInput,
+    decode_wallet_input,
+)
 from schemas.policy import PolicyRecord
 from schemas.topics import EVENT_COUNTS, LEDGER, OUTCOMES, WALLET_INPUTS
 from schemas.versions import version_of
@@ -154,6 +162,8 @@ class Charger:
         """Apply one input. Returns False if it was refused."""
         version = version_of(self._life.generation, record.offset)
         outcome = self._wallets.step(given, version, self._moves.arrived_ms(record))
+        if outcome is None and type(given) is ConversationMetered:  # As nearly always.
+            return True
         if isinstance(given, Command):
             batch.add_outcome(given, version, outcome)
         if isinstance(outcome, Rejected):

@@ -33,6 +33,7 @@ class Book:
         "entries",
         "is_used_up",
         "new_lots",
+        "noted",
         "produced_ms",
         "seen_from_ms",
         "unanswered",
@@ -69,6 +70,7 @@ class Book:
         """The answers about its bots, as records state them. They stay the same while the balances are in `bounds`."""
         self.bounds = NOWHERE
         self.unanswered: Unanswered | None = None
+        self.noted: list[Book] = []  # The books of its partition that have `unanswered`.
         self.watch: ScopeWatch | None = None
         """The balances of its scopes, for auto-reload. None of a workspace that has no scope."""
 
@@ -130,7 +132,9 @@ class Book:
     @property
     def changes(self) -> Unanswered:
         """The changes for which the bots have to be answered, once the input is processed."""
-        self.unanswered = self.unanswered or Unanswered()
+        if self.unanswered is None:
+            self.unanswered = Unanswered()
+            self.noted.append(self)
         return self.unanswered
 
     def meet(self, bot_id: str) -> None:

@@ -53,8 +53,8 @@ class Books:
         """The scopes that an auto-reload has to look at after the present input."""
         self.payment_requests: list[PaymentRequest] = []
         """The payments that have to be requested next."""
-        self.stepped: list[Book] = []
-        """Books that the present input may have changed, some of them twice."""
+        self.noted: list[Book] = []
+        """Books whose bots have to be answered, because of the present input."""
         self._beginning: list[Book] = []
         self.version = 0
         """That of the input that is being processed: its offset in wallet-inputs, in its generation."""
@@ -97,7 +97,7 @@ class Books:
             book.is_used_up = wallet.is_used_up
             if book.is_touched:
                 self.touched[wallet.workspace_id] = book
-            book.unanswered = None  # Its records are written.
+            book.unanswered, book.noted = None, self.noted  # Its records are written.
             self.timers.watch_terms(book, self.clock_ms)
             for lot in wallet.lots.by_id.values():
                 self.timers.watch_lot(book, lot)
@@ -116,9 +116,8 @@ class Books:
         book = self.by_id.get(workspace_id) or self.find(workspace_id)
         if book is None:
             book = self.by_id[workspace_id] = Book(Wallet(workspace_id))
-        book.booked_ms = self.arrived_ms
+        book.booked_ms, book.noted = self.arrived_ms, self.noted
         self.touched[workspace_id] = self.open_updates[workspace_id] = book
-        self.stepped.append(book)
         if book.wallet.since < 0:
             self._beginning.append(book)
         return book

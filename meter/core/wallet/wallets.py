@@ -77,7 +77,8 @@ class Wallets:
         if self._books.due_scopes:
             order_due_reloads(self._books, wallet_input)
         self._books.note_beginnings()
-        self._answer()
+        if self._books.noted:
+            self._answer()
         return outcome
 
     @property
@@ -164,11 +165,10 @@ class Wallets:
 
     def _answer(self) -> None:
         """Answer the bots of the books that the present input has changed."""
-        for book in self._books.stepped:
-            if book.unanswered is not None:
-                for record in changed_entitlements(book, self._books.now):
-                    self._entitlements[record.workspace_id, record.bot_id] = record
-        self._books.stepped.clear()
+        for book in self._books.noted:
+            for record in changed_entitlements(book, self._books.now):
+                self._entitlements[record.workspace_id, record.bot_id] = record
+        self._books.noted.clear()
 
     def _apply_command(self, command: AnyCommand, arrived_ms: int) -> Repeated | Rejected | None:
         book = self._books.book(command.data.workspace_id)
