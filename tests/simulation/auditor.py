@@ -58,11 +58,11 @@ def audit(
 
 
 def _answered(broker: Broker, expected: Result) -> list[str]:
-    """Each command that took effect has the outcome `done`, and no other one has."""
+    """Each command that took effect has the outcome `done` at one place of the log, and no other one has it."""
     records = [decode_outcome(record.value or b"") for record in broker.all_of(OUTCOMES.name)]
-    done = {(each.workspace_id, each.source, each.id) for each in records if each.outcome == "done"}
-    wanted = {(each.workspace, each.source, each.id) for each in expected.commands}
-    return differences.unequal("outcome", done, wanted)
+    places = {(each.workspace_id, each.source, each.id, each.version) for each in records if each.outcome == "done"}
+    wanted = [(each.workspace, each.source, each.id) for each in expected.commands]
+    return differences.unequal("outcome", (place[:3] for place in places), wanted)
 
 
 def _uncounted(store: Store, absent: Mapping[tuple[str, int], list[int]]) -> list[str]:
