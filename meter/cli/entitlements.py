@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final
 
 import click
@@ -59,14 +59,15 @@ async def _watch(bootstrap: str, shown: "Watched", *, once: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(each, task.cancel)
     await admin.require_topics(bootstrap)
     known, has_begun = Entitlements(), False
-    async for changes in follow_entitlements(bootstrap, known):
-        if has_begun:
-            shown.changes(changes.newer)
-        elif changes.is_caught_up:
-            shown.standing(known)
-            has_begun = True
-            if once:
-                return
+    async with aclosing(follow_entitlements(bootstrap, known)) as following:
+        async for changes in following:
+            if has_begun:
+                shown.changes(changes.newer)
+            elif changes.is_caught_up:
+                shown.standing(known)
+                has_begun = True
+                if once:
+                    return
 
 
 class Watched:

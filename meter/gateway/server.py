@@ -156,21 +156,23 @@ async def _serve_after(begun: asyncio.Event, server: Server, listening: socket.s
 
 
 async def _read_outcomes(bootstrap: str, parts: Parts, begun: asyncio.Event) -> None:
-    async for followed in follow(bootstrap, OUTCOMES, from_end=True):
-        begun.set()
-        for record in followed.records:
-            parts.outcomes.add(record.value, f"{record.topic}/{record.partition}, offset {record.offset}")
+    async with contextlib.aclosing(follow(bootstrap, OUTCOMES, from_end=True)) as following:
+        async for followed in following:
+            begun.set()
+            for record in followed.records:
+                parts.outcomes.add(record.value, f"{record.topic}/{record.partition}, offset {record.offset}")
 
 
 async def _read_entitlements(bootstrap: str, parts: Parts) -> None:
     unreadable = 0
-    async for changes in follow_entitlements(bootstrap, parts.entitlements):
-        UNREADABLE.labels(ENTITLEMENTS.name).inc(parts.entitlements.unreadable - unreadable)
-        unreadable = parts.entitlements.unreadable
-        for change in changes.newer:
-            parts.streams.publish(change)
-        if changes.is_caught_up:
-            parts.is_caught_up.set()
+    async with contextlib.aclosing(follow_entitlements(bootstrap, parts.entitlements)) as following:
+        async for changes in following:
+            UNREADABLE.labels(ENTITLEMENTS.name).inc(parts.entitlements.unreadable - unreadable)
+            unreadable = parts.entitlements.unreadable
+            for change in changes.newer:
+                parts.streams.publish(change)
+            if changes.is_caught_up:
+                parts.is_caught_up.set()
 
 
 def _listening(host: str, port: int) -> socket.socket:

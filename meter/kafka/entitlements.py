@@ -1,6 +1,7 @@
 """Reading the compacted topic `entitlements`: of each bot the record with the highest version counts."""
 
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
@@ -80,9 +81,10 @@ async def follow_entitlements(bootstrap: str, known: Entitlements) -> AsyncGener
 
     The topic must exist. Raises KafkaConnectionError where no broker answers at the beginning, and NewerFormatError.
     """
-    async for followed in follow(bootstrap, ENTITLEMENTS):
-        found = (known.add(each.value, _location(each)) for each in followed.records)
-        yield Changes([each for each in found if each is not None], followed.is_caught_up)
+    async with aclosing(follow(bootstrap, ENTITLEMENTS)) as topic:
+        async for followed in topic:
+            found = (known.add(each.value, _location(each)) for each in followed.records)
+            yield Changes([each for each in found if each is not None], followed.is_caught_up)
 
 
 def _location(record: ConsumerRecord) -> str:

@@ -160,7 +160,9 @@ def test_commands_events_and_entitlements_through_http(broker: Broker, tmp_path:
         assert gateway.client.get("/v1/entitlements/other/b").content == newest
         watch = ("meter", "entitlements", "watch", "--once", "--workspace", "other")
         assert done(command(*watch, "--json", env=env)).stdout.encode() == newest + b"\n"
-        assert "Low Balance" in done(command(*watch, env=env)).stdout
+        shown = done(command(*watch, env=env))
+        assert "Low Balance" in shown.stdout
+        assert shown.stderr == ""
 
 
 def units_of(gateway: Gateway, workspace_id: str, bot_id: str) -> int | None:
