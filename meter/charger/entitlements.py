@@ -21,7 +21,7 @@ REFRESH_MS: Final = HOUR_MS
 counts is written again before compaction can remove it."""
 
 REFRESH_BYTES: Final = 256 * 1024
-"""How much of a refresh goes with one checkpoint. The bots of one workspace are not divided."""
+"""How much of a refresh goes with one checkpoint."""
 
 _CHUNK: Final = 1_000
 
@@ -40,6 +40,8 @@ class Refresh:
         self._begun_ms = -REFRESH_MS
         self._policy_version = -1
         self._left: list[str] = []
+        self._after = ""
+        """The bot of the last workspace in `_left` that was written last; "" for none yet."""
 
     def next(self, wallets: Wallets, version: int) -> Iterator[Output]:
         """Yield the next records as of the input of `version`. Begins a refresh if it is time for one."""
@@ -50,9 +52,15 @@ class Refresh:
         records: list[Record] = []
         size_bytes = 0
         while self._left and size_bytes < REFRESH_BYTES:
-            for found in wallets.standing_entitlements(self._left.pop(), version):
+            for found in wallets.standing_entitlements(self._left[-1], version, self._after):
                 records.append(_record(found))
                 size_bytes += len(records[-1].value or b"")
+                self._after = found.bot_id
+                if size_bytes >= REFRESH_BYTES:
+                    break
+            else:
+                self._left.pop()
+                self._after = ""
         if records:
             yield Output(ENTITLEMENTS, records)
 

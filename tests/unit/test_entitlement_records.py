@@ -195,6 +195,19 @@ def test_records_are_written_again_after_a_restore_each_hour_and_after_a_policy(
     assert records(anew.confirm(last + 4))
 
 
+def test_the_bots_of_one_workspace_are_written_again_in_parts() -> None:
+    charger = Charger(Policy(), 0)
+    bots = sorted(f"b-{number}" for number in range(900))
+    process(charger, 0, [command("workspace.created", plan="standard")])
+    process(charger, 1, [command("bot.created", bot_id=bot) for bot in bots])
+    parts: list[list[EntitlementRecord]] = []
+    while written := records(charger.confirm(900)):
+        parts.append(written)
+    assert len(parts) > 1
+    assert all(sum(len(encode_entitlement(each)) for each in some) < 2 * REFRESH_BYTES for some in parts)
+    assert [each.bot_id for some in parts for each in some] == bots
+
+
 def passed(charger: Charger, offset: int, watermark_ms: int) -> None:
     """Event time has come so far."""
     point = SafePoint(origin_partition=0, origin_offset=offset, watermark_ms=watermark_ms)

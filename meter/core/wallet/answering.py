@@ -61,13 +61,13 @@ def open_answers(book: Book, now: Now) -> None:
         book.answers = _opened(book, now, book.unanswered or Unanswered())
 
 
-def standing_entitlements(book: Book, now: Now) -> Iterator[EntitlementRecord]:
-    """Yield the record of each bot as it stands. Changes nothing."""
+def standing_entitlements(book: Book, now: Now, after: str) -> Iterator[EntitlementRecord]:
+    """Yield the record of each bot whose id is above `after`, in order, as it stands. Changes nothing."""
     wallet = book.wallet
     if wallet.status == "unknown":
         return
     answers = Answers(_own_micros(book), has_free=wallet.free_micros > 0)
-    for bot_id in sorted(wallet.bots):
+    for bot_id in sorted(each for each in wallet.bots if each > after):
         look = _look(book, bot_id, _credit(answers, bot_id, wallet.free_micros, wallet.paid_micros), now)
         yield look.record(wallet.workspace_id, bot_id, now)
 

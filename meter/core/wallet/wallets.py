@@ -157,11 +157,11 @@ class Wallets:
         taken, self._entitlements = self._entitlements, {}
         return list(taken.values())
 
-    def standing_entitlements(self, workspace_id: str, version: int) -> Iterable[EntitlementRecord]:
-        """The records of a workspace's bots as they stand after the input at the offset in `version`, the last one."""
+    def standing_entitlements(self, workspace_id: str, version: int, after: str) -> Iterable[EntitlementRecord]:
+        """The records of the bots above `after` as they stand after the input at the offset in `version`, the last."""
         book = self.read(workspace_id)
         now = Now(self.in_force.policy, self.clock_ms, version)
-        return () if book is None else standing_entitlements(book, now)
+        return () if book is None else standing_entitlements(book, now, after)
 
     def _answer(self) -> None:
         """Answer the bots of the books that the present input has changed."""
