@@ -15,6 +15,7 @@ from meter.charger.charger import Charger
 from meter.core.policy import Policy
 from schemas.topics import LEDGER
 from tests.bench_wallet.on_kafka import through_kafka
+from tests.bench_wallet.plan_change import change_of_plan
 from tests.bench_wallet.records import LOADS, records
 from tests.packed_records import listed
 
@@ -90,9 +91,28 @@ def _naive(load: list[ConsumerRecord]) -> float:
 @click.option("--batch", default=20_000, show_default=True, help="Records that one fetch brings.")
 @click.option("--checkpoint", default=40_000, show_default=True, help="Inputs between two checkpoints.")
 @click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--plan-change",
+    "conversations",
+    type=click.IntRange(min=10_000),
+    help="Instead, change the plan of a workspace with so many conversations, and show how long other inputs wait.",
+)
 @click.option("--kafka", is_flag=True, help="Through a real worker on a real Kafka instead, each on a core of its own.")
-def main(inputs: int, warm: int, rounds: int, batch: int, checkpoint: int, seed: int, *, kafka: bool) -> None:
+def main(
+    inputs: int,
+    warm: int,
+    rounds: int,
+    batch: int,
+    checkpoint: int,
+    seed: int,
+    conversations: int | None,
+    *,
+    kafka: bool,
+) -> None:
     """Measures and prints."""
+    if conversations is not None:
+        print(change_of_plan(conversations))
+        return
     if kafka:
         through_kafka(inputs, rounds, seed)
         return
