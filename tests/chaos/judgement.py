@@ -82,7 +82,7 @@ def judge(book: Book, given: Given, expected: Result) -> list[str]:
         *differences.ledger_sound(outcome),
         *_dead_letters(outcome, given, expected),
         *_accounted(book, given, expected),
-        *([] if given.entitlements is None else entitled(given.entitlements, outcome.ledger, expected)),
+        *([] if given.entitlements is None else entitled(given.entitlements, outcome.ledger, expected, DEBIT_ORDERS)),
     ]
 
 
@@ -195,6 +195,9 @@ def _accounted(book: Book, given: Given, expected: Result) -> list[str]:
     missing = events - sum(became.values())
     return [f"events: {missing} of {events} are unaccounted for, the others are {became}"] * bool(missing)
 
+
+DEBIT_ORDERS: Final = ("free_first", "paid_first")
+"""Those that a policy of a round may put in force."""
 
 TOPICS_READ: Final = (CHAT_EVENTS.name, WALLET_INPUTS.name, ACCOUNT_COMMANDS.name)
 """Those that `Given.logs` is read from."""

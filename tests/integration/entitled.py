@@ -1,7 +1,7 @@
 """Do records of what bots may do say what the ledger's entries and the oracle's plans imply?"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from schemas.entitlements import EntitlementRecord, decode_entitlement
@@ -14,18 +14,25 @@ Key = tuple[str, str]
 WHY = {"free_credit": "free", "paid_credit": "paid", "no_credit": "nothing"}
 
 
-def entitled(records: Iterable[bytes | None], ledger: Iterable[Mapping[str, Any]], expected: Result) -> list[str]:
+def entitled(
+    records: Iterable[bytes | None],
+    ledger: Iterable[Mapping[str, Any]],
+    expected: Result,
+    orders: Sequence[str] = ("free_first",),
+) -> list[str]:
     """A sentence for each bot whose newest record differs, is missing, or should not be there.
 
-    `records` are those of the topic, in any order; of a bot the one with the highest version counts.
+    `records` are those of the topic, in any order; of a bot the one with the highest version counts. `orders` are the
+    debit orders that were in force: after another policy a record has its status by the earlier one until the refresh.
     """
-    found = [(*key, _said(record)) for key, record in newest(records).items()]
+    found = {key: _said(record) for key, record in newest(records).items()}
     pockets = _pockets(ledger)
-    implied = [
-        (workspace, bot, _stepped(answer(_bot(pockets, workspace, bot, plan, price))))
-        for (workspace, bot), (plan, price) in expected.plans.items()
-    ]
-    return unequal("entitlement", found, implied)
+    implied: dict[Key, Answer] = {}
+    for (workspace, bot), (plan, price) in expected.plans.items():
+        by_order = [_stepped(answer(_bot(pockets, workspace, bot, plan, price, order))) for order in orders]
+        said = found.get((workspace, bot))
+        implied[workspace, bot] = said if said in by_order and said is not None else by_order[0]
+    return unequal("entitlement", found.items(), implied.items())
 
 
 def newest(records: Iterable[bytes | None]) -> dict[Key, EntitlementRecord]:
@@ -39,8 +46,9 @@ def newest(records: Iterable[bytes | None]) -> dict[Key, EntitlementRecord]:
     return found
 
 
-def _bot(pockets: Mapping[Key, int], workspace: str, bot: str, plan: str, price: int) -> Bot:
+def _bot(pockets: Mapping[Key, int], workspace: str, bot: str, plan: str, price: int, order: str) -> Bot:
     return Bot(
+        order=order,
         plan=plan,
         free=pockets[workspace, "free"],
         designated=pockets[workspace, f"bot {bot}"],

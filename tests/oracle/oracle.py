@@ -224,7 +224,8 @@ def _plan(result: Result, accounts: dict[str, Account], policy: Policy) -> None:
     """The newest plan of each bot that an event or a command has named, of the workspaces that are charged."""
     bots = {(event.workspace, event.bot) for event in result.events}
     bots |= {(each.workspace, each.data["bot_id"]) for each in result.commands if "bot." in each.type}
-    bots |= {(workspace, bot) for workspace, account in accounts.items() for bot in account.bot_plans}
+    # A command that was refused may have left an empty list of plans.
+    bots |= {(name, bot) for name, account in accounts.items() for bot, plans in account.bot_plans.items() if plans}
     charged = {workspace for workspace, account in accounts.items() if account.created}
     if policy == "provision":
         charged |= {event.workspace for event in result.events}

@@ -20,6 +20,7 @@ from tests.integration import differences
 from tests.integration.entitled import entitled
 from tests.integration.views import Outcome
 from tests.oracle.oracle import Result
+from tests.oracle.reading import policy_of
 from tests.simulation.broker import Broker
 from tests.simulation.clickhouse import Row, Store
 
@@ -51,10 +52,17 @@ def audit(
         *differences.money_conserved(outcome),
         *differences.ledger_sound(outcome),
         *_uncounted(store, broker.absent),
-        *entitled((record.value for record in broker.all_of(ENTITLEMENTS.name)), outcome.ledger, expected),
+        *entitled(
+            [record.value for record in broker.all_of(ENTITLEMENTS.name)], outcome.ledger, expected, _orders(lines)
+        ),
         *_answered(broker, expected),
     ]
     assert not found, "\n".join(found)
+
+
+def _orders(lines: Iterable[bytes]) -> list[str]:
+    """The debit orders that policies have put in force, after the one that a life begins with."""
+    return ["free_first", *{policy["debit_order"] for line in lines if (policy := policy_of(line))}]
 
 
 def _answered(broker: Broker, expected: Result) -> list[str]:
