@@ -68,6 +68,20 @@ def eventually(what: str, check: Callable[[], bool], timeout_s: float, every_s: 
         time.sleep(every_s)
 
 
+def started(words: list[str], env: dict[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+    """A program of the product in a process of its own, which ends with this one; its output goes to `log_file`."""
+    with log_file.open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent(),
+        )
+
+
 class Worker:
     """A worker process with a log of its own."""
 
@@ -76,16 +90,7 @@ class Worker:
         self.program = program
         words = program.split() if " " in program else [program, "worker"]
         self.log_file = log_file
-        with log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=ROOT,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(),
-            )
+        self._process = started(words, env, log_file)
 
     @property
     def pid(self) -> int:

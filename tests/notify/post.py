@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,11 +14,11 @@ from meter.kafka import reader
 from meter.kafka.admin import create_topics
 from meter.kafka.records import Record
 from meter.kafka.topics import KafkaTopics, delivered
-from meter.local.broker import EmbeddedBroker, die_with_parent
+from meter.local.broker import EmbeddedBroker
 from schemas.deliveries import Delivery, read_delivery
 from schemas.notices import Notice, encode_notice
 from schemas.topics import DELIVERIES, NOTICES
-from tests.integration.processes import ROOT, environment, eventually
+from tests.integration.processes import environment, eventually, started
 
 READY = re.compile(r"^notify ready, metrics at (http://\S+)$", re.MULTILINE)
 START_S = 60
@@ -31,16 +29,7 @@ class Program:
 
     def __init__(self, words: list[str], env: dict[str, str], log_file: Path) -> None:
         self.log_file = log_file
-        with log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=ROOT,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(),
-            )
+        self.process = started(words, env, log_file)
 
     def metrics(self) -> dict[str, float]:
         """What Prometheus is told, once the program is ready."""
